@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { eventually } from '../support/eventually.ts'
 import { World } from '../support/world.ts'
 
 const deadlineMs = 400
@@ -106,4 +110,32 @@ test('G3: a job past its deadline never holds the jobs behind it for longer than
     assert.ok(ledger.starts(id).every((line) => line.attempt === 1))
     assert.equal(ledger.ends(id).length, bodies[n]!.do === 'loop' ? 0 : 1, `job ${n}`)
   }
+})
+
+test('G3: a retry waits for as long as the old thread is stuck in native code, and others go on', async (t) => {
+  const world = await World.create(t, {
+    env: { MILLRACE_ACK_WAIT_MS: '1000', MILLRACE_DEADLINE_MS: '2000', MILLRACE_GRACE_MS: '100' },
+  })
+  await world.supervise()
+  const { broker, ledger } = world
+  const fifo = join(world.folder, 'fifo')
+  execFileSync('mkfifo', [fifo])
+  const gate = world.gate('now')
+  const headers = { 'Millrace-Deadline-Ms': '200' }
+  const stuck = await broker.enqueue('act', { do: 'read-fifo', fifo, gate: gate.path }, { headers })
+  await eventually('it runs', () => ledger.starts(stuck).length === 1)
+  // Three seconds of other work: far beyond the deadline, the grace and the ack wait.
+  const others = await broker.enqueueAll(
+    'act',
+    Array.from({ length: 6 }, () => ({ do: 'sleep', ms: 1000 })),
+  )
+  await eventually('the others are done', () => others.every((id) => ledger.ends(id).length === 1))
+  assert.equal(ledger.starts(stuck).length, 1, 'the retry began beside the old attempt')
+  assert.equal(await broker.jobsLeft(), 1)
+  gate.open()
+  writeFileSync(fifo, 'at last')
+  await broker.drained()
+  assert.deepEqual(ledger.attempts(stuck), [1, 2])
+  for (const id of others) assert.deepEqual(ledger.attempts(id), [1])
+  assert.deepEqual(await broker.deadLetters(), [])
 })

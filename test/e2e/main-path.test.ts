@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { eventually } from '../support/eventually.ts'
 import { World } from '../support/world.ts'
 
 test('a job on its main path', async (t) => {
@@ -62,6 +63,7 @@ test('a job on its main path', async (t) => {
       'email_send',
       'io',
       'patient',
+      'single',
     ])
     const { config } = consumers.find((consumer) => consumer.name === 'email_send')!
     assert.equal(config.filter_subject ?? config.filter_subjects?.join(), 'jobs.email.send')
@@ -124,4 +126,36 @@ test('a job on its main path', async (t) => {
     await broker.drained()
     assert.equal(ledger.starts('only-once').length, 1)
   })
+
+  await t.test(
+    'a shared thread runs many jobs at once, a cpu thread one, a limited handler as many as it says',
+    async () => {
+      for (const [handler, jobs, atOnce] of [
+        ['io', 100, 100],
+        ['act', 6, 2],
+        ['single', 4, 1],
+      ] as const) {
+        const gate = world.gate(`at-once-${handler}`)
+        const held = { do: 'hold', gate: gate.path }
+        const ids = new Set(
+          await broker.enqueueAll(
+            handler,
+            Array.from({ length: jobs }, () => held),
+          ),
+        )
+        const mine = () => ledger.lines().filter((line) => ids.has(line.id))
+        await eventually(`${atOnce} jobs of ${handler} run at once`, () => mine().length >= atOnce)
+        gate.open()
+        await broker.drained()
+        let running = 0
+        let most = 0
+        for (const line of mine()) {
+          running += line.kind === 'start' ? 1 : -1
+          most = Math.max(most, running)
+        }
+        assert.equal(most, atOnce)
+        assert.equal(new Set(mine().map((line) => line.thread)).size, handler === 'act' ? 2 : 1)
+      }
+    },
+  )
 })
