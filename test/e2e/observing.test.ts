@@ -65,12 +65,18 @@ test('what a supervisor tells about its jobs', async (t) => {
   })
 
   await t.test('a job that never ran has attempt 0 and thread 0', async () => {
-    const id = await broker.enqueue('act', { do: 'return' }, { headers: { 'Millrace-Deadline-Ms': 'soon' } })
-    const dead = await lineOf(id, 'job dead-lettered')
-    assert.equal(dead['attempt'], 0)
-    assert.equal(dead['reason'], 'invalid')
-    assert.match(String(dead['worker_id']), /\/0$/)
-    assert.ok(supervisor.linesAbout(id).every((line) => line.msg !== 'job started'))
+    const expired = new Date(0).toISOString()
+    for (const [reason, body, headers] of [
+      ['invalid', '{"do":"return"}', { 'Millrace-Deadline-Ms': 'soon' }],
+      ['expired', '{"do":"return"}', { 'Millrace-Expires-At': expired }],
+      ['invalid', 'not JSON', { 'X-Any': 'thing' }],
+    ] as const) {
+      const id = await broker.enqueue('act', body, { headers })
+      const dead = await lineOf(id, 'job dead-lettered')
+      assert.equal(dead['reason'], reason)
+      assert.equal(dead['attempt'], 0, body)
+      assert.match(String(dead['worker_id']), /\/0$/, body)
+    }
   })
 
   await t.test("a handler's logger writes to the same stdout with the same fields", async () => {
