@@ -62,7 +62,7 @@ test('wrong settings end the start with 78 and every problem at once', async (t)
 })
 
 test('a handlers folder that is not there or holds no handler is wrong configuration', async (t) => {
-  const empty = mkdtempSync(join(tmpdir(), 'millrace-empty-'))
+  const empty = mkdtempSync(join(tmpdir(), 'millrace-e2e-empty-'))
   t.after(() => rmSync(empty, { recursive: true, force: true }))
   for (const folder of [join(empty, 'not-there'), empty]) {
     const supervisor = run(t, { MILLRACE_HANDLERS: folder })

@@ -34,7 +34,7 @@ test('G1 G2: supervisors on the same durables share the work and run nothing twi
 
 test('two supervisors with different handlers on one stream each do their own', async (t) => {
   const world = await World.create(t)
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-handlers-'))
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-e2e-handlers-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   mkdirSync(join(folder, 'only'))
   writeFileSync(
