@@ -10,7 +10,9 @@ export function narrate(line) {
 }
 
 /** An error whose message is all that a person needs; scripts print it without a stack. */
-export class ScriptError extends Error {}
+export class ScriptError extends Error {
+  name = 'ScriptError'
+}
 
 /** Runs a command in the project with our own streams; answers its exit code. */
 export function runCommand(command, args, options = {}) {
@@ -31,8 +33,8 @@ export async function runMain(main) {
   try {
     await main()
   } catch (error) {
-    // MillraceError and ScriptError were written for people; anything else is a defect of ours.
-    const isForPeople = error instanceof ScriptError || error?.name === 'MillraceError'
+    // These were written for people; anything else is a defect of ours and needs its stack.
+    const isForPeople = ['ScriptError', 'MillraceError', 'DemoError'].includes(error?.name)
     process.stderr.write(`\n${isForPeople ? error.message : (error?.stack ?? error)}\n`)
     process.exitCode = 1
   }
