@@ -84,6 +84,7 @@ export class JetStreamBroker implements Broker {
       throw explain(error)
     }
     broker.#puller.open()
+    if (broker.missing.length > 0) broker.#lookIn(lookAgainMs)
     return broker
   }
 
@@ -212,7 +213,7 @@ export class JetStreamBroker implements Broker {
     if (changed.length > 0 || missing.join() !== this.missing.join() || report.warnings.length > 0) {
       this.#reports.topology(report)
     }
-    const healed = this.missing.length > 0 && missing.length === 0
+    const healed = missing.length < this.missing.length
     this.missing = missing
     if (changed.some((change) => change.includes('bucket'))) this.#records.reset()
     const replaced = this.#jobStreamCreatedAt !== undefined && this.#jobStreamCreatedAt !== jobStreamCreatedAt
