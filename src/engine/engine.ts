@@ -136,10 +136,9 @@ export class Engine implements BrokerListener, PoolListener {
     for (const handler of this.handlers) handler.credit = 0
   }
 
-  streamReplaced(): void {
-    this.#finished.clear()
+  streamReplaced(createdAt: number): void {
     this.receipts.clear()
-    for (const job of [...this.inFlight.all()]) this.life.leaseLost(job)
+    for (const job of [...this.inFlight.all()]) if (job.storedAt < createdAt) this.life.orphan(job)
   }
 
   laneReady(lane: Lane): void {

@@ -66,17 +66,18 @@ export class JobLife {
     const now = clock.monotonicMs()
     handler.credit = Math.max(0, handler.credit - 1)
     handler.lastArrivalAt = now
-    if (finished.has(delivery.sequence)) {
+    if (finished.has(delivery.sequence, delivery.storedAt)) {
       broker.ack(delivery.reply)
       observer.duplicateSuppressed(delivery.handler)
       this.#parts.roomChanged(handler)
       return
     }
     const held = inFlight.find(delivery.sequence)
-    if (held) {
+    if (held?.storedAt === delivery.storedAt) {
       this.#adopt(held, delivery, now)
       return
     }
+    if (held) this.orphan(held)
     const job = new InFlightJob(delivery, handler, now)
     handler.held += 1
     inFlight.add(job)
@@ -299,6 +300,12 @@ export class JobLife {
         lane.abort(job, 'lease_lost')
       }
     } else if (this.#parts.dispatcherOf(job).remove(job) || this.#suspects.remove(job)) this.#drop(job)
+  }
+
+  /** The stream of this delivery is gone, and its place in it may be another job's by now. */
+  orphan(job: InFlightJob): void {
+    job.orphaned = true
+    if (!job.leaseLost) this.leaseLost(job)
   }
 
   /** Forgets a delivery that is not ours any more and had not begun: it must not count as an attempt. */

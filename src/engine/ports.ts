@@ -64,8 +64,8 @@ export interface BrokerListener {
   /** A new connection; open pulls of the old one are void. */
   reconnected(): void
   disconnected(): void
-  /** The job stream was made anew: nothing remembered of the old one applies. */
-  streamReplaced(): void
+  /** The job stream was made anew at `createdAt`: nothing remembered of the old one applies. */
+  streamReplaced(createdAt: number): void
 }
 
 /** One thread of a pool, from the supervisor's side. */

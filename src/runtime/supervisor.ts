@@ -196,7 +196,7 @@ export class Supervisor {
       creditReturned: (handler, count) => this.#engine?.creditReturned(handler, count),
       reconnected: () => this.#engine?.reconnected(),
       disconnected: () => this.#engine?.disconnected(),
-      streamReplaced: () => this.#engine?.streamReplaced(),
+      streamReplaced: (createdAt) => this.#engine?.streamReplaced(createdAt),
     }
     return JetStreamBroker.open({
       connection,
