@@ -23,8 +23,8 @@ export class InFlightJob {
   id: string | undefined
   json = true
   enqueuedAt: number
-  /** Epoch milliseconds; 0 when it does not expire. */
-  expiresAt = 0
+  /** Epoch milliseconds; infinite when it does not expire. */
+  expiresAt = Number.POSITIVE_INFINITY
   /** Epoch milliseconds; 0 when it may start at once. */
   runAt = 0
   /** 0 until it is admitted. */

@@ -64,7 +64,7 @@ export const fields = {
   attempt: 6,
   maxAttempts: 7,
   deadlineMs: 8,
-  /** Epoch milliseconds; 0 when the job does not expire. */
+  /** Epoch milliseconds; infinite when the job does not expire. */
   expiresAt: 9,
   sequence: 10,
   /** Epoch milliseconds. */

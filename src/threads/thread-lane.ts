@@ -131,7 +131,7 @@ export class ThreadLane {
     const job = new ThreadJob(this.#task, handler, numbers, batch.extras?.[position], now)
     this.#running.set(job.slot, job)
     const expiresAt = numbers[fields.expiresAt]!
-    if (expiresAt !== 0 && Date.now() >= expiresAt) {
+    if (expiresAt !== Number.POSITIVE_INFINITY && Date.now() >= expiresAt) {
       this.#end(job, { kind: 'expired' })
       return
     }
