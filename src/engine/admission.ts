@@ -61,7 +61,7 @@ export class Admission {
       job.attempt = job.deliveries
     }
     const { dead } = job.record
-    if (dead) return { kind: 'dead', reason: dead.reason, error: dead.error, attempts: job.record.failures }
+    if (dead) return { kind: 'dead', reason: dead.reason, error: dead.error, attempts: dead.attempts }
     return this.#decide(job, problem, unexplained)
   }
 

@@ -180,7 +180,7 @@ export class JobLife {
             failures: job.record.failures + 1,
             history: [...job.record.history, entry],
           }
-        }
+        } else job.threadId = 0
         void settlement.deadLetter(job, verdict.reason, error, ran ? job.attempt : job.attempt - 1)
       }
     }

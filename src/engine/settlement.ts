@@ -85,9 +85,11 @@ export class Settlement {
     error: AttemptError | undefined,
     attempts: number,
   ): Promise<void> {
+    // From here on everything that is said about the job says what ran, which may be nothing.
+    job.attempt = attempts
     job.record = {
       ...job.record,
-      dead: { reason, ...(error ? { error: { code: error.code, message: error.message } } : {}) },
+      dead: { reason, attempts, ...(error ? { error: { code: error.code, message: error.message } } : {}) },
     }
     await this.#write(job)
     const letter: DeadLetter = {
