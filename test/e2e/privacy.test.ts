@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { eventually } from '../support/eventually.ts'
 import { World } from '../support/world.ts'
 
 // Not a word that anything else could print, and short enough to fit into any quotation.
@@ -51,7 +50,7 @@ test('G10: no byte of a payload is in a log line, an error header, a metric or o
   const refused = await broker.enqueue('act', `"${marker}"`, { headers: { 'Millrace-Max-Attempts': 'x' } })
   await broker.deadLetter(refused)
   // What is left is the one that nobody has.
-  await eventually('all the others are settled', async () => (await broker.jobsLeft()) === 1, 60_000)
+  await broker.leaves(1, 60_000)
   const metrics = await supervisor.metrics()
   await supervisor.stop()
 

@@ -76,12 +76,17 @@ export class JetStreamView {
     return (await this.jsm.streams.info(this.stream)).state.messages
   }
 
-  async drained(withinMs?: number): Promise<void> {
+  drained(withinMs?: number): Promise<void> {
+    return this.leaves(0, withinMs)
+  }
+
+  /** Waits until so many jobs are left; an ack that a supervisor has counted may still be on its way. */
+  async leaves(jobs: number, withinMs?: number): Promise<void> {
     await eventually(
-      'the job stream is empty',
+      `the job stream holds ${jobs}`,
       async () => {
         const left = await this.jobsLeft()
-        if (left > 0) throw new Error(`${left} left`)
+        if (left !== jobs) throw new Error(`it holds ${left}`)
         return true
       },
       withinMs,
