@@ -3,10 +3,9 @@
  * become spaces, and what exceeds `limit` characters is cut and marked.
  */
 export function headerText(text: string, limit = 1024): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it removes
   const clean = text
     .slice(0, limit * 4)
-    .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
+    .replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')
     .trim()
   return clean.length <= limit ? clean : `${clean.slice(0, limit - 1)}…`
 }

@@ -100,7 +100,7 @@ export class Admission {
     if (headers.maxAttempts !== undefined) {
       job.maxAttempts = this.#clamp(job, 'Millrace-Max-Attempts', headers.maxAttempts, attemptsLimit)
     }
-    return problem
+    return job.headerProblem ?? problem
   }
 
   #clamp(job: InFlightJob, header: string, asked: number, limit: number): number {

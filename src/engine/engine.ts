@@ -179,6 +179,18 @@ export class Engine implements BrokerListener, PoolListener {
     this.#onLaneChange?.()
   }
 
+  /** Pulls nothing more for these handlers: a thread could not load them. */
+  withdraw(names: readonly string[]): void {
+    for (const handler of this.handlers) if (names.includes(handler.profile.name)) handler.withdrawn = true
+  }
+
+  inFlightByHandler(): Map<string, number> {
+    const counts = new Map(this.handlers.map((handler) => [handler.profile.name, 0]))
+    for (const job of this.inFlight.all())
+      counts.set(job.handler.profile.name, counts.get(job.handler.profile.name)! + 1)
+    return counts
+  }
+
   isStuck(lane: Lane): boolean {
     return this.#stuck.has(lane)
   }
@@ -195,9 +207,11 @@ export class Engine implements BrokerListener, PoolListener {
 
   #posted(lane: Lane, jobs: readonly InFlightJob[]): void {
     let shortestMs = Number.POSITIVE_INFINITY
+    // What found a free slot starts now; what was posted ahead says so when it is known to have begun.
+    let free = lane.concurrency - (lane.outstanding - jobs.length)
     for (const job of jobs) {
       if (job.deadlineMs < shortestMs) shortestMs = job.deadlineMs
-      this.#options.observer.started(job, lane)
+      if (free-- > 0) this.life.sayStarted(job, lane.threadId)
     }
     this.#deadlines.watch(shortestMs)
   }

@@ -25,6 +25,8 @@ export class HandlerState {
   averageMs: number | undefined
   /** Attempts in a row that ended their thread. */
   crashesInARow = 0
+  /** Not pulled any more: a thread could not load it. */
+  withdrawn = false
   /** Not pulled until then, on the monotonic clock. */
   pausedUntil = Number.NEGATIVE_INFINITY
 

@@ -13,6 +13,7 @@ export class InFlightJob {
   readonly sequence: number
   readonly data: Uint8Array
   readonly headerEntries: readonly HeaderEntry[] | undefined
+  readonly headerProblem: string | undefined
   readonly storedAt: number
   /** Changes when the broker delivers it to us again while we hold it. */
   reply: string
@@ -47,8 +48,10 @@ export class InFlightJob {
   slot = -1
   ticket = 0
   abortCode: AbortCode | undefined
-  /** On the monotonic clock. */
-  abortedAt = 0
+  /** The start of this attempt has been told. */
+  startSaid = false
+  /** Of the thread that runs, or last ran it; 0 when it never ran. */
+  threadId = 0
 
   constructor(delivery: Delivery, handler: HandlerState, now: number) {
     this.handler = handler
@@ -57,6 +60,7 @@ export class InFlightJob {
     this.sequence = delivery.sequence
     this.data = delivery.data
     this.headerEntries = delivery.headers
+    this.headerProblem = delivery.headerProblem
     this.storedAt = delivery.storedAt
     this.reply = delivery.reply
     this.deliveries = delivery.deliveries

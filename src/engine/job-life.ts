@@ -120,13 +120,13 @@ export class JobLife {
     const outcome = underAbort(reported, job.abortCode, job.deadlineMs)
     this.#leaveRoom(job)
     if (outcome.kind !== 'invalid' && outcome.kind !== 'expired') {
+      this.sayStarted(job, threadId)
       const startedAtMs = clock.now() - (clock.monotonicMs() - startedAt)
       observer.ended(
         job,
         outcome.kind satisfies AttemptOutcome,
         durationMs,
         Math.max(0, startedAtMs - job.enqueuedAt),
-        threadId,
       )
       if (outcome.kind === 'crashed') this.#crashed(job.handler)
       else if (outcome.kind === 'completed') job.handler.crashesInARow = 0
@@ -135,6 +135,14 @@ export class JobLife {
     if (job.suspect) this.#suspects.ended(job)
     if (outcome.kind === 'completed') this.#parts.settlement.ack(job)
     else this.#settle(job, outcome, startedAt, durationMs, threadId)
+  }
+
+  /** Tells once for each attempt that it began; called when that is first known. */
+  sayStarted(job: InFlightJob, threadId: number): void {
+    if (job.startSaid) return
+    job.startSaid = true
+    job.threadId = threadId
+    this.#parts.observer.started(job)
   }
 
   #settle(job: InFlightJob, outcome: Outcome, startedAt: number, durationMs: number, threadId: number): void {
@@ -220,7 +228,7 @@ export class JobLife {
       else neighbours.push(each)
     }
     if (cause) this.#blame(lane, neighbours, cause)
-    else this.#again(lane, neighbours)
+    else this.#again(neighbours)
     this.#requeue(unstarted)
   }
 
@@ -229,20 +237,17 @@ export class JobLife {
     const culprit = started.length === 1 ? started[0] : suspects.length === 1 ? suspects[0] : undefined
     if (culprit) {
       this.#cut(lane, culprit, { kind: 'crashed', error: cause })
-      this.#again(
-        lane,
-        started.filter((each) => each !== culprit),
-      )
+      this.#again(started.filter((each) => each !== culprit))
       return
     }
     for (const each of started) {
-      this.#interrupted(lane, each)
+      this.#interrupted(each)
       this.#suspects.add(each.job)
     }
   }
 
-  #again(lane: Lane, neighbours: readonly StartedJob[]): void {
-    for (const each of neighbours) this.#interrupted(lane, each)
+  #again(neighbours: readonly StartedJob[]): void {
+    for (const each of neighbours) this.#interrupted(each)
     this.#requeue(neighbours.map(({ job }) => job))
   }
 
@@ -250,14 +255,9 @@ export class JobLife {
     this.end(job, outcome, startedAt, this.#parts.clock.monotonicMs() - startedAt, lane.threadId)
   }
 
-  #interrupted(lane: Lane, { job, startedAt }: StartedJob): void {
-    this.#parts.observer.ended(
-      job,
-      'interrupted',
-      this.#parts.clock.monotonicMs() - startedAt,
-      0,
-      lane.threadId,
-    )
+  #interrupted({ job, startedAt }: StartedJob): void {
+    this.#parts.observer.ended(job, 'interrupted', this.#parts.clock.monotonicMs() - startedAt, -1)
+    job.startSaid = false
   }
 
   #requeue(jobs: readonly InFlightJob[]): void {

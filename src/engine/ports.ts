@@ -30,6 +30,8 @@ export interface Delivery {
   readonly data: Uint8Array
   /** In order and as often as they were sent; undefined when the message has none. */
   readonly headers: readonly HeaderEntry[] | undefined
+  /** Why the headers cannot be read at all. */
+  readonly headerProblem: string | undefined
 }
 
 /** The engine's view of the broker. Nothing here throws, except promises where it says so. */
@@ -141,8 +143,9 @@ export interface Clock {
 
 /** Where the engine says what happened; telemetry implements it. */
 export interface Observer {
-  started(job: InFlightJob, lane: Lane): void
-  ended(job: InFlightJob, outcome: AttemptOutcome, durationMs: number, waitMs: number, threadId: number): void
+  started(job: InFlightJob): void
+  /** `waitMs`, from the enqueue to the start, is below 0 when it is not known. */
+  ended(job: InFlightJob, outcome: AttemptOutcome, durationMs: number, waitMs: number): void
   settled(job: InFlightJob, verdict: Verdict['kind']): void
   retrying(job: InFlightJob, delayMs: number, error: AttemptError): void
   deadLettered(job: InFlightJob, reason: DeadReason, error: AttemptError | undefined): void

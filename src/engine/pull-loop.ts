@@ -56,6 +56,7 @@ export class PullLoop {
     let active = 0
     for (const handler of this.#handlers) if (isActive(handler, now)) active += 1
     for (const handler of this.#handlers) {
+      if (handler.withdrawn) continue
       if (handler.pausedUntil > now) {
         this.#clock.after(handler.pausedUntil - now, () => this.schedule())
         continue

@@ -22,12 +22,16 @@ export interface LoadedHandler {
  * else, becomes a fault of that handler and leaves the others alone.
  */
 export async function importHandlers(
-  files: readonly HandlerFile[],
+  files: readonly (HandlerFile | undefined)[],
 ): Promise<{ handlers: (LoadedHandler | undefined)[]; faults: HandlerFault[] }> {
-  teachOwnName(files)
+  teachOwnName(files.filter((file) => file !== undefined))
   const handlers: (LoadedHandler | undefined)[] = []
   const faults: HandlerFault[] = []
   for (const file of files) {
+    if (!file) {
+      handlers.push(undefined)
+      continue
+    }
     const loaded = await importHandler(file)
     if (loaded.kind === 'handler') handlers.push(loaded.handler)
     else {

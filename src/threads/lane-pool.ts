@@ -16,7 +16,10 @@ export interface LanePoolOptions {
   /** Slots of each thread: jobs at once plus jobs posted ahead. */
   readonly slots: number
   readonly memoryMb: number | undefined
+  /** Every handler; a job names its own by its place in this list. */
   readonly handlers: readonly HandlerFile[]
+  /** The names of those that run in this pool; its threads import no others. */
+  readonly pool: ReadonlySet<string>
   readonly namespace: string
   readonly stream: string
   readonly supervisorId: string
@@ -49,10 +52,13 @@ export class LanePool implements LaneOwner {
   readonly name: PoolName
   readonly lanes: ThreadLaneHandle[] = []
   readonly stuck = new Set<ThreadLaneHandle>()
+  /** Resolves when the first thread is ready. */
+  readonly firstReady: Promise<void>
   readonly #options: LanePoolOptions
   readonly #listener: LanePoolListener
   readonly #piscina: Piscina
   readonly #aborts = new WeakMap<ThreadLaneHandle, AbortController>()
+  #isReady: () => void = () => {}
   #closing = false
   #endsInARow = 0
 
@@ -60,6 +66,9 @@ export class LanePool implements LaneOwner {
     this.name = options.name
     this.#options = options
     this.#listener = listener
+    this.firstReady = new Promise((resolve) => {
+      this.#isReady = resolve
+    })
     this.#piscina = new Piscina({
       filename: new URL('thread-entry.js', import.meta.url).href,
       minThreads: options.threads,
@@ -85,7 +94,7 @@ export class LanePool implements LaneOwner {
       table: lane.table.buffer,
       slots,
       concurrency,
-      handlers: this.#options.handlers,
+      handlers: this.#options.handlers.map((file) => (this.#options.pool.has(file.name) ? file : undefined)),
       namespace: this.#options.namespace,
       stream: this.#options.stream,
       supervisorId: this.#options.supervisorId,
@@ -107,6 +116,7 @@ export class LanePool implements LaneOwner {
     if (lane.endReason || this.#closing) return
     lane.open = true
     this.#listener.laneReady(lane)
+    this.#isReady()
   }
 
   ended(

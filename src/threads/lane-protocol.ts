@@ -158,8 +158,8 @@ export interface LaneTask {
   readonly slots: number
   /** Jobs at once. */
   readonly concurrency: number
-  /** Index in this list = the `handler` number of a job. */
-  readonly handlers: readonly HandlerFile[]
+  /** A job names its handler by its place in this list; those of other pools are left out. */
+  readonly handlers: readonly (HandlerFile | undefined)[]
   readonly namespace: string
   readonly stream: string
   readonly supervisorId: string
