@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto'
+import { errors, type NatsConnection, type NodeConnectionOptions, type Status } from '@nats-io/transport-node'
+import type { Settings } from '../config/settings.ts'
+import type { MillraceError } from '../core/errors.ts'
+import { createAuthenticator, type DialedServer, tlsOptions } from './credentials.ts'
+import { connectFirst, isRefusal } from './first-connection.ts'
+import { createReconnectDelay, type ReconnectDelay } from './reconnect-delay.ts'
+
+/** Something that happened to the connection, for logs, metrics and readiness. */
+export type ConnectionEvent =
+  /** An attempt at start failed; the next one follows after `delayMs`. */
+  | { readonly kind: 'waiting'; readonly error: MillraceError; readonly delayMs: number }
+  | { readonly kind: 'warning'; readonly message: string }
+  | { readonly kind: 'disconnected'; readonly server: string }
+  /** Connected again after `offlineMs`; what was sent in the last moments before may be lost. */
+  | {
+      readonly kind: 'reconnected'
+      readonly server: string
+      readonly epoch: number
+      readonly offlineMs: number
+    }
+  /** The server complained. The same complaint is passed on once per outage. */
+  | { readonly kind: 'error'; readonly error: Error; readonly refused: 'credentials' | 'permission' | null }
+  /** The server is about to shut down and will disconnect us. */
+  | { readonly kind: 'lame_duck'; readonly server: string }
+  /** The end. Without an error it was `close()`. */
+  | { readonly kind: 'closed'; readonly error: Error | undefined }
+
+/** The version of a NATS server. */
+export interface ServerVersion {
+  readonly major: number
+  readonly minor: number
+  readonly patch: number
+}
+
+/** The one connection of a supervisor. It outlives the loss of its server for as long as it takes. */
+export interface BrokerConnection {
+  readonly nc: NatsConnection
+  readonly connected: boolean
+  /** 1 at first, one more with each real reconnection: what was asked in an earlier epoch gets no answer. */
+  readonly epoch: number
+  readonly reconnects: number
+  /** Of the server that we are, or were last, connected to. */
+  readonly version: ServerVersion
+  /** Sends what is still in the buffer and closes, within 3 s whatever the server does. Idempotent. */
+  close(): Promise<void>
+}
+
+/** What `connectBroker` needs besides the settings. */
+export interface ConnectBrokerOptions {
+  /** Shown by the server's monitoring as `millrace/<supervisor id>`. */
+  readonly supervisorId: string
+  readonly onEvent: (event: ConnectionEvent) => void
+  /** Ends the search for the broker at start; later it has no effect. */
+  readonly signal: AbortSignal
+}
+
+const oldestTested: ServerVersion = { major: 2, minor: 9, patch: 10 }
+const flushMs = 1_000
+const closeMs = 2_000
+
+/**
+ * Connects to NATS as the settings say, and keeps connected.
+ *
+ * At start it tries until `startupMs` have passed. Afterwards it reconnects for ever, also while the
+ * server refuses the credentials, because those may be put right. A link that is silently dead is
+ * noticed within 15 s. Replies arrive on `_INBOX.<namespace>.<random>.>`: an account with minimal
+ * permissions needs to subscribe to `_INBOX.<namespace>.>` only, and nobody can guess the rest.
+ *
+ * @throws {MillraceError} `broker_unreachable`, `not_permitted`, `jetstream_disabled` or, when the
+ *   credentials are malformed, `invalid_settings`; `signal.reason` when the signal aborts.
+ */
+export async function connectBroker(
+  settings: Pick<Settings, 'nats' | 'namespace' | 'startupMs'>,
+  options: ConnectBrokerOptions,
+): Promise<BrokerConnection> {
+  const { onEvent, signal } = options
+  const delay = createReconnectDelay()
+  let complaints = new Set<string>()
+  const complain = (problem: unknown) => {
+    const error = problem instanceof Error ? problem : new Error(String(problem))
+    if (!state.connected) {
+      if (complaints.has(error.message)) return
+      complaints.add(error.message)
+    }
+    onEvent({ kind: 'error', error, refused: refusedBy(error) })
+  }
+  const state = {
+    connected: false,
+    epoch: 1,
+    offlineSince: 0,
+    version: { major: 0, minor: 0, patch: 0 } as ServerVersion,
+    closing: undefined as Promise<void> | undefined,
+  }
+
+  const nc = await connectFirst(dialOptions(settings, options.supervisorId, delay, complain), {
+    nats: settings.nats,
+    startupMs: settings.startupMs,
+    signal,
+    onAttemptFailed: (error, delayMs) => onEvent({ kind: 'waiting', error, delayMs }),
+  })
+  state.connected = true
+  state.version = noteVersion(nc, onEvent)
+  delay.reset()
+
+  const onStatus = (status: Status) => {
+    switch (status.type) {
+      // Each handshake that fails during an outage is announced as a disconnect, and later all of them
+      // as reconnects, at once: only the first of either changes anything.
+      case 'disconnect':
+        if (!state.connected) return
+        state.connected = false
+        state.offlineSince = performance.now()
+        complaints = new Set()
+        if (state.closing === undefined) onEvent({ kind: 'disconnected', server: status.server })
+        return
+      case 'reconnect':
+        if (state.connected || nc.isClosed()) return
+        state.connected = true
+        state.epoch++
+        delay.reset()
+        onEvent({
+          kind: 'reconnected',
+          server: status.server,
+          epoch: state.epoch,
+          offlineMs: performance.now() - state.offlineSince,
+        })
+        state.version = noteVersion(nc, onEvent)
+        return
+      case 'error':
+        complain(status.error)
+        return
+      case 'ldm':
+        onEvent({ kind: 'lame_duck', server: status.server })
+    }
+  }
+  const watch = async () => {
+    for await (const status of nc.status()) onStatus(status)
+  }
+  void watch()
+  void nc.closed().then((error) => {
+    state.connected = false
+    onEvent({ kind: 'closed', error: error instanceof Error ? error : undefined })
+  })
+
+  return {
+    nc,
+    get connected() {
+      return state.connected
+    },
+    get epoch() {
+      return state.epoch
+    },
+    get reconnects() {
+      return state.epoch - 1
+    },
+    get version() {
+      return state.version
+    },
+    close() {
+      state.closing ??= closeWithin(nc, state.connected)
+      return state.closing
+    },
+  }
+}
+
+function dialOptions(
+  settings: Pick<Settings, 'nats' | 'namespace'>,
+  supervisorId: string,
+  delay: ReconnectDelay,
+  onProblem: (problem: unknown) => void,
+): NodeConnectionOptions {
+  const { nats, namespace } = settings
+  const authenticator = createAuthenticator(nats, onProblem)
+  let dialed: DialedServer | undefined
+  const tls = tlsOptions(nats, () => dialed)
+  return {
+    servers: [...nats.servers],
+    name: `millrace/${supervisorId}`,
+    inboxPrefix: `_INBOX.${namespace}.${randomBytes(12).toString('hex')}`,
+    ...(authenticator === undefined ? {} : { authenticator }),
+    ...(tls === undefined ? {} : { tls }),
+    // This hook is called once for each attempt, with the server that is tried at the front.
+    reconnectToServer(servers) {
+      dialed = servers[0]
+      delay.noteAttempt(servers.length)
+      return null
+    },
+    reconnectDelayHandler: () => delay.currentMs(),
+    timeout: 3_000,
+    pingInterval: 5_000,
+    maxPingOut: 2,
+    maxReconnectAttempts: -1,
+    // By default the client closes for good after the second refusal, whatever the limit above says.
+    ignoreAuthErrorAbort: true,
+    noAsyncTraces: true,
+  }
+}
+
+async function closeWithin(nc: NatsConnection, connected: boolean): Promise<void> {
+  if (connected) await atMost(flushMs, nc.flush())
+  await atMost(closeMs, nc.close())
+}
+
+async function atMost(limitMs: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, limitMs)
+  })
+  await Promise.race([work.catch(() => {}), limit])
+  clearTimeout(timer)
+}
+
+function refusedBy(error: Error): 'credentials' | 'permission' | null {
+  if (error instanceof errors.PermissionViolationError) return 'permission'
+  return isRefusal(error) ? 'credentials' : null
+}
+
+/** Reads the version now, because the client forgets it while it is disconnected. */
+function noteVersion(nc: NatsConnection, onEvent: (event: ConnectionEvent) => void): ServerVersion {
+  const text = nc.info?.version ?? ''
+  const [, major, minor, patch] = /^(\d+)\.(\d+)\.(\d+)/.exec(text) ?? []
+  const version = { major: Number(major ?? 0), minor: Number(minor ?? 0), patch: Number(patch ?? 0) }
+  if (isOlder(version, oldestTested)) {
+    onEvent({
+      kind: 'warning',
+      message: `nats-server ${text} is older than 2.9.10, the oldest that Millrace is tested with; upgrade it`,
+    })
+  }
+  return version
+}
+
+function isOlder(one: ServerVersion, other: ServerVersion): boolean {
+  return (one.major - other.major || one.minor - other.minor || one.patch - other.patch) < 0
+}
