@@ -2,23 +2,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { MillraceError } from '../core/errors.ts'
 
-/** Whether the supervisor does its work; when it does not, `reasons` says everything that is missing. */
-export interface Readiness {
-  readonly ready: boolean
-  readonly reasons: readonly string[]
-}
-
 /** Where to listen, and where the answers come from. */
 export interface HttpServerOptions {
   readonly host: string
   /** 0 takes any free port; `url` has the real one. */
   readonly port: number
-  /** Asked for `/readyz`; must not wait for anything. */
-  readonly ready: () => Readiness
+  /** Asked for `/readyz`: everything that keeps the supervisor from its work; nothing when it is ready. */
+  readonly ready: () => readonly string[]
   /** Asked for `/metrics`: the text and its content type. At most one call runs at a time. */
-  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>
   /** Hears of what an answer threw; the client only learns that it failed. */
-  readonly onError: (error: unknown) => void
+  readonly onError?: (error: unknown) => void
 }
 
 /** The running server. */
@@ -49,11 +43,12 @@ const closeMs = 500
  */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const answers = createAnswers(options)
+  const onError = options.onError ?? (() => {})
   const server = createServer(
     { maxHeaderSize: 8_192, requestTimeout: 5_000, headersTimeout: 5_000, keepAliveTimeout: 5_000 },
     (request, response) => {
       respond(answers, request, response).catch((error: unknown) => {
-        options.onError(error)
+        onError(error)
         send(request, response, text(500, 'the answer failed, see the log\n'))
       })
     },
@@ -65,7 +60,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     server.listen(options.port, options.host, resolve)
   })
   server.removeAllListeners('error')
-  server.on('error', options.onError)
+  server.on('error', onError)
 
   const { address, port, family } = server.address() as AddressInfo
   let closing: Promise<void> | undefined
@@ -92,7 +87,7 @@ function createAnswers({ ready, metrics }: HttpServerOptions): Answers {
   let collecting: Promise<Answer> | undefined
   const collect = async (): Promise<Answer> => {
     try {
-      const { contentType, text: body } = await metrics()
+      const { contentType, body } = await metrics()
       return { status: 200, contentType, body }
     } finally {
       collecting = undefined
@@ -103,7 +98,8 @@ function createAnswers({ ready, metrics }: HttpServerOptions): Answers {
     [
       '/readyz',
       () => {
-        const { ready: isReady, reasons } = ready()
+        const reasons = ready()
+        const isReady = reasons.length === 0
         const body = `${JSON.stringify({ ready: isReady, reasons })}\n`
         return { status: isReady ? 200 : 503, contentType: json, body }
       },

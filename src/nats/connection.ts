@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { errors, type NatsConnection, type NodeConnectionOptions, type Status } from '@nats-io/transport-node'
-import type { Settings } from '../config/settings.ts'
+import type { NatsSettings, Settings } from '../config/settings.ts'
 import type { MillraceError } from '../core/errors.ts'
 import { createAuthenticator, type DialedServer, tlsOptions } from './credentials.ts'
 import { connectFirst, isRefusal } from './first-connection.ts'
@@ -42,6 +42,8 @@ export interface BrokerConnection {
   readonly reconnects: number
   /** Of the server that we are, or were last, connected to. */
   readonly version: ServerVersion
+  /** What every inbox of this connection begins with. */
+  readonly inboxPrefix: string
   /** Sends what is still in the buffer and closes, within 3 s whatever the server does. Idempotent. */
   close(): Promise<void>
 }
@@ -93,12 +95,16 @@ export async function connectBroker(
     closing: undefined as Promise<void> | undefined,
   }
 
-  const nc = await connectFirst(dialOptions(settings, options.supervisorId, delay, complain), {
-    nats: settings.nats,
-    startupMs: settings.startupMs,
-    signal,
-    onAttemptFailed: (error, delayMs) => onEvent({ kind: 'waiting', error, delayMs }),
-  })
+  const inboxPrefix = `_INBOX.${settings.namespace}.${randomBytes(12).toString('hex')}`
+  const nc = await connectFirst(
+    { ...dialOptions(settings.nats, delay, complain), inboxPrefix, name: `millrace/${options.supervisorId}` },
+    {
+      nats: settings.nats,
+      startupMs: settings.startupMs,
+      signal,
+      onAttemptFailed: (error, delayMs) => onEvent({ kind: 'waiting', error, delayMs }),
+    },
+  )
   state.connected = true
   state.version = noteVersion(nc, onEvent)
   delay.reset()
@@ -145,6 +151,7 @@ export async function connectBroker(
 
   return {
     nc,
+    inboxPrefix,
     get connected() {
       return state.connected
     },
@@ -165,19 +172,15 @@ export async function connectBroker(
 }
 
 function dialOptions(
-  settings: Pick<Settings, 'nats' | 'namespace'>,
-  supervisorId: string,
+  nats: NatsSettings,
   delay: ReconnectDelay,
   onProblem: (problem: unknown) => void,
 ): NodeConnectionOptions {
-  const { nats, namespace } = settings
   const authenticator = createAuthenticator(nats, onProblem)
   let dialed: DialedServer | undefined
   const tls = tlsOptions(nats, () => dialed)
   return {
     servers: [...nats.servers],
-    name: `millrace/${supervisorId}`,
-    inboxPrefix: `_INBOX.${namespace}.${randomBytes(12).toString('hex')}`,
     ...(authenticator === undefined ? {} : { authenticator }),
     ...(tls === undefined ? {} : { tls }),
     // This hook is called once for each attempt, with the server that is tried at the front.

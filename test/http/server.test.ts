@@ -12,8 +12,8 @@ async function serve(t: TestContext, more: Partial<HttpServerOptions> = {}): Pro
   const server = await createHttpServer({
     host: '127.0.0.1',
     port: 0,
-    ready: () => ({ ready: true, reasons: [] }),
-    metrics: async () => ({ contentType, text: 'up 1\n' }),
+    ready: () => [],
+    metrics: async () => ({ contentType, body: 'up 1\n' }),
     onError: (error) => assert.fail(String(error)),
     ...more,
   })
@@ -45,7 +45,7 @@ test('health is ok, says so in JSON and is never cached', async (t) => {
 
 test('readiness follows the callback and lists the reasons', async (t) => {
   let reasons: string[] = []
-  const { url } = await serve(t, { ready: () => ({ ready: reasons.length === 0, reasons }) })
+  const { url } = await serve(t, { ready: () => reasons })
   const ready = await fetch(`${url}/readyz`)
   assert.equal(ready.status, 200)
   assert.deepEqual(await ready.json(), { ready: true, reasons: [] })
@@ -65,7 +65,7 @@ test('metrics have their own content type, and requests at once share one collec
     async metrics() {
       collections++
       await gate
-      return { contentType, text: `collections ${collections}\n` }
+      return { contentType, body: `collections ${collections}\n` }
     },
   })
   const requests = [fetch(`${url}/metrics`), fetch(`${url}/metrics`)]

@@ -70,6 +70,7 @@ test('a connection knows the server, names itself and has an inbox nobody can gu
   const { major, minor, patch } = connection.version
   assert.equal(`${major}.${minor}.${patch}`, server.version)
   const { options } = connection.nc as unknown as { options: { inboxPrefix: string; name: string } }
+  assert.equal(options.inboxPrefix, connection.inboxPrefix)
   assert.match(options.inboxPrefix, /^_INBOX\.jobs\.[0-9a-f]{24}$/)
   assert.equal(options.name, 'millrace/test')
   await connection.close()
