@@ -10,7 +10,7 @@ export function serverHelp(failures: readonly string[]): string {
     '  Debian, Ubuntu   sudo apt-get install nats-server',
     '  macOS            brew install nats-server',
     '  Windows          winget install NATSAuthors.NATSServer',
-    '  Arch Linux       sudo pacman -S nats-server',
+    '  Alpine           sudo apk add nats-server',
     '  with Go          go install github.com/nats-io/nats-server/v2@latest',
     '  anything else    https://github.com/nats-io/nats-server/releases',
     '',

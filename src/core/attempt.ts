@@ -1,0 +1,52 @@
+import { type HistoryEntry, shortenHistory } from './history.ts'
+import type { AttemptError } from './outcome.ts'
+import type { DeadReason } from './verdict.ts'
+
+/**
+ * What the delivery count cannot tell about a job: which of its deliveries were no fault of its own,
+ * and what its failed attempts said. Kept in the attempts bucket under `<stream>.<sequence>`.
+ */
+export interface AttemptRecord {
+  /** Deliveries that ended without counting: releases, snoozes, attempts that we cut short. */
+  readonly released: number
+  /** Attempts that ended with an outcome that was written down. */
+  readonly failures: number
+  readonly history: readonly HistoryEntry[]
+  /** Set before a dead letter is published: whoever gets this job again finishes that, and runs nothing. */
+  readonly dead?: { readonly reason: DeadReason; readonly error?: AttemptError }
+}
+
+export const noRecord: AttemptRecord = { released: 0, failures: 0, history: [] }
+
+/** Which attempt a delivery is, and how many earlier ones ended without a trace. */
+export interface AttemptCount {
+  /** Counts from 1. */
+  readonly attempt: number
+  /** Earlier deliveries that nobody wrote down: their process died, or lost its link. */
+  readonly unexplained: number
+}
+
+/**
+ * Counts attempts: deliveries less what was released without fault.
+ *
+ * Never below the failures on record plus one, because a broker that was killed can come back with a
+ * delivery count of 1.
+ */
+export function countAttempt(deliveries: number, record: AttemptRecord): AttemptCount {
+  const attempt = Math.max(deliveries - record.released, record.failures + 1)
+  return { attempt, unexplained: attempt - 1 - record.failures }
+}
+
+/** The record after a delivery that did not count. */
+export function withRelease(record: AttemptRecord): AttemptRecord {
+  return { ...record, released: record.released + 1 }
+}
+
+/** The record after an attempt that counted. */
+export function withFailure(record: AttemptRecord, entry: HistoryEntry): AttemptRecord {
+  return {
+    released: record.released,
+    failures: record.failures + 1,
+    history: shortenHistory([...record.history, entry]),
+  }
+}

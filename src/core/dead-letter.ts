@@ -1,0 +1,82 @@
+import { headerTextWithin } from './header-text.ts'
+import { encodeHistory, type HistoryEntry, shortenHistory } from './history.ts'
+import type { AttemptError } from './outcome.ts'
+import type { DeadReason } from './verdict.ts'
+
+/** Everything that the record of a given-up job says about it. */
+export interface DeadLetter {
+  readonly handler: string
+  readonly reason: DeadReason
+  readonly jobId: string
+  readonly subject: string
+  readonly stream: string
+  readonly sequence: number
+  /** Attempts that ran; 0 for a job that never did. */
+  readonly attempts: number
+  readonly deliveries: number
+  /** Epoch milliseconds. */
+  readonly enqueuedAt: number
+  /** Epoch milliseconds. */
+  readonly deadAt: number
+  readonly error: AttemptError | undefined
+  readonly history: readonly HistoryEntry[]
+}
+
+/** One header, as often as it is repeated. */
+export type HeaderEntry = readonly [name: string, value: string]
+
+/**
+ * The headers of a dead letter: the application's own, then ours.
+ *
+ * No `Nats-*` header is copied (a stray `Nats-Rollup` would purge the stream), and none of ours from an
+ * earlier death, except how often the job was replayed. Our headers together stay below 12 KiB, so
+ * that a dead letter of the largest job still fits the 16 KiB that the job stream leaves free.
+ */
+export function deadLetterHeaders(letter: DeadLetter, jobHeaders: readonly HeaderEntry[]): HeaderEntry[] {
+  const headers = jobHeaders.filter(([name]) => !isOurs(name))
+  const add = (name: string, value: string | number): void => {
+    headers.push([name, String(value)])
+  }
+  add('Millrace-Dead-Reason', letter.reason)
+  add('Millrace-Job-Id', letter.jobId)
+  add('Millrace-Subject', letter.subject)
+  add('Millrace-Stream', letter.stream)
+  add('Millrace-Sequence', letter.sequence)
+  add('Millrace-Attempts', letter.attempts)
+  add('Millrace-Deliveries', letter.deliveries)
+  add('Millrace-Enqueued-At', new Date(letter.enqueuedAt).toISOString())
+  add('Millrace-Dead-At', new Date(letter.deadAt).toISOString())
+  if (letter.error) {
+    add('Millrace-Error-Code', headerTextWithin(letter.error.code, 64))
+    add('Millrace-Error-Message', headerTextWithin(letter.error.message, 1024))
+  }
+  add('Millrace-History', encodeHistory(shortenHistory(letter.history)))
+  return headers
+}
+
+/** The dedupe key of a dead letter. `incarnation` is added when another stream of that name used it before. */
+export function deadLetterId(stream: string, sequence: number, incarnation?: number): string {
+  return incarnation === undefined
+    ? `dead:${stream}:${sequence}`
+    : `dead:${stream}:${sequence}:${incarnation}`
+}
+
+const rewritten = new Set([
+  'millrace-dead-reason',
+  'millrace-job-id',
+  'millrace-subject',
+  'millrace-stream',
+  'millrace-sequence',
+  'millrace-attempts',
+  'millrace-deliveries',
+  'millrace-enqueued-at',
+  'millrace-dead-at',
+  'millrace-error-code',
+  'millrace-error-message',
+  'millrace-history',
+])
+
+function isOurs(name: string): boolean {
+  const lower = name.toLowerCase()
+  return lower === '' || lower.startsWith('nats-') || rewritten.has(lower)
+}

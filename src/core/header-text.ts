@@ -1,0 +1,27 @@
+/**
+ * Makes text safe as a header's value: control characters (which end a header or forge another one)
+ * become spaces, and what exceeds `limit` characters is cut and marked.
+ */
+export function headerText(text: string, limit = 1024): string {
+  const clean = text
+    .slice(0, limit * 4)
+    .replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')
+    .trim()
+  return clean.length <= limit ? clean : `${clean.slice(0, limit - 1)}…`
+}
+
+/** The same, within a number of bytes of UTF-8. */
+export function headerTextWithin(text: string, limitBytes: number): string {
+  let clean = headerText(text, limitBytes)
+  while (utf8Bytes(clean) > limitBytes) clean = `${clean.slice(0, Math.floor(clean.length * 0.8) - 1)}…`
+  return clean
+}
+
+function utf8Bytes(text: string): number {
+  let bytes = 0
+  for (const character of text) {
+    const point = character.codePointAt(0)!
+    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4
+  }
+  return bytes
+}

@@ -1,0 +1,71 @@
+/** What a job's headers ask for, once they are understood. */
+export interface JobHeaders {
+  /** The job's id, when a header gives one. */
+  readonly id: string | undefined
+  readonly deadlineMs: number | undefined
+  readonly maxAttempts: number | undefined
+  /** Epoch milliseconds. */
+  readonly expiresAt: number | undefined
+  /** Epoch milliseconds. */
+  readonly runAt: number | undefined
+  /** When the job was first enqueued, if it has moved since; epoch milliseconds. */
+  readonly enqueuedAt: number | undefined
+  /** The payload is JSON unless `content-type` names something else. */
+  readonly json: boolean
+}
+
+/** Headers by lower-case name, repeated ones joined with `, `. */
+export type PlainHeaders = Readonly<Record<string, string>>
+
+export const noHeaders: JobHeaders = {
+  id: undefined,
+  deadlineMs: undefined,
+  maxAttempts: undefined,
+  expiresAt: undefined,
+  runAt: undefined,
+  enqueuedAt: undefined,
+  json: true,
+}
+
+/**
+ * Reads the headers that Millrace knows. What cannot be understood is a problem, in words that name
+ * the header and never quote more than 64 characters of its value.
+ */
+export function readJobHeaders(headers: PlainHeaders): { headers: JobHeaders; problem: string | undefined } {
+  let problem: string | undefined
+  const refuse = (name: string, must: string, value: string): undefined => {
+    problem ??= `${name} must be ${must}, got ${JSON.stringify(value.slice(0, 64))}`
+    return undefined
+  }
+  const wholeNumber = (name: string, least: number): number | undefined => {
+    const value = headers[name.toLowerCase()]
+    if (value === undefined) return undefined
+    const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN
+    return number >= least ? number : refuse(name, `a whole number of at least ${least}`, value)
+  }
+  const instant = (name: string): number | undefined => {
+    const value = headers[name.toLowerCase()]
+    if (value === undefined) return undefined
+    const at = rfc3339.test(value) ? Date.parse(value) : Number.NaN
+    return Number.isNaN(at) ? refuse(name, 'an RFC 3339 instant such as 2026-01-31T12:00:00Z', value) : at
+  }
+  const read: JobHeaders = {
+    id: headers['millrace-job-id'] ?? headers['nats-msg-id'],
+    deadlineMs: wholeNumber('Millrace-Deadline-Ms', 10),
+    maxAttempts: wholeNumber('Millrace-Max-Attempts', 1),
+    expiresAt: instant('Millrace-Expires-At'),
+    runAt: instant('Millrace-Run-At'),
+    enqueuedAt: instant('Millrace-Enqueued-At'),
+    json: isJson(headers['content-type']),
+  }
+  return { headers: read, problem }
+}
+
+// RFC 3339 section 5.6. Date.parse takes many other forms, some of them in local time.
+const rfc3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/
+
+function isJson(contentType: string | undefined): boolean {
+  if (contentType === undefined) return true
+  const type = contentType.split(';', 1)[0]!.trim().toLowerCase()
+  return type === '' || type === 'application/json' || type === 'text/json' || type.endsWith('+json')
+}

@@ -1,0 +1,150 @@
+import { countAttempt, noRecord } from '../core/attempt.ts'
+import { type PlainHeaders, readJobHeaders } from '../core/job-headers.ts'
+import type { AttemptError } from '../core/outcome.ts'
+import type { DeadReason } from '../core/verdict.ts'
+import type { InFlightJob } from './in-flight-job.ts'
+import type { Broker, Clock, Observer } from './ports.ts'
+
+/** What becomes of a delivery before anything runs. */
+export type Admitted =
+  | { readonly kind: 'run' }
+  /** Run it, but beside no other suspect: an earlier delivery of it ended without a trace. */
+  | { readonly kind: 'suspect' }
+  | { readonly kind: 'not_yet'; readonly delayMs: number }
+  | {
+      readonly kind: 'dead'
+      readonly reason: DeadReason
+      readonly error: AttemptError | undefined
+      readonly attempts: number
+    }
+
+const run: Admitted = { kind: 'run' }
+
+/** The upper bounds of what a job's headers may ask for. */
+export interface HeaderLimits {
+  readonly deadlineLimitMs: number
+  readonly attemptsLimit: number
+}
+
+/** Decides at the door: reads a job's headers, counts its attempt, turns away what must not run. */
+export class Admission {
+  readonly #broker: Broker
+  readonly #clock: Clock
+  readonly #observer: Observer
+  readonly #limits: HeaderLimits
+
+  constructor(broker: Broker, clock: Clock, observer: Observer, limits: HeaderLimits) {
+    this.#broker = broker
+    this.#clock = clock
+    this.#observer = observer
+    this.#limits = limits
+  }
+
+  /** Answers at once for a first delivery; a redelivered job's record has to be read. */
+  admit(job: InFlightJob): Admitted | Promise<Admitted> {
+    const problem = job.headerEntries ? this.#readHeaders(job) : undefined
+    if (job.deliveries > 1) return this.#admitAgain(job, problem)
+    job.attempt = 1
+    return this.#decide(job, problem, 0)
+  }
+
+  async #admitAgain(job: InFlightJob, problem: string | undefined): Promise<Admitted> {
+    let unexplained = 0
+    try {
+      job.record = (await this.#broker.readRecord(job.sequence)) ?? noRecord
+      job.hasRecord = job.record !== noRecord
+      const count = countAttempt(job.deliveries, job.record)
+      job.attempt = count.attempt
+      unexplained = count.unexplained
+    } catch (error) {
+      this.#observer.recordUnavailable(error)
+      job.attempt = job.deliveries
+    }
+    const { dead } = job.record
+    if (dead) return { kind: 'dead', reason: dead.reason, error: dead.error, attempts: job.record.failures }
+    return this.#decide(job, problem, unexplained)
+  }
+
+  #decide(job: InFlightJob, problem: string | undefined, unexplained: number): Admitted {
+    const attempts = job.attempt - 1
+    if (problem !== undefined) {
+      return {
+        kind: 'dead',
+        reason: 'invalid',
+        error: { code: 'invalid_header', message: problem },
+        attempts,
+      }
+    }
+    if (job.expiresAt !== 0 && this.#clock.now() >= job.expiresAt) {
+      return { kind: 'dead', reason: 'expired', error: expiredError(job), attempts }
+    }
+    if (job.attempt > job.maxAttempts) return givenUp(job, unexplained)
+    const waitMs = job.runAt - this.#clock.now()
+    if (waitMs > 0) return { kind: 'not_yet', delayMs: waitMs }
+    return unexplained > 0 ? { kind: 'suspect' } : run
+  }
+
+  #readHeaders(job: InFlightJob): string | undefined {
+    const plain = plainHeaders(job)
+    job.headers = plain
+    const { headers, problem } = readJobHeaders(plain)
+    job.id = headers.id
+    job.json = headers.json
+    job.expiresAt = headers.expiresAt ?? 0
+    job.runAt = headers.runAt ?? 0
+    job.enqueuedAt = headers.enqueuedAt ?? job.storedAt
+    const { deadlineLimitMs, attemptsLimit } = this.#limits
+    if (headers.deadlineMs !== undefined) {
+      job.deadlineMs = this.#clamp(job, 'Millrace-Deadline-Ms', headers.deadlineMs, deadlineLimitMs)
+    }
+    if (headers.maxAttempts !== undefined) {
+      job.maxAttempts = this.#clamp(job, 'Millrace-Max-Attempts', headers.maxAttempts, attemptsLimit)
+    }
+    return job.headerProblem ?? problem
+  }
+
+  #clamp(job: InFlightJob, header: string, asked: number, limit: number): number {
+    if (asked <= limit) return asked
+    this.#observer.clamped(job, header, asked, limit)
+    return limit
+  }
+}
+
+/** The error of a job that was too late to start. */
+export function expiredError(job: InFlightJob): AttemptError {
+  return {
+    code: 'expired',
+    message: `not started before Millrace-Expires-At ${new Date(job.expiresAt).toISOString()}`,
+  }
+}
+
+/**
+ * No attempts are left. Attempts that nobody wrote down took their process with them; otherwise the
+ * last one on record says why (its limit was lowered since).
+ */
+function givenUp(job: InFlightJob, unexplained: number): Admitted {
+  const attempts = job.attempt - 1
+  const last = job.record.history.at(-1)
+  if (unexplained === 0 && last && last.outcome !== 'crashed') {
+    const error: AttemptError = {
+      code: last.error_code ?? 'handler_error',
+      message: last.error ?? 'the last attempt failed',
+    }
+    return { kind: 'dead', reason: last.outcome === 'timed_out' ? 'deadline' : 'exhausted', error, attempts }
+  }
+  const error: AttemptError = {
+    code: 'process_crash',
+    message: `${unexplained} of ${attempts} attempts ended without a trace: their process died or lost its link; not run again`,
+  }
+  return { kind: 'dead', reason: 'crashed', error, attempts }
+}
+
+function plainHeaders(job: InFlightJob): PlainHeaders {
+  const plain: Record<string, string> = Object.create(null)
+  for (const [name, value] of job.headerEntries!) {
+    const lower = name.toLowerCase()
+    const known = plain[lower]
+    plain[lower] = known === undefined ? value : `${known}, ${value}`
+  }
+  return { ...plain }
+}

@@ -1,0 +1,84 @@
+import type { Clock, Lane } from './ports.ts'
+
+/**
+ * Enforces the deadline of every attempt with one timer.
+ *
+ * 1. When a job is posted, nothing can be due before now plus its deadline: the timer is set to the
+ *    earliest such instant, so short jobs cost nothing.
+ * 2. When it fires, the shared tables tell which jobs have begun, and when.
+ * 3. At its deadline an attempt's signal is aborted; at the end of its grace its thread is killed.
+ */
+export class Deadlines {
+  readonly #clock: Clock
+  readonly #lanes: () => Iterable<Lane>
+  #dueAt = Number.POSITIVE_INFINITY
+  #cancel: (() => void) | undefined
+
+  constructor(clock: Clock, lanes: () => Iterable<Lane>) {
+    this.#clock = clock
+    this.#lanes = lanes
+  }
+
+  /** A job with this deadline was posted now. */
+  watch(deadlineMs: number): void {
+    this.#arm(this.#clock.monotonicMs() + deadlineMs)
+  }
+
+  stop(): void {
+    this.#cancel?.()
+    this.#cancel = undefined
+  }
+
+  #arm(dueAt: number): void {
+    if (dueAt >= this.#dueAt) return
+    this.#dueAt = dueAt
+    this.#cancel?.()
+    this.#cancel = this.#clock.after(Math.max(0, dueAt - this.#clock.monotonicMs()), () => this.#sweep())
+  }
+
+  #sweep(): void {
+    this.#dueAt = Number.POSITIVE_INFINITY
+    this.#cancel = undefined
+    for (const lane of this.#lanes()) {
+      if (lane.outstanding > 0 && lane.endReason === undefined) this.#sweepLane(lane)
+    }
+  }
+
+  #sweepLane(lane: Lane): void {
+    const now = this.#clock.monotonicMs()
+    let next = Number.POSITIVE_INFINITY
+    let overdue = false
+    for (const job of lane.jobs()) {
+      const startedAt = lane.startedAt(job)
+      if (startedAt === undefined) {
+        next = Math.min(next, now + job.deadlineMs)
+        continue
+      }
+      const deadlineAt = startedAt + job.deadlineMs
+      if (now < deadlineAt) {
+        next = Math.min(next, deadlineAt)
+        continue
+      }
+      if (job.abortCode !== 'deadline') {
+        job.abortCode = 'deadline'
+        lane.abort(job, 'deadline')
+      }
+      const killAt = deadlineAt + job.handler.profile.graceMs
+      if (now >= killAt) overdue = true
+      else next = Math.min(next, killAt)
+    }
+    if (overdue) this.#kill(lane, now)
+    else if (next < Number.POSITIVE_INFINITY) this.#arm(next)
+  }
+
+  /** Results that have arrived but were not looked at still count; then the thread has to go. */
+  #kill(lane: Lane, now: number): void {
+    lane.collect()
+    const culprit = lane.jobs().find((job) => {
+      const startedAt = lane.startedAt(job)
+      return startedAt !== undefined && now >= startedAt + job.deadlineMs + job.handler.profile.graceMs
+    })
+    if (culprit) lane.kill('deadline')
+    else this.#arm(now + 1)
+  }
+}

@@ -1,0 +1,222 @@
+import type { Random } from '../core/backoff.ts'
+import type { PoolName } from '../core/handler-definition.ts'
+import type { AttemptError, Outcome } from '../core/outcome.ts'
+import { Admission, type HeaderLimits } from './admission.ts'
+import { Deadlines } from './deadlines.ts'
+import { Dispatcher } from './dispatcher.ts'
+import { type DrainOrder, type DrainReport, drain } from './drain.ts'
+import { Finished } from './finished.ts'
+import { HandlerState } from './handler-state.ts'
+import { Heartbeat } from './heartbeat.ts'
+import { InFlight } from './in-flight.ts'
+import type { InFlightJob } from './in-flight-job.ts'
+import { JobLife } from './job-life.ts'
+import type {
+  Broker,
+  BrokerListener,
+  Clock,
+  Delivery,
+  HandlerProfile,
+  Lane,
+  Observer,
+  PoolListener,
+  StartedJob,
+} from './ports.ts'
+import { PullLoop, type Room } from './pull-loop.ts'
+import { Receipts } from './receipts.ts'
+import { Settlement } from './settlement.ts'
+
+export interface EngineOptions {
+  readonly broker: Broker
+  readonly clock: Clock
+  readonly observer: Observer
+  readonly random: Random
+  readonly supervisorId: string
+  readonly handlers: readonly HandlerProfile[]
+  readonly rooms: ReadonlyMap<PoolName, Room>
+  readonly ackWaitMs: number
+  readonly limits: HeaderLimits
+  /** More threads than this that do not end, and the supervisor wants a restart. */
+  readonly stuckLimit: number
+  restartWanted(): void
+}
+
+/** Everything that moves, put together: what the broker and the threads say goes in here. */
+export class Engine implements BrokerListener, PoolListener {
+  readonly handlers: readonly HandlerState[]
+  readonly inFlight = new InFlight()
+  readonly dispatchers = new Map<PoolName, Dispatcher>()
+  readonly life: JobLife
+  readonly settlement: Settlement
+  readonly receipts: Receipts
+  readonly #options: EngineOptions
+  readonly #finished = new Finished()
+  readonly #pulls = new Map<PoolName, PullLoop>()
+  readonly #deadlines: Deadlines
+  readonly #heartbeat: Heartbeat
+  readonly #stuck = new Set<Lane>()
+  #onLaneChange: (() => void) | undefined
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+    const { broker, clock, observer, ackWaitMs } = options
+    this.handlers = options.handlers.map((profile, index) => new HandlerState(profile, index))
+    this.receipts = new Receipts(broker, clock, observer)
+    this.#deadlines = new Deadlines(clock, () => this.lanes())
+    for (const [pool, room] of options.rooms) {
+      const handlers = this.handlers.filter((handler) => handler.profile.pool === pool)
+      this.dispatchers.set(pool, new Dispatcher(pool, clock, (lane, jobs) => this.#posted(lane, jobs)))
+      this.#pulls.set(pool, new PullLoop(broker, clock, handlers, room))
+    }
+    const { inFlight, receipts } = this
+    const finished = this.#finished
+    this.settlement = new Settlement({ broker, clock, observer, inFlight, finished, receipts, ackWaitMs })
+    this.life = new JobLife({
+      broker,
+      clock,
+      observer,
+      random: options.random,
+      supervisorId: options.supervisorId,
+      handlers: new Map(this.handlers.map((handler) => [handler.profile.name, handler])),
+      inFlight,
+      finished,
+      receipts,
+      admission: new Admission(broker, clock, observer, options.limits),
+      settlement: this.settlement,
+      dispatcherOf: (job) => this.dispatchers.get(job.handler.profile.pool)!,
+      roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
+    })
+    this.#heartbeat = new Heartbeat({
+      broker,
+      clock,
+      inFlight,
+      ackWaitMs,
+      lost: (job) => this.life.leaseLost(job),
+    })
+  }
+
+  start(): void {
+    this.#heartbeat.start()
+    this.#pullAll()
+  }
+
+  *lanes(): Generator<Lane> {
+    for (const dispatcher of this.dispatchers.values()) yield* dispatcher.lanes
+  }
+
+  /** Stops taking, lets run, interrupts the rest and gives it back; see G8. */
+  async drain(order: DrainOrder): Promise<DrainReport> {
+    for (const pulls of this.#pulls.values()) pulls.stop()
+    const report = await drain(this, this.#options.clock, order, (changed) => {
+      this.#onLaneChange = changed
+    })
+    this.#heartbeat.stop()
+    this.#deadlines.stop()
+    return report
+  }
+
+  delivered(delivery: Delivery): void {
+    this.life.arrive(delivery)
+  }
+
+  creditReturned(handler: string, count: number): void {
+    const state = this.handlers.find((candidate) => candidate.profile.name === handler)
+    if (!state) return
+    state.credit = Math.max(0, state.credit - count)
+    this.#pulls.get(state.profile.pool)!.schedule()
+  }
+
+  reconnected(): void {
+    this.receipts.repeat()
+    this.#heartbeat.beat()
+    this.#pullAll()
+  }
+
+  disconnected(): void {
+    for (const handler of this.handlers) handler.credit = 0
+  }
+
+  streamReplaced(): void {
+    this.#finished.clear()
+    this.receipts.clear()
+    for (const job of [...this.inFlight.all()]) this.life.leaseLost(job)
+  }
+
+  laneReady(lane: Lane): void {
+    const dispatcher = this.dispatchers.get(lane.pool)!
+    dispatcher.lanes.push(lane)
+    dispatcher.schedule()
+  }
+
+  jobEnded(lane: Lane, job: InFlightJob, outcome: Outcome, startedAt: number, durationMs: number): void {
+    this.life.end(job, outcome, startedAt, durationMs, lane.threadId)
+  }
+
+  resultsHandled(): void {
+    for (const dispatcher of this.dispatchers.values()) dispatcher.schedule()
+    this.#onLaneChange?.()
+  }
+
+  laneEnded(
+    lane: Lane,
+    started: StartedJob[],
+    unstarted: InFlightJob[],
+    cause: AttemptError | undefined,
+  ): void {
+    this.#stuck.delete(lane)
+    this.#forget(lane)
+    if (cause || started.length > 0 || lane.endReason === 'deadline') {
+      this.#options.observer.threadKilled(lane, lane.endReason ?? 'crash', started[0]?.job)
+    }
+    this.life.laneEnded(lane, started, unstarted, cause)
+    this.#onLaneChange?.()
+  }
+
+  laneStuck(lane: Lane): void {
+    this.#stuck.add(lane)
+    this.life.takenBack(lane.jobs().filter((job) => lane.takeBack(job)))
+    if (this.#stuck.size > this.#options.stuckLimit) this.#options.restartWanted()
+    this.#onLaneChange?.()
+  }
+
+  /** Pulls nothing more for these handlers: a thread could not load them. */
+  withdraw(names: readonly string[]): void {
+    for (const handler of this.handlers) if (names.includes(handler.profile.name)) handler.withdrawn = true
+  }
+
+  inFlightByHandler(): Map<string, number> {
+    const counts = new Map(this.handlers.map((handler) => [handler.profile.name, 0]))
+    for (const job of this.inFlight.all())
+      counts.set(job.handler.profile.name, counts.get(job.handler.profile.name)! + 1)
+    return counts
+  }
+
+  isStuck(lane: Lane): boolean {
+    return this.#stuck.has(lane)
+  }
+
+  get stuckThreads(): number {
+    return this.#stuck.size
+  }
+
+  #forget(lane: Lane): void {
+    const { lanes } = this.dispatchers.get(lane.pool)!
+    const at = lanes.indexOf(lane)
+    if (at >= 0) lanes.splice(at, 1)
+  }
+
+  #posted(lane: Lane, jobs: readonly InFlightJob[]): void {
+    let shortestMs = Number.POSITIVE_INFINITY
+    // What found a free slot starts now; what was posted ahead says so when it is known to have begun.
+    let free = lane.concurrency - (lane.outstanding - jobs.length)
+    for (const job of jobs) {
+      if (job.deadlineMs < shortestMs) shortestMs = job.deadlineMs
+      if (free-- > 0) this.life.sayStarted(job, lane.threadId)
+    }
+    this.#deadlines.watch(shortestMs)
+  }
+
+  #pullAll(): void {
+    for (const pulls of this.#pulls.values()) pulls.schedule()
+  }
+}

@@ -1,0 +1,77 @@
+import { type AttemptRecord, noRecord } from '../core/attempt.ts'
+import type { HeaderEntry } from '../core/dead-letter.ts'
+import type { AbortCode } from '../core/handler-definition.ts'
+import type { PlainHeaders } from '../core/job-headers.ts'
+import type { HandlerState } from './handler-state.ts'
+import type { Delivery, Lane } from './ports.ts'
+
+/** A delivery that we hold, from its arrival until its settlement is sent. */
+export class InFlightJob {
+  readonly handler: HandlerState
+  readonly stream: string
+  readonly subject: string
+  readonly sequence: number
+  readonly data: Uint8Array
+  readonly headerEntries: readonly HeaderEntry[] | undefined
+  readonly headerProblem: string | undefined
+  readonly storedAt: number
+  /** Changes when the broker delivers it to us again while we hold it. */
+  reply: string
+  deliveries: number
+  /** From its headers, by lower-case name; undefined when it has none. */
+  headers: PlainHeaders | undefined
+  id: string | undefined
+  json = true
+  enqueuedAt: number
+  /** Epoch milliseconds; 0 when it does not expire. */
+  expiresAt = 0
+  /** Epoch milliseconds; 0 when it may start at once. */
+  runAt = 0
+  /** 0 until it is admitted. */
+  attempt = 0
+  maxAttempts: number
+  deadlineMs: number
+  record: AttemptRecord = noRecord
+  /** An earlier delivery ended without a trace, or its thread died beside others. */
+  suspect = false
+
+  /** On the monotonic clock; when the broker was last known to have renewed the lease. */
+  renewedAt: number
+  leaseLost = false
+  /** Takes up room among the handler's jobs. */
+  takesRoom = true
+  /** Its entry in the attempts bucket must go when it is settled for good. */
+  hasRecord = false
+  /** How long it will run, as far as we can tell. */
+  estimateMs = 0
+  lane: Lane | undefined
+  slot = -1
+  ticket = 0
+  abortCode: AbortCode | undefined
+  /** The start of this attempt has been told. */
+  startSaid = false
+  /** Of the thread that runs, or last ran it; 0 when it never ran. */
+  threadId = 0
+
+  constructor(delivery: Delivery, handler: HandlerState, now: number) {
+    this.handler = handler
+    this.stream = delivery.stream
+    this.subject = delivery.subject
+    this.sequence = delivery.sequence
+    this.data = delivery.data
+    this.headerEntries = delivery.headers
+    this.headerProblem = delivery.headerProblem
+    this.storedAt = delivery.storedAt
+    this.reply = delivery.reply
+    this.deliveries = delivery.deliveries
+    this.enqueuedAt = delivery.storedAt
+    this.maxAttempts = handler.profile.retry.maxAttempts
+    this.deadlineMs = handler.profile.deadlineMs
+    this.renewedAt = now
+  }
+
+  /** The job's id: from its headers, or its place in the stream. */
+  get jobId(): string {
+    return this.id ?? `${this.stream}:${this.sequence}`
+  }
+}

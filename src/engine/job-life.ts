@@ -1,0 +1,321 @@
+import { withRelease } from '../core/attempt.ts'
+import type { Random } from '../core/backoff.ts'
+import type { HistoryEntry } from '../core/history.ts'
+import {
+  type AttemptError,
+  type AttemptOutcome,
+  type Outcome,
+  timedOut,
+  underAbort,
+} from '../core/outcome.ts'
+import { decideVerdict, type RetryPolicy } from '../core/verdict.ts'
+import { type Admission, type Admitted, expiredError } from './admission.ts'
+import type { Dispatcher } from './dispatcher.ts'
+import type { Finished } from './finished.ts'
+import type { HandlerState } from './handler-state.ts'
+import type { InFlight } from './in-flight.ts'
+import { InFlightJob } from './in-flight-job.ts'
+import type { Broker, Clock, Delivery, Lane, Observer, StartedJob } from './ports.ts'
+import type { Receipts } from './receipts.ts'
+import type { Settlement } from './settlement.ts'
+import { Suspects } from './suspects.ts'
+
+/** What a job meets on its way; made by the engine. */
+export interface LifeParts {
+  readonly broker: Broker
+  readonly clock: Clock
+  readonly observer: Observer
+  readonly random: Random
+  readonly supervisorId: string
+  readonly handlers: ReadonlyMap<string, HandlerState>
+  readonly inFlight: InFlight
+  readonly finished: Finished
+  readonly receipts: Receipts
+  readonly admission: Admission
+  readonly settlement: Settlement
+  dispatcherOf(job: InFlightJob): Dispatcher
+  /** Some room became free, or something arrived: look whether to pull. */
+  roomChanged(handler: HandlerState): void
+}
+
+/**
+ * The life of one job in this process, step by step:
+ *
+ * 1. `arrive`: a delivery comes in; one that we finished or hold already is not run again.
+ * 2. `admit`: headers, expiry, attempt; some go straight to their dead letter.
+ * 3. `queue`: it waits for a thread. Its deadline does not run yet.
+ * 4. `end`: its thread reported an outcome, or ended, or was ended.
+ * 5. `settle`: the verdict on that outcome is carried out.
+ *
+ * `leaseLost` can cut in anywhere.
+ */
+export class JobLife {
+  /** While draining, what has not begun is given back. */
+  draining = false
+  readonly #parts: LifeParts
+  readonly #suspects: Suspects
+
+  constructor(parts: LifeParts) {
+    this.#parts = parts
+    this.#suspects = new Suspects(parts.broker, parts.observer, (job) => this.#queue(job))
+  }
+
+  arrive(delivery: Delivery): void {
+    const { broker, clock, observer, finished, inFlight, handlers } = this.#parts
+    const handler = handlers.get(delivery.handler)!
+    const now = clock.monotonicMs()
+    handler.credit = Math.max(0, handler.credit - 1)
+    handler.lastArrivalAt = now
+    if (finished.has(delivery.sequence)) {
+      broker.ack(delivery.reply)
+      observer.duplicateSuppressed(delivery.handler)
+      this.#parts.roomChanged(handler)
+      return
+    }
+    const held = inFlight.find(delivery.sequence)
+    if (held) {
+      this.#adopt(held, delivery, now)
+      return
+    }
+    const job = new InFlightJob(delivery, handler, now)
+    handler.held += 1
+    inFlight.add(job)
+    const admitted = this.#parts.admission.admit(job)
+    if (admitted instanceof Promise) void admitted.then((late) => this.#admit(job, late))
+    else this.#admit(job, admitted)
+    this.#parts.roomChanged(handler)
+  }
+
+  /** The broker gave us again what we hold: its lease had run out, and now it is ours anew. */
+  #adopt(job: InFlightJob, delivery: Delivery, now: number): void {
+    job.reply = delivery.reply
+    job.deliveries = delivery.deliveries
+    job.renewedAt = now
+    job.leaseLost = false
+    job.record = withRelease(job.record)
+    this.#parts.observer.duplicateSuppressed(delivery.handler)
+  }
+
+  #admit(job: InFlightJob, admitted: Admitted): void {
+    if (job.leaseLost) this.#drop(job)
+    else if (admitted.kind === 'dead') {
+      this.#leaveRoom(job)
+      void this.#parts.settlement.deadLetter(job, admitted.reason, admitted.error, admitted.attempts)
+    } else if (admitted.kind === 'not_yet') {
+      this.#leaveRoom(job)
+      void this.#parts.settlement.release(job, admitted.delayMs)
+    } else if (this.draining) this.release(job)
+    else if (admitted.kind === 'suspect') this.#suspects.add(job)
+    else this.#queue(job)
+  }
+
+  #queue(job: InFlightJob): void {
+    if (this.draining) this.release(job)
+    else this.#parts.dispatcherOf(job).add(job)
+  }
+
+  /** An attempt is over. `startedAt` is on the monotonic clock. */
+  end(job: InFlightJob, reported: Outcome, startedAt: number, durationMs: number, threadId: number): void {
+    const { clock, observer } = this.#parts
+    const outcome = underAbort(reported, job.abortCode, job.deadlineMs)
+    this.#leaveRoom(job)
+    if (outcome.kind !== 'invalid' && outcome.kind !== 'expired') {
+      this.sayStarted(job, threadId)
+      const startedAtMs = clock.now() - (clock.monotonicMs() - startedAt)
+      observer.ended(
+        job,
+        outcome.kind satisfies AttemptOutcome,
+        durationMs,
+        Math.max(0, startedAtMs - job.enqueuedAt),
+      )
+      if (outcome.kind === 'crashed') this.#crashed(job.handler)
+      else if (outcome.kind === 'completed') job.handler.crashesInARow = 0
+      if (outcome.kind !== 'interrupted') job.handler.measured(durationMs)
+    }
+    if (job.suspect) this.#suspects.ended(job)
+    if (outcome.kind === 'completed') this.#parts.settlement.ack(job)
+    else this.#settle(job, outcome, startedAt, durationMs, threadId)
+  }
+
+  /** Tells once for each attempt that it began; called when that is first known. */
+  sayStarted(job: InFlightJob, threadId: number): void {
+    if (job.startSaid) return
+    job.startSaid = true
+    job.threadId = threadId
+    this.#parts.observer.started(job)
+  }
+
+  #settle(job: InFlightJob, outcome: Outcome, startedAt: number, durationMs: number, threadId: number): void {
+    const { settlement, observer, random } = this.#parts
+    if (!settlement.holdsLease(job)) {
+      void settlement.abandon(job, true)
+      return
+    }
+    const backoff = job.handler.profile.retry.backoff
+    const policy: RetryPolicy = { maxAttempts: job.maxAttempts, backoff }
+    const verdict = decideVerdict(outcome, job.attempt, policy, random)
+    const error = errorOf(outcome, job)
+    switch (verdict.kind) {
+      case 'ack':
+        settlement.ack(job)
+        return
+      case 'release':
+        void settlement.release(job, verdict.delayMs)
+        return
+      case 'retry':
+        void settlement.retry(
+          job,
+          verdict.delayMs,
+          this.#entry(job, outcome, error, startedAt, durationMs, threadId),
+        )
+        observer.retrying(job, verdict.delayMs, error!)
+        return
+      case 'dead_letter': {
+        const ran = outcome.kind !== 'invalid' && outcome.kind !== 'expired'
+        if (ran) {
+          const entry = this.#entry(job, outcome, error, startedAt, durationMs, threadId)
+          job.record = {
+            ...job.record,
+            failures: job.record.failures + 1,
+            history: [...job.record.history, entry],
+          }
+        }
+        void settlement.deadLetter(job, verdict.reason, error, ran ? job.attempt : job.attempt - 1)
+      }
+    }
+  }
+
+  #entry(
+    job: InFlightJob,
+    outcome: Outcome,
+    error: AttemptError | undefined,
+    startedAt: number,
+    durationMs: number,
+    threadId: number,
+  ): HistoryEntry {
+    const { clock, supervisorId } = this.#parts
+    return {
+      attempt: job.attempt,
+      at: new Date(clock.now() - (clock.monotonicMs() - startedAt)).toISOString(),
+      duration_ms: Math.round(durationMs),
+      outcome: outcome.kind,
+      ...(error ? { error_code: error.code, error: error.message } : {}),
+      supervisor: supervisorId,
+      thread: threadId,
+    }
+  }
+
+  #crashed(handler: HandlerState): void {
+    const pauseMs = handler.crashed(this.#parts.clock.monotonicMs())
+    if (pauseMs > 0) this.#parts.observer.handlerPaused(handler.profile.name, pauseMs, handler.crashesInARow)
+  }
+
+  /**
+   * A thread is gone. Only the culprit is charged: whoever passed its deadline, or was alone on a
+   * thread that died. When several could have done it, each is run again alone. The rest start again.
+   */
+  laneEnded(
+    lane: Lane,
+    started: readonly StartedJob[],
+    unstarted: readonly InFlightJob[],
+    cause: AttemptError | undefined,
+  ): void {
+    const neighbours: StartedJob[] = []
+    for (const each of started) {
+      const { job } = each
+      if (job.abortCode === 'deadline') this.#cut(lane, each, timedOut(job.deadlineMs))
+      else if (this.draining || job.leaseLost) this.#cut(lane, each, { kind: 'interrupted' })
+      else neighbours.push(each)
+    }
+    if (cause) this.#blame(lane, neighbours, cause)
+    else this.#again(neighbours)
+    this.#requeue(unstarted)
+  }
+
+  #blame(lane: Lane, started: readonly StartedJob[], cause: AttemptError): void {
+    const suspects = started.filter(({ job }) => job.suspect)
+    const culprit = started.length === 1 ? started[0] : suspects.length === 1 ? suspects[0] : undefined
+    if (culprit) {
+      this.#cut(lane, culprit, { kind: 'crashed', error: cause })
+      this.#again(started.filter((each) => each !== culprit))
+      return
+    }
+    for (const each of started) {
+      this.#interrupted(each)
+      this.#suspects.add(each.job)
+    }
+  }
+
+  #again(neighbours: readonly StartedJob[]): void {
+    for (const each of neighbours) this.#interrupted(each)
+    this.#requeue(neighbours.map(({ job }) => job))
+  }
+
+  #cut(lane: Lane, { job, startedAt }: StartedJob, outcome: Outcome): void {
+    this.end(job, outcome, startedAt, this.#parts.clock.monotonicMs() - startedAt, lane.threadId)
+  }
+
+  #interrupted({ job, startedAt }: StartedJob): void {
+    this.#parts.observer.ended(job, 'interrupted', this.#parts.clock.monotonicMs() - startedAt, -1)
+    job.startSaid = false
+  }
+
+  #requeue(jobs: readonly InFlightJob[]): void {
+    for (const job of jobs) job.abortCode = undefined
+    if (this.draining) for (const job of jobs) this.release(job)
+    else {
+      const lost = jobs.filter((job) => job.leaseLost)
+      for (const job of lost) this.#drop(job)
+      const kept = jobs.filter((job) => !job.leaseLost)
+      if (kept.length > 0) this.#parts.dispatcherOf(kept[0]!).addFirst(kept)
+    }
+  }
+
+  /** What was posted to a thread that will never begin it. */
+  takenBack(jobs: readonly InFlightJob[]): void {
+    this.#requeue(jobs)
+  }
+
+  /** Gives a job back at once and uncharged: another supervisor, or the next one, starts it. */
+  release(job: InFlightJob): void {
+    this.#leaveRoom(job)
+    void this.#parts.settlement.release(job, 0)
+  }
+
+  /** Hands out the suspects that wait, for a drain. */
+  takeSuspects(): InFlightJob[] {
+    return this.#suspects.takeAll()
+  }
+
+  /** The broker will give this delivery to somebody else. */
+  leaseLost(job: InFlightJob): void {
+    job.leaseLost = true
+    this.#parts.observer.leaseLost(job)
+    const { lane } = job
+    if (lane) {
+      if (lane.takeBack(job)) this.#drop(job)
+      else if (job.abortCode === undefined) {
+        job.abortCode = 'lease_lost'
+        lane.abort(job, 'lease_lost')
+      }
+    } else if (this.#parts.dispatcherOf(job).remove(job) || this.#suspects.remove(job)) this.#drop(job)
+  }
+
+  /** Forgets a delivery that is not ours any more and had not begun: it must not count as an attempt. */
+  #drop(job: InFlightJob): void {
+    this.#leaveRoom(job)
+    void this.#parts.settlement.abandon(job, false)
+  }
+
+  #leaveRoom(job: InFlightJob): void {
+    if (!job.takesRoom) return
+    job.takesRoom = false
+    job.handler.held -= 1
+    this.#parts.roomChanged(job.handler)
+  }
+}
+
+function errorOf(outcome: Outcome, job: InFlightJob): AttemptError | undefined {
+  if (outcome.kind === 'expired') return expiredError(job)
+  return 'error' in outcome ? outcome.error : undefined
+}

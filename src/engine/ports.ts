@@ -1,0 +1,160 @@
+import type { AttemptRecord } from '../core/attempt.ts'
+import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
+import type { AbortCode, PoolName } from '../core/handler-definition.ts'
+import type { AttemptError, AttemptOutcome, Outcome } from '../core/outcome.ts'
+import type { DeadReason, RetryPolicy, Verdict } from '../core/verdict.ts'
+import type { InFlightJob } from './in-flight-job.ts'
+
+/** A handler with every option settled. */
+export interface HandlerProfile {
+  readonly name: string
+  readonly pool: PoolName
+  readonly deadlineMs: number
+  readonly graceMs: number
+  readonly retry: RetryPolicy
+  readonly concurrency: number
+}
+
+/** One arrival of a job from the broker. */
+export interface Delivery {
+  readonly handler: string
+  readonly stream: string
+  readonly subject: string
+  readonly sequence: number
+  /** How often the broker has delivered this job, this time included. */
+  readonly deliveries: number
+  /** When the broker stored it; epoch milliseconds. */
+  readonly storedAt: number
+  /** Where its settlement goes. */
+  readonly reply: string
+  readonly data: Uint8Array
+  /** In order and as often as they were sent; undefined when the message has none. */
+  readonly headers: readonly HeaderEntry[] | undefined
+  /** Why the headers cannot be read at all. */
+  readonly headerProblem: string | undefined
+}
+
+/** The engine's view of the broker. Nothing here throws, except promises where it says so. */
+export interface Broker {
+  readonly connected: boolean
+  /** Rises with every connection; what was sent under an earlier one may have been lost. */
+  readonly epoch: number
+  /** Asks for up to `count` jobs of a handler. They, or the credit, come back through the listener. */
+  pull(handler: string, count: number): void
+  ack(reply: string): void
+  /** Gives a delivery back after `delayMs`; 0 is at once. */
+  nak(reply: string, delayMs: number): void
+  /** Renews the lease of a delivery. */
+  extend(reply: string): void
+  /** Resolves when the server has processed all that was sent before; rejects when that is not known. */
+  barrier(): Promise<void>
+  /** Resolves when the server has stored the dead letter; rejects when it has not, or cannot tell. */
+  publishDeadLetter(letter: DeadLetter, headers: readonly HeaderEntry[], data: Uint8Array): Promise<void>
+  /** Rejects when the bucket cannot be reached. */
+  readRecord(sequence: number): Promise<AttemptRecord | undefined>
+  writeRecord(sequence: number, record: AttemptRecord): Promise<void>
+  forgetRecord(sequence: number): void
+}
+
+/** What the broker tells the engine. */
+export interface BrokerListener {
+  delivered(delivery: Delivery): void
+  /** `count` asked-for jobs of this handler will not come. */
+  creditReturned(handler: string, count: number): void
+  /** A new connection; open pulls of the old one are void. */
+  reconnected(): void
+  disconnected(): void
+  /** The job stream was made anew: nothing remembered of the old one applies. */
+  streamReplaced(): void
+}
+
+/** One thread of a pool, from the supervisor's side. */
+export interface Lane {
+  readonly threadId: number
+  readonly pool: PoolName
+  /** Jobs at once. */
+  readonly concurrency: number
+  /** Posted and neither ended nor taken back. */
+  readonly outstanding: number
+  /** False while it is starting, ending or stuck. */
+  readonly open: boolean
+  /** Set once it has been told to end. */
+  readonly endReason: ThreadEnd | undefined
+  /** The measured run times of what is on it, added up. */
+  readonly backlogMs: number
+  /** On the monotonic clock; when it last reported, or got work while it had none. */
+  lastProgressAt: number
+  /** It did not begin what was posted to it; nothing more is, until it reports. */
+  stalled: boolean
+  /** Takes a slot for a job; it goes to the thread with the next `send`. */
+  put(job: InFlightJob): void
+  /** Sends everything that was put since the last time, in one message. */
+  send(): void
+  /** True when the job had not begun and now never will. */
+  takeBack(job: InFlightJob): boolean
+  abort(job: InFlightJob, code: AbortCode): void
+  /** When the job began, on the monotonic clock; undefined when it has not. */
+  startedAt(job: InFlightJob): number | undefined
+  /** Handles results that have arrived but were not yet looked at. */
+  collect(): void
+  /** Ends the thread; the pool reports `laneEnded` once it is really gone. */
+  kill(reason: ThreadEnd): void
+  jobs(): InFlightJob[]
+}
+
+/** A job that had begun on a thread that is gone, and when on the monotonic clock. */
+export interface StartedJob {
+  readonly job: InFlightJob
+  readonly startedAt: number
+}
+
+/** Why a thread ended: the `reason` of `millrace_thread_restarts_total`. */
+export type ThreadEnd = 'deadline' | 'crash' | 'out_of_memory' | 'leak' | 'shutdown'
+
+/** What the pools tell the engine. */
+export interface PoolListener {
+  laneReady(lane: Lane): void
+  jobEnded(lane: Lane, job: InFlightJob, outcome: Outcome, startedAt: number, durationMs: number): void
+  /** A batch of results was handled. */
+  resultsHandled(): void
+  /**
+   * The thread is gone. `started` had begun and have no outcome, `unstarted` had not. `cause` is what
+   * ended the thread, unless we did.
+   */
+  laneEnded(
+    lane: Lane,
+    started: StartedJob[],
+    unstarted: InFlightJob[],
+    cause: AttemptError | undefined,
+  ): void
+  /** A thread does not end although it was told to: it is blocked in native code. */
+  laneStuck(lane: Lane): void
+}
+
+/** Time, so that tests own it. */
+export interface Clock {
+  /** Epoch milliseconds. */
+  now(): number
+  /** Milliseconds that never step. */
+  monotonicMs(): number
+  /** Calls back once after `delayMs`; returns what cancels it. */
+  after(delayMs: number, callback: () => void): () => void
+}
+
+/** Where the engine says what happened; telemetry implements it. */
+export interface Observer {
+  started(job: InFlightJob): void
+  /** `waitMs`, from the enqueue to the start, is below 0 when it is not known. */
+  ended(job: InFlightJob, outcome: AttemptOutcome, durationMs: number, waitMs: number): void
+  settled(job: InFlightJob, verdict: Verdict['kind']): void
+  retrying(job: InFlightJob, delayMs: number, error: AttemptError): void
+  deadLettered(job: InFlightJob, reason: DeadReason, error: AttemptError | undefined): void
+  deadLetterRefused(job: InFlightJob, error: unknown): void
+  leaseLost(job: InFlightJob): void
+  duplicateSuppressed(handler: string): void
+  acksRepeated(handler: string, count: number): void
+  clamped(job: InFlightJob, header: string, asked: number, limit: number): void
+  threadKilled(lane: Lane, reason: ThreadEnd, job: InFlightJob | undefined): void
+  handlerPaused(handler: string, delayMs: number, crashes: number): void
+  recordUnavailable(error: unknown): void
+}

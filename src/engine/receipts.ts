@@ -1,0 +1,111 @@
+import type { Broker, Clock, Observer } from './ports.ts'
+
+/** How long settlements gather before one round trip asks whether the server has them all. */
+const barrierMs = 50
+
+interface Nak {
+  readonly reply: string
+  readonly delayMs: number
+  readonly sentAt: number
+}
+
+/**
+ * Settlements that the server may not have yet.
+ *
+ * 1. Each ack and nak that is sent is noted here.
+ * 2. Every 50 ms while there are any, one barrier (a round trip behind them on the same connection)
+ *    proves that the server has them all; that costs nothing per job.
+ * 3. After a reconnect, what was not proven is sent again: every ack, because an ack is right at any
+ *    time, and a nak only while its own delay cannot have passed, because a second nak after that
+ *    would hand out the job twice.
+ */
+export class Receipts {
+  readonly #broker: Broker
+  readonly #clock: Clock
+  readonly #observer: Observer
+  #acks: string[] = []
+  #ackHandlers: string[] = []
+  #naks: Nak[] = []
+  #asking = false
+  #confirming: Promise<boolean> = Promise.resolve(true)
+
+  constructor(broker: Broker, clock: Clock, observer: Observer) {
+    this.#broker = broker
+    this.#clock = clock
+    this.#observer = observer
+  }
+
+  get outstanding(): number {
+    return this.#acks.length + this.#naks.length
+  }
+
+  ack(reply: string, handler: string): void {
+    this.#broker.ack(reply)
+    this.#acks.push(reply)
+    this.#ackHandlers.push(handler)
+    this.#askLater()
+  }
+
+  nak(reply: string, delayMs: number): void {
+    this.#broker.nak(reply, delayMs)
+    this.#naks.push({ reply, delayMs, sentAt: this.#clock.monotonicMs() })
+    this.#askLater()
+  }
+
+  /** Sends again what a lost connection may have swallowed. */
+  repeat(): void {
+    const perHandler = new Map<string, number>()
+    for (const [index, reply] of this.#acks.entries()) {
+      this.#broker.ack(reply)
+      const handler = this.#ackHandlers[index]!
+      perHandler.set(handler, (perHandler.get(handler) ?? 0) + 1)
+    }
+    for (const [handler, count] of perHandler) this.#observer.acksRepeated(handler, count)
+    const now = this.#clock.monotonicMs()
+    this.#naks = this.#naks.filter((nak) => now - nak.sentAt < nak.delayMs)
+    for (const nak of this.#naks) this.#broker.nak(nak.reply, nak.delayMs - (now - nak.sentAt))
+    if (this.outstanding > 0) this.#askLater()
+  }
+
+  /** Forgets everything: the stream they belong to is gone. */
+  clear(): void {
+    this.#acks = []
+    this.#ackHandlers = []
+    this.#naks = []
+  }
+
+  #askLater(): void {
+    if (this.#asking) return
+    this.#asking = true
+    this.#clock.after(barrierMs, () => void this.confirm())
+  }
+
+  /** Asks the server now; true when it has everything that was sent before. */
+  confirm(): Promise<boolean> {
+    this.#confirming = this.#confirming.then(() => this.#confirmOnce())
+    return this.#confirming
+  }
+
+  async #confirmOnce(): Promise<boolean> {
+    const { epoch } = this.#broker
+    const acks = this.#acks.length
+    const naks = this.#naks.length
+    let confirmed = false
+    try {
+      if (this.#broker.connected) {
+        await this.#broker.barrier()
+        confirmed = this.#broker.epoch === epoch
+      }
+    } catch {
+      // The connection is gone; repeat() comes with the next one.
+    }
+    if (confirmed) {
+      this.#acks = this.#acks.slice(acks)
+      this.#ackHandlers = this.#ackHandlers.slice(acks)
+      this.#naks = this.#naks.slice(naks)
+    }
+    this.#asking = false
+    if (this.outstanding > 0 && this.#broker.connected) this.#askLater()
+    return confirmed
+  }
+}

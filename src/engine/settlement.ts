@@ -1,0 +1,179 @@
+import { withFailure, withRelease } from '../core/attempt.ts'
+import { type DeadLetter, deadLetterHeaders } from '../core/dead-letter.ts'
+import type { HistoryEntry } from '../core/history.ts'
+import type { AttemptError } from '../core/outcome.ts'
+import type { DeadReason } from '../core/verdict.ts'
+import { Bursts } from './bursts.ts'
+import type { Finished } from './finished.ts'
+import type { InFlight } from './in-flight.ts'
+import type { InFlightJob } from './in-flight-job.ts'
+import type { Broker, Clock, Observer } from './ports.ts'
+import type { Receipts } from './receipts.ts'
+
+/** A dead letter that was refused is tried again after this, doubled each time up to the longest. */
+const firstRetryMs = 200
+const longestRetryMs = 5_000
+
+/**
+ * Carries out verdicts: each delivery is settled exactly once.
+ *
+ * 1. `ack`: acked, and remembered as finished.
+ * 2. `retry`: the attempt is written to its record, then the delivery is given back with a delay.
+ * 3. `deadLetter`: the decision is written to its record, the dead letter is stored and confirmed, then
+ *    the delivery is acked. Dying in between leaves the job in both places, and the dead letter's id
+ *    lets the next supervisor see that; the other order could leave it in neither.
+ * 4. `release`: the record says that this delivery does not count, then it is given back.
+ *
+ * Until then the job stays in flight, so its lease is renewed. Nothing is given back whose lease was
+ * lost: the broker would hand it out a third time.
+ */
+export class Settlement {
+  readonly #broker: Broker
+  readonly #clock: Clock
+  readonly #observer: Observer
+  readonly #inFlight: InFlight
+  readonly #finished: Finished
+  readonly #receipts: Receipts
+  readonly #bursts: Bursts
+  readonly #ackWaitMs: number
+  #stopping = false
+  readonly #wakeRefused = new Set<() => void>()
+
+  constructor(parts: {
+    broker: Broker
+    clock: Clock
+    observer: Observer
+    inFlight: InFlight
+    finished: Finished
+    receipts: Receipts
+    ackWaitMs: number
+  }) {
+    this.#broker = parts.broker
+    this.#clock = parts.clock
+    this.#observer = parts.observer
+    this.#inFlight = parts.inFlight
+    this.#finished = parts.finished
+    this.#receipts = parts.receipts
+    this.#ackWaitMs = parts.ackWaitMs
+    this.#bursts = new Bursts(parts.clock)
+  }
+
+  ack(job: InFlightJob): void {
+    this.#acked(job)
+    this.#observer.settled(job, 'ack')
+  }
+
+  async retry(job: InFlightJob, delayMs: number, entry: HistoryEntry): Promise<void> {
+    job.record = withFailure(job.record, entry)
+    await this.#write(job)
+    this.#bursts.add(() => this.#giveBack(job, delayMs))
+    this.#observer.settled(job, 'retry')
+  }
+
+  async release(job: InFlightJob, delayMs: number): Promise<void> {
+    job.record = withRelease(job.record)
+    await this.#write(job)
+    if (delayMs > 0) this.#bursts.add(() => this.#giveBack(job, delayMs))
+    else this.#giveBack(job, 0)
+    this.#observer.settled(job, 'release')
+  }
+
+  /** `attempts` is how many ran; 0 for a job that never did. */
+  async deadLetter(
+    job: InFlightJob,
+    reason: DeadReason,
+    error: AttemptError | undefined,
+    attempts: number,
+  ): Promise<void> {
+    job.record = {
+      ...job.record,
+      dead: { reason, ...(error ? { error: { code: error.code, message: error.message } } : {}) },
+    }
+    await this.#write(job)
+    const letter: DeadLetter = {
+      handler: job.handler.profile.name,
+      reason,
+      jobId: job.jobId,
+      subject: job.subject,
+      stream: job.stream,
+      sequence: job.sequence,
+      attempts,
+      deliveries: job.deliveries,
+      enqueuedAt: job.enqueuedAt,
+      deadAt: this.#clock.now(),
+      error,
+      history: job.record.history,
+    }
+    const headers = deadLetterHeaders(letter, job.headerEntries ?? [])
+    for (let waitMs = firstRetryMs; ; waitMs = Math.min(longestRetryMs, waitMs * 2)) {
+      try {
+        await this.#broker.publishDeadLetter(letter, headers, job.data)
+        break
+      } catch (refusal) {
+        this.#observer.deadLetterRefused(job, refusal)
+        if (this.#stopping) {
+          // The record tells whoever gets it next that only the dead letter is missing.
+          this.#giveBack(job, 0)
+          return
+        }
+        await this.#refusedFor(waitMs)
+      }
+    }
+    this.#acked(job)
+    this.#observer.settled(job, 'dead_letter')
+    this.#observer.deadLettered(job, reason, error)
+  }
+
+  /** Lets go of a delivery that is no longer ours, without telling the broker anything. */
+  async abandon(job: InFlightJob, counted: boolean): Promise<void> {
+    this.#inFlight.remove(job)
+    if (counted) return
+    job.record = withRelease(job.record)
+    await this.#write(job)
+  }
+
+  /** From now on a refused dead letter gives its job back instead of trying again. */
+  stop(): void {
+    this.#stopping = true
+    this.#bursts.flush()
+    for (const wake of this.#wakeRefused) wake()
+  }
+
+  /** Whether we still hold the lease, as far as we can know. */
+  holdsLease(job: InFlightJob): boolean {
+    return !job.leaseLost && this.#clock.monotonicMs() - job.renewedAt < this.#ackWaitMs
+  }
+
+  #acked(job: InFlightJob): void {
+    this.#finished.add(job.sequence)
+    this.#receipts.ack(job.reply, job.handler.profile.name)
+    this.#inFlight.remove(job)
+    if (job.hasRecord) this.#broker.forgetRecord(job.sequence)
+  }
+
+  #giveBack(job: InFlightJob, delayMs: number): void {
+    if (this.holdsLease(job)) this.#receipts.nak(job.reply, delayMs)
+    this.#inFlight.remove(job)
+  }
+
+  async #write(job: InFlightJob): Promise<void> {
+    job.hasRecord = true
+    try {
+      await this.#broker.writeRecord(job.sequence, job.record)
+    } catch (error) {
+      this.#observer.recordUnavailable(error)
+    }
+  }
+
+  #refusedFor(waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#wakeRefused.delete(wake)
+        cancel()
+        resolve()
+      }
+      const cancel = this.#clock.after(waitMs, wake)
+      this.#wakeRefused.add(wake)
+    })
+  }
+}

@@ -1,0 +1,83 @@
+import { JetStreamApiError, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream'
+import { headers as createHeaders, type MsgHdrs } from '@nats-io/transport-node'
+import { type DeadLetter, deadLetterId, type HeaderEntry } from '../core/dead-letter.ts'
+import type { Names } from '../core/names.ts'
+
+const publishMs = 5_000
+const messageMissing = 10037
+
+/** Writes dead letters so that at most one of a job is stored, whoever tries and however often. */
+export class DeadLetterStream {
+  /** When the job stream was made. */
+  streamCreatedAt = ''
+  readonly #js: JetStreamClient
+  readonly #jsm: JetStreamManager
+  readonly #names: Names
+
+  constructor(js: JetStreamClient, jsm: JetStreamManager, names: Names) {
+    this.#js = js
+    this.#jsm = jsm
+    this.#names = names
+  }
+
+  /**
+   * Resolves when the server has stored the record.
+   *
+   * The id is `dead:<stream>:<sequence>`. A stream that was made anew counts from 1 again, so an answer
+   * "duplicate" is believed only when the stored record is this job's; otherwise the id gets the
+   * stream's creation time.
+   */
+  async publish(letter: DeadLetter, entries: readonly HeaderEntry[], data: Uint8Array): Promise<void> {
+    const headers = encodeHeaders(entries)
+    const duplicateOf = await this.#publish(
+      letter,
+      headers,
+      data,
+      deadLetterId(letter.stream, letter.sequence),
+    )
+    if (duplicateOf === undefined || (await this.#isOf(letter, duplicateOf))) return
+    const incarnation = Date.parse(this.streamCreatedAt)
+    await this.#publish(letter, headers, data, deadLetterId(letter.stream, letter.sequence, incarnation))
+  }
+
+  async #publish(
+    letter: DeadLetter,
+    headers: MsgHdrs,
+    data: Uint8Array,
+    msgID: string,
+  ): Promise<number | undefined> {
+    const ack = await this.#js.publish(this.#names.deadSubject(letter.handler), data, {
+      msgID,
+      headers,
+      timeout: publishMs,
+      expect: { streamName: this.#names.deadStream },
+    })
+    return ack.duplicate ? ack.seq : undefined
+  }
+
+  async #isOf(letter: DeadLetter, sequence: number): Promise<boolean> {
+    try {
+      const stored = await this.#jsm.streams.getMessage(this.#names.deadStream, { seq: sequence })
+      return (
+        stored?.header.get('Millrace-Enqueued-At') === new Date(letter.enqueuedAt).toISOString() &&
+        stored.header.get('Millrace-Job-Id') === letter.jobId
+      )
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === messageMissing) return false
+      throw error
+    }
+  }
+}
+
+/** A header that the client refuses to write is left out: losing it is better than losing the record. */
+function encodeHeaders(entries: readonly HeaderEntry[]): MsgHdrs {
+  const headers = createHeaders()
+  for (const [name, value] of entries) {
+    try {
+      headers.append(name, value)
+    } catch {
+      // An application's header with characters that no client may send.
+    }
+  }
+  return headers
+}

@@ -1,0 +1,272 @@
+import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { createInbox, errors, type NatsConnection } from '@nats-io/transport-node'
+import type { Settings } from '../config/settings.ts'
+import type { AttemptRecord } from '../core/attempt.ts'
+import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { Names } from '../core/names.ts'
+import type { Broker, BrokerListener } from '../engine/ports.ts'
+import { AttemptsBucket } from './attempts-bucket.ts'
+import type { BrokerConnection } from './connection.ts'
+import { DeadLetterStream } from './dead-letter-stream.ts'
+import { Puller, type PullTrouble } from './puller.ts'
+import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
+import { ensureTopology, type TopologyReport } from './topology.ts'
+
+const ackBytes = Buffer.from('+ACK')
+const nakBytes = Buffer.from('-NAK')
+const extendBytes = Buffer.from('+WPI')
+
+/** While something is missing, how often to look again. */
+const lookAgainMs = 1_000
+/** Signs of trouble within this are one. */
+const troubleMs = 50
+
+/** What the broker tells the supervisor, besides what it tells the engine. */
+export interface BrokerReports {
+  topology(report: TopologyReport): void
+  topologyFailed(error: unknown): void
+}
+
+/** JetStream as the engine's broker: pulls, settlements, dead letters and attempt records. */
+export class JetStreamBroker implements Broker {
+  /** What is missing although it is needed; empty when all is well. */
+  missing: readonly string[] = []
+  readonly #connection: BrokerConnection
+  readonly #nc: NatsConnection
+  readonly #jsm: JetStreamManager
+  readonly #names: Names
+  readonly #handlers: readonly string[]
+  readonly #settings: Settings
+  readonly #reports: BrokerReports
+  readonly #listener: BrokerListener
+  readonly #puller: Puller
+  readonly #records: AttemptsBucket
+  readonly #deadLetters: DeadLetterStream
+  #looking: Promise<void> | undefined
+  #lookTimer: NodeJS.Timeout | undefined
+  #jobStreamCreatedAt: string | undefined
+  #closed = false
+
+  private constructor(parts: BrokerParts, jsm: JetStreamManager) {
+    this.#connection = parts.connection
+    this.#nc = parts.connection.nc
+    this.#jsm = jsm
+    this.#names = parts.names
+    this.#handlers = parts.handlers
+    this.#settings = parts.settings
+    this.#reports = parts.reports
+    this.#listener = parts.listener
+    this.#records = new AttemptsBucket(this.#nc, jsm, parts.names)
+    this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names)
+    this.#puller = new Puller({
+      nc: this.#nc,
+      names: parts.names,
+      handlers: parts.handlers,
+      listener: parts.listener,
+      newInbox: () => createInbox(parts.connection.inboxPrefix),
+      trouble: (trouble) => this.#trouble(trouble),
+    })
+  }
+
+  /**
+   * Makes sure that streams, consumers and buckets are there.
+   *
+   * @throws {MillraceError} `jetstream_disabled`, `not_permitted`, `topology_conflict` or
+   * `broker_request_failed`.
+   */
+  static async open(parts: BrokerParts): Promise<JetStreamBroker> {
+    const jsm = await jetstreamManager(parts.connection.nc, { checkAPI: false })
+    const broker = new JetStreamBroker(parts, jsm)
+    try {
+      await broker.#ensure()
+    } catch (error) {
+      throw explain(error)
+    }
+    broker.#puller.open()
+    return broker
+  }
+
+  get connected(): boolean {
+    return this.#connection.connected && this.#jobStreamCreatedAt !== undefined
+  }
+
+  get epoch(): number {
+    return this.#connection.epoch
+  }
+
+  /** To be called by whoever hears of the connection's loss. */
+  disconnected(): void {
+    this.#puller.close()
+    this.#listener.disconnected()
+  }
+
+  /** To be called when the connection is there again. */
+  reconnected(): void {
+    this.#puller.open()
+    this.#look()
+    this.#listener.reconnected()
+  }
+
+  pull(handler: string, count: number): void {
+    this.#send(() => this.#puller.pull(handler, count))
+  }
+
+  ack(reply: string): void {
+    this.#send(() => this.#nc.publish(reply, ackBytes))
+  }
+
+  nak(reply: string, delayMs: number): void {
+    const bytes = delayMs > 0 ? `-NAK {"delay":${Math.round(delayMs * 1e6)}}` : nakBytes
+    this.#send(() => this.#nc.publish(reply, bytes))
+  }
+
+  extend(reply: string): void {
+    this.#send(() => this.#nc.publish(reply, extendBytes))
+  }
+
+  async barrier(): Promise<void> {
+    await this.#nc.flush()
+  }
+
+  publishDeadLetter(letter: DeadLetter, headers: readonly HeaderEntry[], data: Uint8Array): Promise<void> {
+    return this.#deadLetters.publish(letter, headers, data).catch((error: unknown) => {
+      this.#look()
+      throw error
+    })
+  }
+
+  readRecord(sequence: number): Promise<AttemptRecord | undefined> {
+    return this.#records.read(sequence)
+  }
+
+  writeRecord(sequence: number, record: AttemptRecord): Promise<void> {
+    return this.#records.write(sequence, record).catch((error: unknown) => {
+      this.#look()
+      throw error
+    })
+  }
+
+  forgetRecord(sequence: number): void {
+    this.#records.forget(sequence)
+  }
+
+  readDepth(): Promise<QueueDepth> {
+    return readQueueDepth(this.#jsm, this.#names, this.#handlers)
+  }
+
+  /** Resolves when no open pull can bring a job any more. */
+  pullsEnded(): Promise<void> {
+    return this.#puller.ended()
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#lookTimer)
+    this.#puller.close()
+  }
+
+  // The client throws when it is closed; by then nothing can be sent, and the engine is told elsewhere.
+  #send(publish: () => void): void {
+    if (this.#nc.isClosed()) return
+    try {
+      publish()
+    } catch (error) {
+      this.#reports.topologyFailed(error)
+    }
+  }
+
+  #trouble(trouble: PullTrouble): void {
+    if (trouble !== 'refused' || this.#nc.isClosed()) this.#look()
+    else this.#lookIn(lookAgainMs)
+  }
+
+  #look(): void {
+    this.#lookIn(troubleMs)
+  }
+
+  #lookIn(delayMs: number): void {
+    if (this.#closed || this.#lookTimer || this.#looking) return
+    this.#lookTimer = setTimeout(() => {
+      this.#lookTimer = undefined
+      this.#looking = this.#lookNow().finally(() => {
+        this.#looking = undefined
+        if (this.missing.length > 0) this.#lookIn(lookAgainMs)
+      })
+    }, delayMs)
+  }
+
+  async #lookNow(): Promise<void> {
+    if (!this.#connection.connected) return
+    try {
+      await this.#ensure()
+    } catch (error) {
+      this.#reports.topologyFailed(error)
+      this.missing = this.missing.length > 0 ? this.missing : [`an answer: ${explain(error).message}`]
+    }
+  }
+
+  async #ensure(): Promise<void> {
+    const report = await ensureTopology(this.#nc, this.#jsm, this.#names, this.#handlers, this.#settings)
+    const { jobStreamCreatedAt, missing, changed } = report
+    if (changed.length > 0 || missing.join() !== this.missing.join() || report.warnings.length > 0) {
+      this.#reports.topology(report)
+    }
+    const healed = this.missing.length > 0 && missing.length === 0
+    this.missing = missing
+    if (changed.some((change) => change.includes('bucket'))) this.#records.reset()
+    const replaced = this.#jobStreamCreatedAt !== undefined && this.#jobStreamCreatedAt !== jobStreamCreatedAt
+    this.#jobStreamCreatedAt = jobStreamCreatedAt
+    this.#records.streamCreatedAt = jobStreamCreatedAt ?? ''
+    this.#deadLetters.streamCreatedAt = jobStreamCreatedAt ?? ''
+    if (replaced) this.#listener.streamReplaced()
+    if (healed || replaced) for (const handler of this.#handlers) this.#listener.creditReturned(handler, 0)
+  }
+}
+
+export interface BrokerParts {
+  readonly connection: BrokerConnection
+  readonly names: Names
+  readonly handlers: readonly string[]
+  readonly settings: Settings
+  readonly listener: BrokerListener
+  readonly reports: BrokerReports
+}
+
+/** The error of a request to JetStream, in words that say what to do. */
+function explain(error: unknown): MillraceError {
+  if (error instanceof MillraceError) return error
+  if (
+    hasCause(error, errors.NoRespondersError) ||
+    (error instanceof Error && error.name === 'JetStreamNotEnabled')
+  ) {
+    return new MillraceError(
+      'jetstream_disabled',
+      'the NATS server answers, but JetStream is not enabled for this account; start it with -js, or enable it for the account',
+      { cause: error },
+    )
+  }
+  if (hasCause(error, errors.PermissionViolationError)) {
+    return new MillraceError(
+      'not_permitted',
+      `the NATS server does not permit this: ${messageOf(error)}; grant it, or set MILLRACE_MANAGE=false and create streams, consumers and buckets elsewhere`,
+      { cause: error },
+    )
+  }
+  return new MillraceError(
+    'broker_request_failed',
+    `the NATS server did not carry out a request: ${messageOf(error)}`,
+    { cause: error },
+  )
+}
+
+function hasCause(error: unknown, kind: abstract new (...rest: never[]) => Error): boolean {
+  if (error instanceof kind) return true
+  const cause = (error as { cause?: unknown } | undefined)?.cause
+  return cause !== undefined && hasCause(cause, kind)
+}
+
+function messageOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : ''
+  return `${error instanceof Error ? error.message : String(error)}${cause}`
+}

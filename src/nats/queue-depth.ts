@@ -1,0 +1,85 @@
+import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
+import { consumerName, type Names } from '../core/names.ts'
+
+/** How much waits where. */
+export interface QueueDepth {
+  readonly handlers: ReadonlyMap<string, HandlerDepth>
+  /** Dead letters by handler. */
+  readonly deadLetters: ReadonlyMap<string, number>
+  /** Jobs on subjects that no consumer takes. */
+  readonly unclaimed: number
+  /** Jobs that a consumer's filter matches and that it neither waits for nor has handed out. */
+  readonly stranded: number
+}
+
+export interface HandlerDepth {
+  readonly pending: number
+  readonly ackPending: number
+  readonly redelivered: number
+  /** Age of the oldest job that is still in the stream; 0 when there is none. */
+  readonly oldestAgeSeconds: number
+}
+
+/**
+ * Asks the broker how much waits: one request for each stream and two for each handler, so it is done
+ * when somebody looks and not more often than every few seconds.
+ */
+export async function readQueueDepth(
+  jsm: JetStreamManager,
+  names: Names,
+  handlers: readonly string[],
+): Promise<QueueDepth> {
+  const jobs = await subjectCounts(jsm, names.jobStream, names.jobSubjects)
+  const dead = await subjectCounts(jsm, names.deadStream, names.deadSubjects)
+  const byHandler = new Map<string, HandlerDepth>()
+  const claimed = new Set<string>()
+  let accounted = 0
+  for await (const consumer of jsm.consumers.list(names.jobStream)) {
+    const filter = consumer.config.filter_subject
+    if (filter === undefined) continue
+    claimed.add(filter)
+    accounted += consumer.num_pending + consumer.num_ack_pending
+    const handler = handlers.find((name) => consumerName(name) === consumer.name)
+    if (handler === undefined) continue
+    byHandler.set(handler, {
+      pending: consumer.num_pending,
+      ackPending: consumer.num_ack_pending,
+      redelivered: consumer.num_redelivered,
+      oldestAgeSeconds: jobs.has(filter) ? await oldestAge(jsm, names.jobStream, filter) : 0,
+    })
+  }
+  let unclaimed = 0
+  let matched = 0
+  for (const [subject, count] of jobs) {
+    if (claimed.has(subject)) matched += count
+    else unclaimed += count
+  }
+  const prefix = names.deadSubject('')
+  return {
+    handlers: byHandler,
+    deadLetters: new Map([...dead].map(([subject, count]) => [subject.slice(prefix.length), count])),
+    unclaimed,
+    stranded: Math.max(0, matched - accounted),
+  }
+}
+
+async function subjectCounts(
+  jsm: JetStreamManager,
+  stream: string,
+  filter: string,
+): Promise<Map<string, number>> {
+  const info = await jsm.streams.info(stream, { subjects_filter: filter })
+  return new Map(Object.entries(info.state.subjects ?? {}))
+}
+
+async function oldestAge(jsm: JetStreamManager, stream: string, subject: string): Promise<number> {
+  try {
+    // The client's type lacks `next_by_subj`; servers know it since 2.9.
+    const query = { seq: 1, next_by_subj: subject } as { seq: number }
+    const oldest = await jsm.streams.getMessage(stream, query)
+    return oldest ? Math.max(0, (Date.now() - oldest.time.getTime()) / 1_000) : 0
+  } catch (error) {
+    if (error instanceof JetStreamApiError) return 0
+    throw error
+  }
+}

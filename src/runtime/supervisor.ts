@@ -1,0 +1,331 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { Settings } from '../config/settings.ts'
+import type { PoolName } from '../core/handler-definition.ts'
+import { namesFor } from '../core/names.ts'
+import { aheadLimit } from '../engine/dispatcher.ts'
+import { Engine } from '../engine/engine.ts'
+import type { BrokerListener, HandlerProfile } from '../engine/ports.ts'
+import type { Room } from '../engine/pull-loop.ts'
+import { createHttpServer } from '../http/server.ts'
+import { type BrokerConnection, type ConnectionEvent, connectBroker } from '../nats/connection.ts'
+import { JetStreamBroker } from '../nats/jetstream-broker.ts'
+import { JobLog } from '../telemetry/job-log.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import { Metrics } from '../telemetry/metrics.ts'
+import { plainError, TelemetryObserver } from '../telemetry/observer.ts'
+import { catalogHandlers } from '../threads/handler-catalog.ts'
+import { findHandlers } from '../threads/handlers-folder.ts'
+import { LanePool, type LanePoolListener } from '../threads/lane-pool.ts'
+import type { HandlerFault } from '../threads/lane-protocol.ts'
+import { systemClock } from './clock.ts'
+import { DepthPoll } from './depth-poll.ts'
+import { profileOf } from './handler-profiles.ts'
+
+/** How long one handler file may take to import. */
+const importMs = 10_000
+/** A thread that has not ended this long after it was told to is stuck in native code. */
+const stuckMs = 500
+
+/** How a supervisor stopped. */
+export interface StopReport {
+  /** A thread is blocked in native code, so the process cannot exit by itself. */
+  readonly threadsStuck: boolean
+}
+
+/**
+ * Builds every part of a supervisor, starts them in order and stops them in reverse. It holds no rule
+ * about jobs.
+ */
+export class Supervisor {
+  readonly id = randomBytes(4).toString('hex')
+  /** Resolves when the supervisor wants to be replaced: too many threads cannot be ended. */
+  readonly restartWanted: Promise<void>
+  readonly #settings: Settings
+  readonly #logger: Logger
+  readonly #metrics = new Metrics(packageVersion())
+  readonly #pools = new Map<PoolName, LanePool>()
+  readonly #faults = new Map<string, HandlerFault>()
+  #http: Awaited<ReturnType<typeof createHttpServer>> | undefined
+  #connection: BrokerConnection | undefined
+  #broker: JetStreamBroker | undefined
+  #engine: Engine | undefined
+  #jobLog: JobLog | undefined
+  #summaries: NodeJS.Timeout | undefined
+  #depth: DepthPoll | undefined
+  #phase: 'starting' | 'running' | 'draining' = 'starting'
+  #wantRestart: () => void = () => {}
+
+  constructor(settings: Settings, logger: Logger) {
+    this.#settings = settings
+    this.#logger = logger.child({ supervisor: this.id })
+    this.restartWanted = new Promise((resolve) => {
+      this.#wantRestart = resolve
+    })
+  }
+
+  /**
+   * Serves health at once, then looks at the handlers, finds the broker, and begins to pull.
+   *
+   * @throws {MillraceError} what stops a start; see the exit codes. `signal.reason` when it is aborted.
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    await this.#startHttp()
+    const files = findHandlers(this.#settings.handlersFolder)
+    const cataloging = catalogHandlers(files, importMs)
+    const [catalog, connection] = await Promise.all([
+      cataloging,
+      connectBroker(this.#settings, {
+        supervisorId: this.id,
+        onEvent: (event) => this.#connectionEvent(event),
+        signal,
+      }),
+    ])
+    this.#connection = connection
+    signal.throwIfAborted()
+    for (const fault of catalog.faults) this.#faulty(fault)
+    const profiles = catalog.handlers.map(({ file, options }) =>
+      profileOf(file.name, options, this.#settings),
+    )
+    const broker = await this.#openBroker(
+      connection,
+      files.map((file) => file.name),
+    )
+    this.#broker = broker
+    const engine = this.#createEngine(broker, profiles)
+    this.#engine = engine
+    this.#connectMetrics(engine, connection, broker)
+    const usable = catalog.handlers.map(({ file }) => file)
+    for (const [name, room] of engineRooms(profiles, this.#settings)) {
+      const pool = new LanePool(
+        {
+          name,
+          ...room,
+          slots: room.concurrency + aheadLimit,
+          memoryMb: this.#settings.threadMemoryMb ?? undefined,
+          handlers: usable,
+          pool: new Set(profiles.filter((profile) => profile.pool === name).map((profile) => profile.name)),
+          namespace: this.#settings.namespace,
+          stream: namesFor(this.#settings.namespace).jobStream,
+          supervisorId: this.id,
+          logLevel: this.#settings.logLevel,
+          stuckMs,
+        },
+        this.#poolListener(engine),
+      )
+      this.#pools.set(name, pool)
+    }
+    await Promise.all([...this.#pools.values()].map((pool) => pool.firstReady))
+    signal.throwIfAborted()
+    engine.start()
+    this.#phase = 'running'
+    this.#logger.info(
+      {
+        handlers: profiles.map((profile) => profile.name),
+        threads: this.#settings.threads,
+        nats: connection.nc.getServer(),
+      },
+      'running',
+    )
+  }
+
+  /** Drains, closes and reports; `hurry` skips the waiting. */
+  async stop(hurry: Promise<void>): Promise<StopReport> {
+    this.#phase = 'draining'
+    this.#logger.info(
+      { in_flight: this.#engine?.inFlight.size ?? 0, drain_ms: this.#settings.drainMs },
+      'draining',
+    )
+    const report = await this.#engine?.drain({
+      drainMs: this.#settings.drainMs,
+      hurry,
+      pullsEnded: this.#broker?.pullsEnded() ?? Promise.resolve(),
+    })
+    this.#broker?.close()
+    await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
+    await this.#connection?.close()
+    clearInterval(this.#summaries)
+    this.#jobLog?.flush()
+    await this.#http?.close()
+    this.#logger.info(
+      { interrupted: report?.interrupted ?? 0, stuck_threads: report?.stuckThreads ?? 0 },
+      'drained',
+    )
+    return {
+      threadsStuck: this.threadsStuck || [...this.#pools.values()].some((pool) => pool.lanes.length > 0),
+    }
+  }
+
+  /** A thread does not end although it was told to. */
+  get threadsStuck(): boolean {
+    return [...this.#pools.values()].some((pool) => pool.stuck.size > 0)
+  }
+
+  async #startHttp(): Promise<void> {
+    const { httpHost, httpPort } = this.#settings
+    if (httpPort === 'off') return
+    this.#http = await createHttpServer({
+      host: httpHost,
+      port: httpPort,
+      ready: () => this.#notReady(),
+      metrics: async () => {
+        await this.#depth?.refresh()
+        return {
+          contentType: this.#metrics.registry.contentType,
+          body: await this.#metrics.registry.metrics(),
+        }
+      },
+    })
+    this.#logger.info({ url: this.#http.url }, 'listening')
+  }
+
+  /** Why this supervisor is not taking work; empty when it is. */
+  #notReady(): string[] {
+    const reasons: string[] = []
+    if (this.#phase !== 'running') reasons.push(this.#phase)
+    if (this.#connection && !this.#connection.connected) reasons.push('not connected to NATS')
+    for (const missing of this.#broker?.missing ?? []) reasons.push(`missing ${missing}`)
+    for (const fault of this.#faults.values()) reasons.push(`handler ${fault.name}: ${fault.message}`)
+    return reasons
+  }
+
+  #openBroker(connection: BrokerConnection, handlers: string[]): Promise<JetStreamBroker> {
+    const engine = (): Engine => this.#engine!
+    const listener: BrokerListener = {
+      delivered: (delivery) => engine().delivered(delivery),
+      creditReturned: (handler, count) => this.#engine?.creditReturned(handler, count),
+      reconnected: () => this.#engine?.reconnected(),
+      disconnected: () => this.#engine?.disconnected(),
+      streamReplaced: () => this.#engine?.streamReplaced(),
+    }
+    return JetStreamBroker.open({
+      connection,
+      names: namesFor(this.#settings.namespace),
+      handlers,
+      settings: this.#settings,
+      listener,
+      reports: {
+        topology: ({ changed, missing, warnings }) => {
+          for (const change of changed) this.#logger.info(change)
+          for (const warning of warnings) this.#logger.warn(warning)
+          if (missing.length > 0) this.#logger.error({ missing }, 'missing at the broker')
+        },
+        topologyFailed: (error) => this.#logger.warn({ err: plainError(error) }, 'broker request failed'),
+      },
+    })
+  }
+
+  #createEngine(broker: JetStreamBroker, profiles: readonly HandlerProfile[]): Engine {
+    const settings = this.#settings
+    this.#jobLog = new JobLog(this.#logger, settings.jobLogs, this.id)
+    this.#summaries = setInterval(() => this.#jobLog?.flush(), 1_000)
+    return new Engine({
+      broker,
+      clock: systemClock,
+      observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics),
+      random: Math.random,
+      supervisorId: this.id,
+      handlers: profiles,
+      rooms: engineRooms(profiles, settings),
+      ackWaitMs: settings.ackWaitMs,
+      limits: { deadlineLimitMs: settings.deadlineLimitMs, attemptsLimit: settings.attemptsLimit },
+      stuckLimit: settings.threads,
+      restartWanted: () => {
+        this.#logger.error({ stuck_threads: settings.threads }, 'too many threads are stuck, restart wanted')
+        this.#wantRestart()
+      },
+    })
+  }
+
+  #poolListener(engine: Engine): LanePoolListener {
+    return {
+      laneReady: (lane) => engine.laneReady(lane),
+      jobEnded: (lane, job, outcome, startedAt, durationMs) =>
+        engine.jobEnded(lane, job, outcome, startedAt, durationMs),
+      resultsHandled: () => engine.resultsHandled(),
+      laneEnded: (lane, started, unstarted, cause) => engine.laneEnded(lane, started, unstarted, cause),
+      laneStuck: (lane) => {
+        this.#logger.error({ pool: lane.pool, thread_id: lane.threadId }, 'thread stuck in native code')
+        engine.laneStuck(lane)
+      },
+      threadEnded: (pool, reason) => {
+        if (reason !== 'shutdown') this.#metrics.threadEnded(pool, reason)
+      },
+      handlersFailed: (_pool, faults) => {
+        for (const fault of faults) this.#faulty(fault)
+        engine.withdraw(faults.map((fault) => fault.name))
+      },
+      leaked: (pool, { handler, jobId, code, message }) =>
+        this.#logger.warn(
+          { pool, handler, job_id: jobId, err: { code, message } },
+          'a finished job left something behind that threw',
+        ),
+      poolError: (pool, error) => this.#logger.error({ pool, err: plainError(error) }, 'thread pool error'),
+    }
+  }
+
+  #faulty(fault: HandlerFault): void {
+    if (this.#faults.has(fault.name)) return
+    this.#faults.set(fault.name, fault)
+    this.#logger.error(
+      { handler: fault.name, err: { code: fault.code, message: fault.message } },
+      'handler cannot be used, its jobs wait',
+    )
+  }
+
+  #connectMetrics(engine: Engine, connection: BrokerConnection, broker: JetStreamBroker): void {
+    this.#depth = new DepthPoll(broker, this.#metrics)
+    this.#metrics.sources = {
+      inFlight: () => engine.inFlightByHandler(),
+      threads: () => [...this.#pools].map(([name, pool]) => [name, pool.countStates()] as const),
+      connected: () => connection.connected,
+      reconnects: () => connection.reconnects,
+    }
+    for (const handler of engine.handlers) this.#metrics.of(handler.profile.name)
+  }
+
+  #connectionEvent(event: ConnectionEvent): void {
+    switch (event.kind) {
+      case 'waiting':
+        this.#logger.warn({ err: plainError(event.error), delay_ms: event.delayMs }, 'waiting for NATS')
+        return
+      case 'disconnected':
+        this.#logger.warn({ server: event.server }, 'disconnected from NATS')
+        this.#broker?.disconnected()
+        return
+      case 'reconnected':
+        this.#logger.info(
+          { server: event.server, offline_ms: Math.round(event.offlineMs) },
+          'reconnected to NATS',
+        )
+        this.#broker?.reconnected()
+        return
+      case 'warning':
+        this.#logger.warn(event.message)
+        return
+      case 'error':
+        this.#logger.warn({ err: plainError(event.error), refused: event.refused }, 'NATS error')
+        return
+      case 'lame_duck':
+        this.#logger.info({ server: event.server }, 'NATS server is shutting down')
+        return
+      case 'closed':
+        if (event.error)
+          this.#logger.error({ err: plainError(event.error) }, 'NATS connection closed for good')
+    }
+  }
+}
+
+/** The pools that these handlers need, and how much room each has. */
+function engineRooms(profiles: readonly HandlerProfile[], settings: Settings): Map<PoolName, Room> {
+  const rooms = new Map<PoolName, Room>()
+  const has = (pool: PoolName): boolean => profiles.some((profile) => profile.pool === pool)
+  if (has('cpu')) rooms.set('cpu', { threads: settings.threads, concurrency: 1 })
+  if (has('io')) rooms.set('io', { threads: settings.ioThreads, concurrency: settings.ioConcurrency })
+  return rooms
+}
+
+function packageVersion(): string {
+  const file = new URL('../../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}

@@ -1,0 +1,89 @@
+import { exitCodeOf, exitCodes } from './config/exit-code.ts'
+import { readSettings, type SettingsReading } from './config/settings.ts'
+import { Supervisor } from './runtime/supervisor.ts'
+import { createLogger, type Logger } from './telemetry/logger.ts'
+import { plainError } from './telemetry/observer.ts'
+
+/** How much longer than drain and grace the end may take before the process ends itself. */
+const endMs = 1_800
+
+// Listened to from the first line: as process 1 a signal that nobody listens to is ignored.
+const starting = new AbortController()
+let stopAsked: (why: string) => void = () => {}
+const stop = new Promise<string>((resolve) => {
+  stopAsked = resolve
+})
+let hurryUp: () => void = () => {}
+const hurry = new Promise<void>((resolve) => {
+  hurryUp = resolve
+})
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    if (starting.signal.aborted) hurryUp()
+    starting.abort()
+    stopAsked(signal)
+  })
+}
+
+await main()
+
+async function main(): Promise<void> {
+  if (process.argv.length > 2) {
+    console.error(
+      `unknown argument ${JSON.stringify(process.argv[2])}: the supervisor takes none, its settings are environment variables`,
+    )
+    end(exitCodes.usage, false)
+    return
+  }
+  let reading: SettingsReading
+  try {
+    reading = readSettings({ environment: process.env })
+  } catch (error) {
+    console.error(plainError(error).message)
+    end(exitCodeOf(error), false)
+    return
+  }
+  const { settings, warnings } = reading
+  // Jobs that block libuv's threads must not starve our own file and name look-ups.
+  process.env['UV_THREADPOOL_SIZE'] ??= String(settings.threads + settings.ioThreads + 4)
+  const logger = createLogger(settings.logLevel, () => stopAsked('EPIPE'))
+  for (const warning of warnings) logger.warn(warning)
+
+  const supervisor = new Supervisor(settings, logger)
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error) => fail(logger, supervisor, error))
+  }
+  let code: number = exitCodes.clean
+  try {
+    await supervisor.start(starting.signal)
+    const why = await Promise.race([stop, supervisor.restartWanted.then(() => 'restart wanted')])
+    if (why === 'restart wanted') code = exitCodes.restartWanted
+  } catch (error) {
+    if (!starting.signal.aborted) {
+      code = exitCodeOf(error)
+      logger.fatal({ err: plainError(error), exit_code: code }, 'cannot start')
+      console.error(plainError(error).message)
+    }
+  }
+  setTimeout(() => end(code, true), settings.drainMs + settings.graceMs + endMs).unref()
+  const { threadsStuck } = await supervisor.stop(hurry)
+  end(code, threadsStuck)
+}
+
+function fail(logger: Logger, supervisor: Supervisor, error: unknown): void {
+  logger.fatal(
+    { err: { ...plainError(error), stack: error instanceof Error ? error.stack : undefined } },
+    'internal error',
+  )
+  end(exitCodes.internal, supervisor.threadsStuck)
+}
+
+/**
+ * Ends the process. With a thread blocked in native code `process.exit` would hang for ever, so it
+ * kills itself instead, which as process 1 only an abort can do.
+ */
+function end(code: number, threadsStuck: boolean): void {
+  if (!threadsStuck) process.exit(code)
+  if (process.pid === 1) process.abort()
+  process.kill(process.pid, 'SIGKILL')
+}

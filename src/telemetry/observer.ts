@@ -1,0 +1,90 @@
+import type { AttemptError, AttemptOutcome } from '../core/outcome.ts'
+import type { DeadReason, Verdict } from '../core/verdict.ts'
+import type { InFlightJob } from '../engine/in-flight-job.ts'
+import type { Lane, Observer, ThreadEnd } from '../engine/ports.ts'
+import type { JobLog } from './job-log.ts'
+import type { Logger } from './logger.ts'
+import type { Metrics } from './metrics.ts'
+
+/** A complaint of the same kind is written at most this often. */
+const complaintMs = 5_000
+
+/** Turns what the engine tells into log lines and numbers. */
+export class TelemetryObserver implements Observer {
+  readonly #jobs: JobLog
+  readonly #logger: Logger
+  readonly #metrics: Metrics
+  #complainedAt = Number.NEGATIVE_INFINITY
+
+  constructor(jobs: JobLog, logger: Logger, metrics: Metrics) {
+    this.#jobs = jobs
+    this.#logger = logger
+    this.#metrics = metrics
+  }
+
+  started(job: InFlightJob): void {
+    this.#jobs.started(job)
+  }
+
+  ended(job: InFlightJob, outcome: AttemptOutcome, durationMs: number, waitMs: number): void {
+    this.#metrics.ended(job.handler.profile.name, outcome, durationMs, waitMs)
+    this.#jobs.ended(job, outcome, durationMs)
+  }
+
+  settled(job: InFlightJob, verdict: Verdict['kind']): void {
+    this.#metrics.settled(job.handler.profile.name, verdict)
+  }
+
+  retrying(job: InFlightJob, delayMs: number, error: AttemptError): void {
+    this.#jobs.retrying(job, delayMs, error)
+  }
+
+  deadLettered(job: InFlightJob, reason: DeadReason, error: AttemptError | undefined): void {
+    this.#metrics.deadLettered(job.handler.profile.name, reason)
+    this.#jobs.deadLettered(job, reason, error)
+  }
+
+  deadLetterRefused(job: InFlightJob, error: unknown): void {
+    this.#jobs.warn(job, { err: plainError(error) }, 'dead letter refused, trying again')
+  }
+
+  leaseLost(job: InFlightJob): void {
+    this.#metrics.leaseLost(job.handler.profile.name)
+    this.#jobs.warn(job, {}, 'lease lost')
+  }
+
+  duplicateSuppressed(handler: string): void {
+    this.#metrics.duplicateSuppressed(handler)
+  }
+
+  acksRepeated(handler: string, count: number): void {
+    this.#metrics.acksRepeated(handler, count)
+  }
+
+  clamped(job: InFlightJob, header: string, asked: number, limit: number): void {
+    this.#jobs.warn(job, { header, asked, limit }, 'header clamped')
+  }
+
+  threadKilled(lane: Lane, reason: ThreadEnd, job: InFlightJob | undefined): void {
+    const about = job ? { job_id: job.jobId, handler: job.handler.profile.name, attempt: job.attempt } : {}
+    this.#logger.warn({ pool: lane.pool, thread_id: lane.threadId, reason, ...about }, 'thread killed')
+  }
+
+  handlerPaused(handler: string, delayMs: number, crashes: number): void {
+    this.#logger.error({ handler, delay_ms: delayMs, crashes_in_a_row: crashes }, 'handler slowed down')
+  }
+
+  recordUnavailable(error: unknown): void {
+    const now = performance.now()
+    if (now - this.#complainedAt < complaintMs) return
+    this.#complainedAt = now
+    this.#logger.warn({ err: plainError(error) }, 'attempt records unavailable, counting deliveries')
+  }
+}
+
+/** An error's code and message, for a log line. */
+export function plainError(error: unknown): { code?: unknown; message: string } {
+  if (!(error instanceof Error)) return { message: String(error) }
+  const { code } = error as { code?: unknown }
+  return code === undefined ? { message: error.message } : { code, message: error.message }
+}

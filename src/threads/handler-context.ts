@@ -1,0 +1,72 @@
+import { createRequire } from 'node:module'
+import type { AbortCode, HandlerContext, Job, JobLogger } from '../core/handler-definition.ts'
+import type { ThreadJob } from './thread-job.ts'
+import { writeLine } from './thread-output.ts'
+
+/** What `signal.reason` is: an error whose code says why the attempt was asked to stop. */
+class AbortReason extends Error {
+  readonly code: AbortCode
+
+  constructor(code: AbortCode) {
+    super(abortMessages[code])
+    this.name = 'AbortError'
+    this.code = code
+  }
+}
+
+const abortMessages: Record<AbortCode, string> = {
+  deadline: 'the attempt reached its deadline',
+  shutdown: 'the supervisor is shutting down',
+  lease_lost: 'the lease of this delivery was lost; another supervisor may run the job',
+  cancelled: 'the job was cancelled',
+}
+
+/** The context of one attempt. What a handler does not touch is never made. */
+export class AttemptContext implements HandlerContext {
+  readonly #job: ThreadJob
+  #public: Job | undefined
+  #controller: AbortController | undefined
+  #logger: JobLogger | undefined
+
+  constructor(job: ThreadJob) {
+    this.#job = job
+  }
+
+  get job(): Job {
+    this.#public ??= this.#job.describe()
+    return this.#public
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController()
+      if (this.#job.abortCode) this.#controller.abort(new AbortReason(this.#job.abortCode))
+    }
+    return this.#controller.signal
+  }
+
+  get deadlineAt(): Date {
+    return new Date(this.#job.startedAtMs + this.#job.deadlineMs)
+  }
+
+  get logger(): JobLogger {
+    this.#logger ??= threadLogger(this.#job.logLevel).child(this.#job.logFields())
+    return this.#logger
+  }
+
+  /** Called by the lane when the supervisor says so. */
+  abort(code: AbortCode): void {
+    this.#controller?.abort(new AbortReason(code))
+  }
+}
+
+let logger: JobLogger | undefined
+
+// pino costs 18 ms and some memory to load, so a thread does it when a handler first logs.
+function threadLogger(level: string): JobLogger {
+  if (!logger) {
+    const pino = createRequire(import.meta.url)('pino') as typeof import('pino')
+    logger = pino.pino({ level, base: null }, { write: writeLine }) as unknown as JobLogger
+  }
+  return logger
+}

@@ -1,0 +1,167 @@
+import type { AbortCode, HandlerOptions } from '../core/handler-definition.ts'
+import type { Outcome } from '../core/outcome.ts'
+
+/**
+ * What a supervisor and one of its threads say to each other.
+ *
+ * 1. The supervisor writes `posted` into a job's cell of the shared table and sends a batch of jobs.
+ * 2. The thread claims each job by exchanging `posted` for `started`, with the instant beside it.
+ *    The supervisor takes a job back by exchanging `posted` for `taken`. Only one of them wins.
+ * 3. A job that completed is marked `done` at once; its result follows in the next batch of results.
+ * 4. A job that is about to end its thread is marked `culprit`.
+ *
+ * So after a kill the table tells which jobs had begun, which had finished without having been
+ * reported, and who is to blame. A cell holds a ticket beside the phase, because a slot is used again
+ * while an entry that was taken back may still lie in the thread's mailbox.
+ */
+export const phases = { free: 0, posted: 1, started: 2, done: 3, taken: 4, culprit: 5 } as const
+export type Phase = (typeof phases)[keyof typeof phases]
+
+/** A cell's value: 28 bits of ticket, 3 of phase. */
+export function cell(ticket: number, phase: Phase): number {
+  return (ticket << 3) | phase
+}
+
+export function phaseOf(value: number): Phase {
+  return (value & 7) as Phase
+}
+
+export function ticketOf(value: number): number {
+  return value >>> 3
+}
+
+export const ticketLimit = 2 ** 28
+
+/** The shared table of one lane: a cell and a start instant for each slot. */
+export interface LaneTable {
+  readonly buffer: SharedArrayBuffer
+  readonly cells: Int32Array
+  /** On the clock of `monotonicMs`. */
+  readonly startedAt: Float64Array
+}
+
+export function createTable(slots: number): LaneTable {
+  return openTable(new SharedArrayBuffer(slots * 12), slots)
+}
+
+export function openTable(buffer: SharedArrayBuffer, slots: number): LaneTable {
+  return {
+    buffer,
+    startedAt: new Float64Array(buffer, 0, slots),
+    cells: new Int32Array(buffer, slots * 8, slots),
+  }
+}
+
+/** The numbers that describe a job in a batch, in the order in which they are written. */
+export const fields = {
+  slot: 0,
+  ticket: 1,
+  handler: 2,
+  /** Where the payload begins in the batch's bytes. */
+  offset: 3,
+  length: 4,
+  json: 5,
+  attempt: 6,
+  maxAttempts: 7,
+  deadlineMs: 8,
+  /** Epoch milliseconds; 0 when the job does not expire. */
+  expiresAt: 9,
+  sequence: 10,
+  /** Epoch milliseconds. */
+  enqueuedAt: 11,
+  redelivered: 12,
+} as const
+export const fieldCount = 13
+
+/** A job's parts that are not numbers; most jobs have none. */
+export interface JobExtras {
+  readonly id: string | undefined
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** Supervisor to thread: jobs. The buffer holds `count` × `fieldCount` numbers, then all payloads. */
+export interface JobBatch {
+  readonly kind: 'jobs'
+  readonly count: number
+  readonly buffer: ArrayBuffer
+  /** By position in the batch; undefined when no job of the batch has any. */
+  readonly extras: (JobExtras | undefined)[] | undefined
+}
+
+/** Supervisor to thread: abort one job's signal. */
+export interface AbortRequest {
+  readonly kind: 'abort'
+  readonly slot: number
+  readonly ticket: number
+  readonly code: AbortCode
+}
+
+export type ToThread = JobBatch | AbortRequest
+
+/** Thread to supervisor: all handlers are imported, or why some are not. */
+export interface ReadyMessage {
+  readonly kind: 'ready'
+  readonly threadId: number
+  readonly faults: HandlerFault[]
+}
+
+/** Thread to supervisor: ended attempts. */
+export interface ResultBatch {
+  readonly kind: 'results'
+  /** slot, ticket, run time in ms of each completed job, one after the other. */
+  readonly completed: number[]
+  readonly others: EndedJob[]
+}
+
+export interface EndedJob {
+  readonly slot: number
+  readonly ticket: number
+  readonly durationMs: number
+  readonly outcome: Outcome
+}
+
+/** Thread to supervisor: something that a finished job left behind threw; the thread should be replaced. */
+export interface LeakMessage {
+  readonly kind: 'leak'
+  readonly handler: string | undefined
+  readonly jobId: string | undefined
+  readonly code: 'uncaught_exception' | 'unhandled_rejection'
+  readonly message: string
+}
+
+export type FromThread = ReadyMessage | ResultBatch | LeakMessage
+
+/** A handler file, as found in the folder. */
+export interface HandlerFile {
+  readonly name: string
+  /** A file URL. */
+  readonly url: string
+}
+
+/** Why a handler cannot be used. */
+export interface HandlerFault {
+  readonly name: string
+  readonly code: 'handler_import_failed' | 'invalid_definition'
+  readonly message: string
+}
+
+/** What a catalog thread says about one handler. */
+export type CatalogEntry =
+  | { readonly kind: 'begin'; readonly name: string }
+  | { readonly kind: 'handler'; readonly name: string; readonly options: HandlerOptions }
+  | ({ readonly kind: 'fault' } & HandlerFault)
+
+/** What Piscina hands to the thread's entry. */
+export interface LaneTask {
+  readonly port: import('node:worker_threads').MessagePort
+  readonly table: SharedArrayBuffer
+  readonly slots: number
+  /** Jobs at once. */
+  readonly concurrency: number
+  /** A job names its handler by its place in this list; those of other pools are left out. */
+  readonly handlers: readonly (HandlerFile | undefined)[]
+  readonly namespace: string
+  readonly stream: string
+  readonly supervisorId: string
+  readonly logLevel: string
+}

@@ -1,0 +1,255 @@
+import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
+import type { AbortCode, PoolName } from '../core/handler-definition.ts'
+import { completed, type Outcome } from '../core/outcome.ts'
+import type { InFlightJob } from '../engine/in-flight-job.ts'
+import type { Lane, StartedJob, ThreadEnd } from '../engine/ports.ts'
+import {
+  cell,
+  createTable,
+  type FromThread,
+  fieldCount,
+  fields,
+  type JobBatch,
+  type JobExtras,
+  type LaneTable,
+  phaseOf,
+  phases,
+  type ResultBatch,
+  ticketLimit,
+  ticketOf,
+} from './lane-protocol.ts'
+import { monotonicMs } from './monotonic.ts'
+
+/** What a lane needs to know from its pool. */
+export interface LaneOwner {
+  ended(
+    lane: ThreadLaneHandle,
+    job: InFlightJob,
+    outcome: Outcome,
+    startedAt: number,
+    durationMs: number,
+  ): void
+  resultsHandled(): void
+  ready(lane: ThreadLaneHandle, message: Extract<FromThread, { kind: 'ready' }>): void
+  leaked(lane: ThreadLaneHandle, message: Extract<FromThread, { kind: 'leak' }>): void
+  kill(lane: ThreadLaneHandle, reason: ThreadEnd): void
+}
+
+interface Culprit {
+  readonly job: InFlightJob
+  readonly outcome: Outcome
+  readonly durationMs: number
+}
+
+/** The supervisor's end of one thread: its port, its table and the jobs in its slots. */
+export class ThreadLaneHandle implements Lane {
+  readonly pool: PoolName
+  readonly concurrency: number
+  readonly table: LaneTable
+  threadId = 0
+  worker: Worker | undefined
+  open = false
+  outstanding = 0
+  backlogMs = 0
+  lastProgressAt = 0
+  stalled = false
+  /** Takes no more jobs and is replaced when it has none. */
+  retiring = false
+  endReason: ThreadEnd | undefined
+  readonly #port: MessagePort
+  readonly #owner: LaneOwner
+  readonly #slots: (InFlightJob | undefined)[]
+  readonly #freeSlots: number[]
+  readonly #culprits: Culprit[] = []
+  #unsent: InFlightJob[] = []
+  #ticket = 0
+
+  constructor(pool: PoolName, slots: number, concurrency: number, port: MessagePort, owner: LaneOwner) {
+    this.pool = pool
+    this.concurrency = concurrency
+    this.table = createTable(slots)
+    this.#port = port
+    this.#owner = owner
+    this.#slots = new Array<InFlightJob | undefined>(slots).fill(undefined)
+    this.#freeSlots = Array.from({ length: slots }, (_, index) => slots - 1 - index)
+    port.on('message', (message: FromThread) => this.#receive(message))
+  }
+
+  get freeSlots(): number {
+    return this.#freeSlots.length
+  }
+
+  put(job: InFlightJob): void {
+    this.#occupy(job)
+    this.#unsent.push(job)
+  }
+
+  send(): void {
+    const jobs = this.#unsent
+    this.#unsent = []
+    let bytes = 0
+    let extras: (JobExtras | undefined)[] | undefined
+    for (const [position, job] of jobs.entries()) {
+      bytes += job.data.length
+      if (job.headers) {
+        extras ??= new Array<JobExtras | undefined>(jobs.length).fill(undefined)
+        extras[position] = { id: job.id, headers: job.headers }
+      }
+    }
+    const numbersBytes = jobs.length * fieldCount * 8
+    const buffer = new ArrayBuffer(numbersBytes + bytes)
+    const numbers = new Float64Array(buffer, 0, jobs.length * fieldCount)
+    const payloads = new Uint8Array(buffer, numbersBytes)
+    let offset = 0
+    let at = 0
+    for (const job of jobs) {
+      payloads.set(job.data, offset)
+      numbers[at + fields.slot] = job.slot
+      numbers[at + fields.ticket] = job.ticket
+      numbers[at + fields.handler] = job.handler.index
+      numbers[at + fields.offset] = offset
+      numbers[at + fields.length] = job.data.length
+      numbers[at + fields.json] = job.json ? 1 : 0
+      numbers[at + fields.attempt] = job.attempt
+      numbers[at + fields.maxAttempts] = job.maxAttempts
+      numbers[at + fields.deadlineMs] = job.deadlineMs
+      numbers[at + fields.expiresAt] = job.expiresAt
+      numbers[at + fields.sequence] = job.sequence
+      numbers[at + fields.enqueuedAt] = job.enqueuedAt
+      numbers[at + fields.redelivered] = job.deliveries > 1 ? 1 : 0
+      offset += job.data.length
+      at += fieldCount
+    }
+    const batch: JobBatch = { kind: 'jobs', count: jobs.length, buffer, extras }
+    this.#port.postMessage(batch, [buffer])
+  }
+
+  #occupy(job: InFlightJob): void {
+    const slot = this.#freeSlots.pop()!
+    this.#ticket = (this.#ticket + 1) % ticketLimit
+    job.lane = this
+    job.slot = slot
+    job.ticket = this.#ticket
+    job.handler.posted += 1
+    this.#slots[slot] = job
+    if (this.outstanding === 0) this.lastProgressAt = monotonicMs()
+    this.outstanding += 1
+    this.backlogMs += job.estimateMs
+    Atomics.store(this.table.cells, slot, cell(this.#ticket, phases.posted))
+  }
+
+  #vacate(job: InFlightJob): void {
+    this.#slots[job.slot] = undefined
+    this.#freeSlots.push(job.slot)
+    this.outstanding -= 1
+    this.backlogMs = this.outstanding === 0 ? 0 : this.backlogMs - job.estimateMs
+    job.handler.posted -= 1
+    job.lane = undefined
+    job.slot = -1
+  }
+
+  takeBack(job: InFlightJob): boolean {
+    if (job.lane !== this) return false
+    const posted = cell(job.ticket, phases.posted)
+    const taken = cell(job.ticket, phases.taken)
+    if (Atomics.compareExchange(this.table.cells, job.slot, posted, taken) !== posted) return false
+    this.#vacate(job)
+    return true
+  }
+
+  abort(job: InFlightJob, code: AbortCode): void {
+    this.#port.postMessage({ kind: 'abort', slot: job.slot, ticket: job.ticket, code })
+  }
+
+  startedAt(job: InFlightJob): number | undefined {
+    if (job.lane !== this) return undefined
+    const phase = phaseOf(Atomics.load(this.table.cells, job.slot))
+    return phase === phases.posted || phase === phases.taken ? undefined : this.table.startedAt[job.slot]
+  }
+
+  kill(reason: ThreadEnd): void {
+    this.#owner.kill(this, reason)
+  }
+
+  jobs(): InFlightJob[] {
+    return this.#slots.filter((job) => job !== undefined)
+  }
+
+  collect(): void {
+    for (;;) {
+      const received = receiveMessageOnPort(this.#port)
+      if (!received) return
+      this.#receive(received.message as FromThread)
+    }
+  }
+
+  /** True when a job of this lane is known to have ended the thread. */
+  get culpritKnown(): boolean {
+    return this.#culprits.length > 0
+  }
+
+  /** What is left when the thread is gone: jobs marked done count as completed, the rest is handed over. */
+  close(): { started: StartedJob[]; unstarted: InFlightJob[] } {
+    this.open = false
+    this.collect()
+    this.#port.close()
+    for (const { job, outcome, durationMs } of this.#culprits) {
+      this.#end(job, outcome, this.table.startedAt[job.slot]!, durationMs)
+    }
+    const started: StartedJob[] = []
+    const unstarted: InFlightJob[] = []
+    for (const job of this.jobs()) {
+      const phase = phaseOf(Atomics.load(this.table.cells, job.slot))
+      if (phase === phases.done) {
+        const startedAt = this.table.startedAt[job.slot]!
+        this.#end(job, completed, startedAt, 0)
+        continue
+      }
+      if (phase === phases.posted) unstarted.push(job)
+      else started.push({ job, startedAt: this.table.startedAt[job.slot]! })
+      this.#vacate(job)
+    }
+    return { started, unstarted }
+  }
+
+  #receive(message: FromThread): void {
+    if (message.kind === 'results') this.#results(message)
+    else if (message.kind === 'ready') this.#owner.ready(this, message)
+    else this.#owner.leaked(this, message)
+  }
+
+  #results(batch: ResultBatch): void {
+    this.lastProgressAt = monotonicMs()
+    this.stalled = false
+    const { completed: finished, others } = batch
+    for (let at = 0; at < finished.length; at += 3) {
+      const job = this.#jobOf(finished[at]!, finished[at + 1]!)
+      if (job) this.#end(job, completed, this.table.startedAt[job.slot]!, finished[at + 2]!)
+    }
+    for (const { slot, ticket, durationMs, outcome } of others) {
+      const job = this.#jobOf(slot, ticket)
+      if (!job) continue
+      if (outcome.kind === 'crashed') this.#condemn({ job, outcome, durationMs })
+      else this.#end(job, outcome, this.table.startedAt[slot]!, durationMs)
+    }
+    this.#owner.resultsHandled()
+  }
+
+  // The thread is about to end by its own doing. Its jobs are settled when it is really gone.
+  #condemn(culprit: Culprit): void {
+    this.open = false
+    this.#culprits.push(culprit)
+  }
+
+  #jobOf(slot: number, ticket: number): InFlightJob | undefined {
+    const job = this.#slots[slot]
+    return job && job.ticket === ticket && ticketOf(Atomics.load(this.table.cells, slot)) === ticket
+      ? job
+      : undefined
+  }
+
+  #end(job: InFlightJob, outcome: Outcome, startedAt: number, durationMs: number): void {
+    this.#vacate(job)
+    this.#owner.ended(this, job, outcome, startedAt, durationMs)
+  }
+}

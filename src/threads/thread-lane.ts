@@ -1,0 +1,285 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { StandardSchema } from '../core/handler-definition.ts'
+import { completed, type Outcome } from '../core/outcome.ts'
+import { describeThrown, outcomeOfThrown } from './error-transfer.ts'
+import type { LoadedHandler } from './handler-import.ts'
+import {
+  type AbortRequest,
+  cell,
+  type EndedJob,
+  fieldCount,
+  fields,
+  type JobBatch,
+  type LaneTable,
+  type LaneTask,
+  openTable,
+  phases,
+  type ToThread,
+} from './lane-protocol.ts'
+import { monotonicMs } from './monotonic.ts'
+import { decodePayload, InvalidPayload } from './payload.ts'
+import { ThreadJob } from './thread-job.ts'
+
+/** After this long without a turn of the event loop, timers and sockets of the jobs get theirs. */
+const turnMs = 2
+
+/**
+ * The actor loop of one thread.
+ *
+ * 1. Batches of jobs arrive in the mailbox; up to `concurrency` of them run at once.
+ * 2. A job is claimed in the shared table, decoded, checked against its schema, and run.
+ * 3. Its end is marked in the table at once and reported with others at the end of the turn, after
+ *    rejections that nobody awaited had their chance to make it a failure.
+ * 4. At least every 2 ms the event loop gets a turn.
+ */
+export class ThreadLane {
+  /** Settles when the supervisor closes the port. */
+  readonly closed: Promise<void>
+  readonly #task: LaneTask
+  readonly #table: LaneTable
+  readonly #owner = new AsyncLocalStorage<ThreadJob>()
+  readonly #running = new Map<number, ThreadJob>()
+  readonly #exit = process.exit.bind(process)
+  #handlers: readonly (LoadedHandler | undefined)[] = []
+  #batches: JobBatch[] = []
+  #cursor = 0
+  #ended: ThreadJob[] = []
+  #turnStartedAt = 0
+  #turnAsked = false
+
+  constructor(task: LaneTask) {
+    this.#task = task
+    this.#table = openTable(task.table, task.slots)
+    this.closed = new Promise((resolve) => task.port.once('close', resolve))
+  }
+
+  /** The job in whose name the current code runs, if any. */
+  currentJob(): ThreadJob | undefined {
+    return this.#owner.getStore()
+  }
+
+  /** Names who is to blame before anything that ends the thread does so. */
+  guard(): void {
+    process.on('uncaughtException', (thrown) => this.#uncaught(thrown))
+    process.on('unhandledRejection', (thrown) => this.#unhandled(thrown))
+    process.exit = ((code?: number) => {
+      this.#blame(this.currentJob(), {
+        kind: 'crashed',
+        error: { code: 'thread_exit', message: `the handler called process.exit(${code ?? ''})` },
+      })
+      return this.#exit(code)
+    }) as typeof process.exit
+  }
+
+  /** Begins to take jobs. */
+  serve(handlers: readonly (LoadedHandler | undefined)[]): void {
+    this.#handlers = handlers
+    this.#task.port.on('message', (message: ToThread) => {
+      this.#turnStartedAt = performance.now()
+      if (message.kind === 'abort') this.#abort(message)
+      else {
+        this.#batches.push(message)
+        this.#fill()
+      }
+    })
+  }
+
+  #abort(request: AbortRequest): void {
+    const job = this.#running.get(request.slot)
+    if (!job || job.ticket !== request.ticket) return
+    job.abortCode = request.code
+    this.#owner.run(job, () => job.context.abort(request.code))
+  }
+
+  /** Starts jobs while there is room and the turn is young. */
+  #fill(): void {
+    while (this.#running.size < this.#task.concurrency) {
+      if (performance.now() - this.#turnStartedAt > turnMs) {
+        if (this.#batches.length > 0) this.#askForTurn()
+        return
+      }
+      if (!this.#startNext()) return
+    }
+  }
+
+  /** Claims and starts the next job that was not taken back; false when the mailbox is empty. */
+  #startNext(): boolean {
+    for (;;) {
+      const batch = this.#batches[0]
+      if (!batch) return false
+      if (this.#cursor === batch.count) {
+        this.#batches.shift()
+        this.#cursor = 0
+        continue
+      }
+      const position = this.#cursor++
+      const numbers = new Float64Array(batch.buffer, position * fieldCount * 8, fieldCount)
+      const slot = numbers[fields.slot]!
+      const ticket = numbers[fields.ticket]!
+      const now = monotonicMs()
+      this.#table.startedAt[slot] = now
+      const posted = cell(ticket, phases.posted)
+      if (Atomics.compareExchange(this.#table.cells, slot, posted, cell(ticket, phases.started)) !== posted)
+        continue
+      this.#start(batch, position, numbers, now)
+      return true
+    }
+  }
+
+  #start(batch: JobBatch, position: number, numbers: Float64Array, now: number): void {
+    const handler = this.#handlers[numbers[fields.handler]!]!
+    const job = new ThreadJob(this.#task, handler, numbers, batch.extras?.[position], now)
+    this.#running.set(job.slot, job)
+    const expiresAt = numbers[fields.expiresAt]!
+    if (expiresAt !== 0 && Date.now() >= expiresAt) {
+      this.#end(job, { kind: 'expired' })
+      return
+    }
+    const offset = batch.count * fieldCount * 8 + numbers[fields.offset]!
+    const bytes = new Uint8Array(batch.buffer, offset, numbers[fields.length]!)
+    let result: unknown
+    try {
+      const payload = decodePayload(bytes, numbers[fields.json] === 1)
+      result = this.#owner.run(job, () => this.#run(job, payload))
+    } catch (thrown) {
+      this.#end(job, outcomeOf(thrown))
+      return
+    }
+    if (!isThenable(result)) {
+      this.#end(job, completed)
+      return
+    }
+    Promise.resolve(result).then(
+      () => this.#endAndFill(job, completed),
+      (thrown: unknown) => this.#endAndFill(job, outcomeOf(thrown)),
+    )
+  }
+
+  #run(job: ThreadJob, payload: unknown): unknown {
+    const { schema, run } = job.handler
+    if (!schema) return run(payload, job.context)
+    const checked = schema['~standard'].validate(payload)
+    if (checked instanceof Promise) return checked.then((result) => run(accept(schema, result), job.context))
+    return run(accept(schema, checked), job.context)
+  }
+
+  #endAndFill(job: ThreadJob, outcome: Outcome): void {
+    this.#end(job, outcome)
+    this.#fill()
+  }
+
+  #end(job: ThreadJob, ending: Outcome): void {
+    let outcome = ending
+    if (job.outcome) return
+    if (outcome.kind === 'completed' && job.floating) outcome = { kind: 'failed', error: job.floating }
+    job.outcome = outcome
+    job.durationMs = monotonicMs() - job.startedMonotonicMs
+    this.#running.delete(job.slot)
+    if (outcome.kind === 'completed') {
+      Atomics.store(this.#table.cells, job.slot, cell(job.ticket, phases.done))
+    }
+    this.#ended.push(job)
+    this.#askForTurn()
+  }
+
+  #askForTurn(): void {
+    if (this.#turnAsked) return
+    this.#turnAsked = true
+    setImmediate(() => {
+      this.#turnAsked = false
+      this.#turnStartedAt = performance.now()
+      this.#report()
+      this.#fill()
+    })
+  }
+
+  /** Sends what has ended; from here on a late rejection of these jobs charges nobody. */
+  #report(): void {
+    if (this.#ended.length === 0) return
+    const finished: number[] = []
+    const others: EndedJob[] = []
+    for (const job of this.#ended) {
+      job.reported = true
+      const outcome = job.outcome!
+      if (outcome.kind === 'completed') finished.push(job.slot, job.ticket, job.durationMs)
+      else others.push({ slot: job.slot, ticket: job.ticket, durationMs: job.durationMs, outcome })
+    }
+    this.#ended = []
+    this.#task.port.postMessage({ kind: 'results', completed: finished, others })
+  }
+
+  /** A promise of a job was rejected and nothing awaited it: the job that made it has failed. */
+  #unhandled(thrown: unknown): void {
+    const job = this.currentJob()
+    if (!job || job.reported) {
+      this.#leak(job, 'unhandled_rejection', thrown)
+      return
+    }
+    const error = describeThrown(thrown, 'unhandled_rejection')
+    if (!job.outcome) job.floating = error
+    else if (job.outcome.kind === 'completed') {
+      job.outcome = { kind: 'failed', error }
+      Atomics.store(this.#table.cells, job.slot, cell(job.ticket, phases.started))
+    }
+  }
+
+  /** A callback threw outside every promise. Its job has failed, and the thread's state is unknown. */
+  #uncaught(thrown: unknown): void {
+    const job = this.currentJob()
+    if (!job || job.reported) {
+      this.#leak(job, 'uncaught_exception', thrown)
+      return
+    }
+    this.#blame(job, { kind: 'crashed', error: describeThrown(thrown, 'uncaught_exception') })
+    this.#exit(1)
+  }
+
+  /** Reports everything that has ended, then who ends this thread and how. */
+  #blame(job: ThreadJob | undefined, outcome: Outcome): void {
+    if (job && !job.reported) {
+      Atomics.store(this.#table.cells, job.slot, cell(job.ticket, phases.culprit))
+      this.#ended = this.#ended.filter((ended) => ended !== job)
+      job.outcome = outcome
+      job.durationMs = monotonicMs() - job.startedMonotonicMs
+      this.#ended.push(job)
+    }
+    this.#report()
+  }
+
+  #leak(
+    job: ThreadJob | undefined,
+    code: 'uncaught_exception' | 'unhandled_rejection',
+    thrown: unknown,
+  ): void {
+    this.#task.port.postMessage({
+      kind: 'leak',
+      handler: job?.handler.name,
+      jobId: job?.id,
+      code,
+      message: describeThrown(thrown).message,
+    })
+  }
+}
+
+function outcomeOf(thrown: unknown): Outcome {
+  return thrown instanceof InvalidPayload ? { kind: 'invalid', error: thrown.error } : outcomeOfThrown(thrown)
+}
+
+function accept(
+  schema: StandardSchema,
+  result: { value?: unknown; issues?: readonly unknown[] | undefined },
+): unknown {
+  if (!result.issues) return result.value
+  // Neither the messages nor the paths of the issues are passed on: both can quote the payload.
+  const count = result.issues.length
+  throw new InvalidPayload({
+    code: 'invalid_payload',
+    message: `the payload does not match the handler's ${schema['~standard'].vendor} schema (${count} ${count === 1 ? 'issue' : 'issues'})`,
+  })
+}
+
+function isThenable(value: unknown): value is PromiseLike<never> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  )
+}
