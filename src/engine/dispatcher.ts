@@ -215,7 +215,10 @@ export class Dispatcher {
         continue
       }
       lane.collect()
-      const taken = lane.jobs().filter((job) => lane.startedAt(job) === undefined && lane.takeBack(job))
+      // Without a job that has been running for long, the thread has merely not woken up yet.
+      const slow = lane.jobs().some((job) => now - (lane.startedAt(job) ?? now) >= stallMs)
+      const taken = slow ? lane.jobs().filter((job) => lane.takeBack(job)) : []
+      if (!slow) ahead = true
       if (taken.length === 0) continue
       lane.stalled = true
       this.addFirst(taken)
