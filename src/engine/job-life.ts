@@ -18,6 +18,7 @@ import { InFlightJob } from './in-flight-job.ts'
 import type { Broker, Clock, Delivery, Lane, Observer, StartedJob } from './ports.ts'
 import type { Receipts } from './receipts.ts'
 import type { Settlement } from './settlement.ts'
+import { partInKill } from './starvation.ts'
 import { Suspects } from './suspects.ts'
 
 /** What a job meets on its way; made by the engine. */
@@ -212,8 +213,9 @@ export class JobLife {
   }
 
   /**
-   * A thread is gone. Only the culprit is charged: whoever passed its deadline, or was alone on a
-   * thread that died. When several could have done it, each is run again alone. The rest start again.
+   * A thread is gone. Only the culprit is charged: whoever passed its deadline by its own doing, or was
+   * alone on a thread that died. When several could have done it, each is run again alone. The rest
+   * start again.
    */
   laneEnded(
     lane: Lane,
@@ -222,14 +224,19 @@ export class JobLife {
     cause: AttemptError | undefined,
   ): void {
     const neighbours: StartedJob[] = []
+    const suspects: StartedJob[] = []
+    const overdue = started.filter(({ job }) => job.abortCode === 'deadline')
     for (const each of started) {
       const { job } = each
-      if (job.abortCode === 'deadline') this.#cut(lane, each, timedOut(job.deadlineMs))
+      const part = overdue.includes(each) ? partInKill(each, overdue) : 'starved'
+      if (part === 'charged') this.#cut(lane, each, timedOut(job.deadlineMs))
       else if (this.draining || job.leaseLost) this.#cut(lane, each, { kind: 'interrupted' })
+      else if (part === 'suspect') suspects.push(each)
       else neighbours.push(each)
     }
     if (cause) this.#blame(lane, neighbours, cause)
     else this.#again(neighbours)
+    this.#suspect(suspects)
     this.#requeue(unstarted)
   }
 
@@ -241,8 +248,13 @@ export class JobLife {
       this.#again(started.filter((each) => each !== culprit))
       return
     }
+    this.#suspect(started)
+  }
+
+  #suspect(started: readonly StartedJob[]): void {
     for (const each of started) {
       this.#interrupted(each)
+      each.job.abortCode = undefined
       this.#suspects.add(each.job)
     }
   }

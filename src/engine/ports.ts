@@ -106,6 +106,10 @@ export interface Lane {
 export interface StartedJob {
   readonly job: InFlightJob
   readonly startedAt: number
+  /** The abort of its signal had reached it. */
+  readonly signalled: boolean
+  /** The thread was inside its first synchronous code, or in a listener of its signal. */
+  readonly inside: boolean
 }
 
 /** Why a thread ended: the `reason` of `millrace_thread_restarts_total`. */

@@ -88,7 +88,12 @@ export class ThreadLane {
     const job = this.#running.get(request.slot)
     if (!job || job.ticket !== request.ticket) return
     job.abortCode = request.code
+    const { cells, current } = this.#table
+    const started = cell(job.ticket, phases.started)
+    Atomics.compareExchange(cells, job.slot, started, cell(job.ticket, phases.signalled))
+    Atomics.store(current, 0, job.slot + 1)
     this.#owner.run(job, () => job.context.abort(request.code))
+    Atomics.store(current, 0, 0)
   }
 
   /** Starts jobs while there is room and the turn is young. */
@@ -138,12 +143,15 @@ export class ThreadLane {
     const offset = batch.count * fieldCount * 8 + numbers[fields.offset]!
     const bytes = new Uint8Array(batch.buffer, offset, numbers[fields.length]!)
     let result: unknown
+    Atomics.store(this.#table.current, 0, job.slot + 1)
     try {
       const payload = decodePayload(bytes, numbers[fields.json] === 1)
       result = this.#owner.run(job, () => this.#run(job, payload))
     } catch (thrown) {
       this.#end(job, outcomeOf(thrown))
       return
+    } finally {
+      Atomics.store(this.#table.current, 0, 0)
     }
     if (!isThenable(result)) {
       this.#end(job, completed)

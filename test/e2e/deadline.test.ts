@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { eventually } from '../support/eventually.ts'
@@ -54,6 +54,37 @@ test('G3: an endless loop is stopped at its deadline and its retry waits for its
     await supervisor.metric('millrace_attempts_total', { handler: 'io', outcome: 'timed_out' }, 2)
     await supervisor.metric('millrace_attempts_total', { handler: 'io', outcome: 'completed' }, 4)
   })
+
+  for (const [move, kills] of [
+    ['loop', 2],
+    ['loop-later', 3],
+  ] as const) {
+    await t.test(
+      `${move} on a shared thread: who is starved beyond its own deadline is not charged`,
+      async () => {
+        const charged = { handler: 'io', outcome: 'timed_out' }
+        const before = (await supervisor.metrics()).sum('millrace_attempts_total', charged)
+        const sleeper = { do: 'sleep', ms: 200 }
+        const ids = await broker.enqueueAll('io', [sleeper, sleeper, sleeper, { do: move, ms: 20 }], {
+          headers,
+        })
+        const culprit = ids.pop()!
+        const letter = await broker.deadLetter(culprit)
+        await broker.drained()
+        assert.equal(letter.reason, 'deadline')
+        assert.equal(letter.history.length, 2)
+        assert.ok(ledger.starts(culprit).length <= kills, `it ran ${ledger.starts(culprit).length} times`)
+        for (const id of ids) {
+          assert.ok(
+            ledger.starts(id).every((line) => line.attempt === 1),
+            `${id} was charged`,
+          )
+          assert.equal(ledger.ends(id).length, 1)
+        }
+        await supervisor.metric('millrace_attempts_total', charged, before + 2)
+      },
+    )
+  }
 
   function assertNoOverlap(id: string): void {
     const [first, second] = ledger.starts(id)
@@ -133,7 +164,8 @@ test('G3: a retry waits for as long as the old thread is stuck in native code, a
   assert.equal(ledger.starts(stuck).length, 1, 'the retry began beside the old attempt')
   await broker.leaves(1)
   gate.open()
-  writeFileSync(fifo, 'at last')
+  // Opening it is enough; the killed thread may be gone before it could read anything.
+  closeSync(openSync(fifo, 'w'))
   await broker.drained()
   assert.deepEqual(ledger.attempts(stuck), [1, 2])
   for (const id of others) assert.deepEqual(ledger.attempts(id), [1])
