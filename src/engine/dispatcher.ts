@@ -8,6 +8,8 @@ export const horizonMs = 30
 /** The most jobs posted ahead to one thread, and in one message. */
 export const aheadLimit = 255
 const batchLimit = 128
+/** Waking a thread for less work than this costs more than it saves. */
+const wakeMs = 0.5
 /** A thread that holds unbegun jobs and reports nothing for this long has to give them back. */
 const stallMs = 30
 
@@ -121,7 +123,7 @@ export class Dispatcher {
   schedule(): void {
     if (this.#scheduled || this.#waiting === 0) return
     this.#scheduled = true
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#scheduled = false
       this.#dispatch()
     })
@@ -142,13 +144,19 @@ export class Dispatcher {
     free.sort((a, b) => a.outstanding - b.outstanding)
     for (const [index, lane] of free.entries()) {
       if (this.#waiting === 0) return
-      this.#fill(lane, Math.ceil(this.#waiting / (free.length - index)))
+      this.#fill(lane, Math.max(this.#worthWaking(), Math.ceil(this.#waiting / (free.length - index))))
     }
     if (this.#waiting === 0) return
     for (const lane of this.lanes) {
       if (this.#waiting === 0) return
       if (takes(lane) && lane.outstanding > 0 && this.#worthPosting(lane)) this.#fill(lane, this.#waiting)
     }
+  }
+
+  /** So many of the waiting jobs run in less time than another thread takes to wake up. */
+  #worthWaking(): number {
+    const shortest = Math.min(...this.#turns.map((handler) => handler.averageMs ?? horizonMs))
+    return Math.floor(wakeMs / Math.max(shortest, 0.001))
   }
 
   /** A busy thread is sent jobs in large batches, or when it is about to run dry. */
