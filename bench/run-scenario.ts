@@ -57,9 +57,7 @@ function tabulate(scenario: Scenario, runs: readonly Run[]): Row[] {
 function ratios(runs: readonly Run[], key: string, floor: string, own: string): number[] {
   const find = (round: number, name: string) =>
     runs.find((run) => run.round === round && run.contestant === name)?.values[key] ?? Number.NaN
-  return [...new Set(runs.map((run) => run.round))].map(
-    (round) => find(round, own) / find(round, floor),
-  )
+  return [...new Set(runs.map((run) => run.round))].map((round) => find(round, own) / find(round, floor))
 }
 
 function isMet({ goal }: Measure, value: Spread, ratio: Spread | undefined): boolean | undefined {
