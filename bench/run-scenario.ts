@@ -4,11 +4,12 @@ import type { BenchOptions, Measure, Scenario, Values } from './scenario.ts'
 /** One run of one contestant; round 0 is the one that does not count. */
 export type Run = { readonly round: number; readonly contestant: string; readonly values: Values }
 
-/** A row of the table: each contestant's spread, and the spread of the ratios per round. */
+/** A row of the table: each contestant's spread, and that of the last one's comparisons with the first, round by round. */
 export type Row = {
   readonly measure: Measure
   readonly values: Readonly<Record<string, Spread>>
-  readonly ratio: Spread | undefined
+  /** Undefined when there is no floor. */
+  readonly comparison: Spread | undefined
   /** Undefined when there is no goal. */
   readonly isMet: boolean | undefined
 }
@@ -47,22 +48,24 @@ function tabulate(scenario: Scenario, runs: readonly Run[]): Row[] {
     const valuesOf = (name: string) =>
       counted.filter((run) => run.contestant === name).map((run) => run.values[measure.key] ?? Number.NaN)
     const values = Object.fromEntries(names.map((name) => [name, spreadOf(valuesOf(name))]))
-    const ratio =
-      names.length > 1 ? spreadOf(ratios(counted, measure.key, names[0]!, names.at(-1)!)) : undefined
-    const own = values[names.at(-1)!]!
-    return { measure, values, ratio, isMet: isMet(measure, own, ratio) }
+    const comparison =
+      names.length > 1 ? spreadOf(compare(counted, measure, names[0]!, names.at(-1)!)) : undefined
+    return { measure, values, comparison, isMet: isMet(measure, values[names.at(-1)!]!, comparison) }
   })
 }
 
-function ratios(runs: readonly Run[], key: string, floor: string, own: string): number[] {
+function compare(runs: readonly Run[], measure: Measure, floor: string, own: string): number[] {
   const find = (round: number, name: string) =>
-    runs.find((run) => run.round === round && run.contestant === name)?.values[key] ?? Number.NaN
-  return [...new Set(runs.map((run) => run.round))].map((round) => find(round, own) / find(round, floor))
+    runs.find((run) => run.round === round && run.contestant === name)?.values[measure.key] ?? Number.NaN
+  return [...new Set(runs.map((run) => run.round))].map((round) => {
+    const [mine, least] = [find(round, own), find(round, floor)]
+    return measure.against === 'difference' ? mine - least : mine / least
+  })
 }
 
-function isMet({ goal }: Measure, value: Spread, ratio: Spread | undefined): boolean | undefined {
+function isMet({ goal }: Measure, value: Spread, comparison: Spread | undefined): boolean | undefined {
   if (!goal) return undefined
-  const { median } = goal.of === 'ratio' ? ratio! : value
+  const { median } = goal.of === 'floor' ? comparison! : value
   return (
     median >= (goal.atLeast ?? Number.NEGATIVE_INFINITY) &&
     median <= (goal.atMost ?? Number.POSITIVE_INFINITY)

@@ -27,8 +27,10 @@ export type Measure = {
   readonly key: string
   readonly label: string
   readonly digits: number
-  /** What the median has to reach: of Millrace's value itself, or of its ratio to the floor in the same round. */
-  readonly goal?: { readonly of: 'value' | 'ratio'; readonly atLeast?: number; readonly atMost?: number }
+  /** How Millrace is compared with the floor in the same round. @default 'ratio' */
+  readonly against?: 'ratio' | 'difference'
+  /** What the median has to reach: of Millrace's value itself, or of its comparison with the floor. */
+  readonly goal?: { readonly of: 'value' | 'floor'; readonly atLeast?: number; readonly atMost?: number }
 }
 
 /** What one run of one contestant showed, by the keys of the measures. */

@@ -1,10 +1,11 @@
 import type { Stage } from '../stage/stage.ts'
+import type { Sample } from './metrics.ts'
 
 /** What a contestant is asked to do. */
 export type Order = {
-  /** Its jobs are those of the subject `jobs.<handler>`. */
+  /** Jobs of the subject `jobs.<handler>` are to be taken. */
   readonly handler: string
-  /** The folder of compiled handlers that defines it, and nothing else. */
+  /** The folder of compiled handlers that holds it. */
   readonly handlersDir: string
   /** Settings of a supervisor, by environment variable. */
   readonly settings?: Record<string, string>
@@ -17,13 +18,14 @@ export type Running = {
   readonly pid: number
   /** Rejects when it ends by itself; never resolves. */
   readonly failure: Promise<never>
-  /** @throws {BenchError} unless by its own account exactly `jobs` jobs were done, each once. */
-  account(jobs: number): Promise<void>
+  /** What it counts itself, when it does. */
+  readonly readMetrics: (() => Promise<Sample[]>) | undefined
   stop(): Promise<void>
 }
 
 /** A way to get jobs of a stream done, in a process of its own. */
 export type Contestant = {
   readonly name: string
+  /** Resolves when the process runs, or takes jobs already. */
   start(stage: Stage, order: Order): Promise<Running>
 }

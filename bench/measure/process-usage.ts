@@ -1,15 +1,17 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
-/** Linux counts CPU time for `/proc` in hundredths of a second on every architecture. */
-const ticksPerSecond = 100
-
-/** User and system time of all threads of a process so far, in ms; NaN where there is no `/proc`. */
+/**
+ * CPU time that all threads of a process have used so far, in ms; NaN where there is no `/proc`. Time
+ * of threads that have ended is missing, so compare two readings only while threads stay.
+ */
 export function cpuMsOf(pid: number): number {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The name, in brackets, may hold spaces; the fields after it are counted from the third.
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return ((Number(fields[11]) + Number(fields[12])) / ticksPerSecond) * 1_000
+    const threads = readdirSync(`/proc/${pid}/task`)
+    // `/proc/<pid>/stat` counts in steps of 10 ms, which is much for an idle process; this is in ns.
+    const times = threads.map((id) =>
+      Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]),
+    )
+    return times.reduce((sum, ns) => sum + ns, 0) / 1e6
   } catch {
     return Number.NaN
   }

@@ -5,13 +5,13 @@ import type { Measure } from '../scenario.ts'
 /** The head and the rows of a scenario's table, as text. */
 export function tableOf({ scenario, rows }: ScenarioResult): { head: string[]; body: string[][] } {
   const names = scenario.contestants.map((contestant) => contestant.name)
-  const hasRatio = names.length > 1
+  const hasFloor = names.length > 1
   return {
-    head: ['', ...names, ...(hasRatio ? ['ratio per round'] : []), 'goal'],
+    head: ['', ...names, ...(hasFloor ? ['against the floor'] : []), 'goal'],
     body: rows.map((row) => [
       row.measure.label,
       ...names.map((name) => formatSpread(row.values[name]!, row.measure.digits)),
-      ...(hasRatio ? [formatSpread(row.ratio!, 2)] : []),
+      ...(hasFloor ? [formatComparison(row)] : []),
       formatGoal(row),
     ]),
   }
@@ -36,12 +36,21 @@ function formatSpread({ median, min, max }: Spread, digits: number): string {
   return min === max ? format(median) : `${format(median)} (${format(min)}–${format(max)})`
 }
 
-function formatGoal({ measure, isMet }: Row): string {
-  if (isMet === undefined) return ''
-  return `${describeGoal(measure.goal!)}: ${isMet ? 'met' : 'MISSED'}`
+function formatComparison({ measure, comparison }: Row): string {
+  const text = formatSpread(comparison!, 2)
+  if (text === '–') return text
+  if (measure.against !== 'difference') return `× ${text}`
+  return comparison!.median >= 0 ? `+${text}` : text
 }
 
-function describeGoal({ of, atLeast, atMost }: NonNullable<Measure['goal']>): string {
+function formatGoal({ measure, isMet }: Row): string {
+  if (isMet === undefined) return ''
+  return `${describeGoal(measure)}: ${isMet ? 'met' : 'MISSED'}`
+}
+
+function describeGoal({ goal, against }: Measure): string {
+  const { of, atLeast, atMost } = goal!
   const bound = atLeast !== undefined ? `≥ ${atLeast}` : `≤ ${atMost}`
-  return of === 'ratio' ? `ratio ${bound}` : bound
+  if (of === 'value') return bound
+  return against === 'difference' ? `${bound} more` : `× ${bound}`
 }

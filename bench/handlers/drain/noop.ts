@@ -1,8 +1,8 @@
 /** Does nothing but to note that it ran. */
 import { defineHandler } from 'millrace'
-import { RunRecord } from '../../measure/run-records.ts'
+import { JobRecord } from '../../measure/records.ts'
 
-const record = new RunRecord()
+const record = new JobRecord()
 
 export default defineHandler<{ n: number }>({
   run({ n }) {
