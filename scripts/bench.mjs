@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { narrate, root, runMain, ScriptError } from './console.mjs'
@@ -15,27 +15,27 @@ const usage = `usage: npm run bench -- [scenario]... [options]
   --threads N     threads of the supervisor (2)
   --server PATH   the nats-server to run
   --json FILE     write the environment and every run there
+  --write-docs    write docs/benchmarks.md; needs all scenarios and 5 rounds or more
   --profile DIR   write a CPU profile of every process under test there; numbers then mean little`
 
+const docsFile = path.join('docs', 'benchmarks.md')
+const leastRounds = 5
+
 await runMain(async () => {
-  const { values, positionals } = readArguments()
-  const quick = values.quick
-  const options = {
-    quick,
-    warmUp: !quick,
-    rounds: wholeNumber('rounds', values.rounds, quick ? 1 : 5),
-    jobs: wholeNumber('jobs', values.jobs, quick ? 20_000 : 100_000),
-    threads: wholeNumber('threads', values.threads, 2),
-    only: positionals,
-    profileDir: values.profile && path.resolve(values.profile),
-  }
-  if (values.server !== undefined) process.env['MILLRACE_NATS_SERVER'] = path.resolve(values.server)
+  const options = readArguments()
+  if (options.server !== undefined) process.env['MILLRACE_NATS_SERVER'] = options.server
   const server = await setUp()
   const { runBench } = await import('../build/bench/main.js')
+  const { describeEnvironment } = await import('../build/bench/report/environment.js')
   const { layOut, tableOf } = await import('../build/bench/report/table.js')
+  const { toJson } = await import('../build/bench/report/json.js')
+  const { toMarkdown } = await import('../build/bench/report/markdown.js')
 
+  const environment = await describeEnvironment(server.path, commandLine())
   const interruption = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(name, () => interruption.abort())
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.once(name, () => interruption.abort(new ScriptError('interrupted')))
+  }
   const results = await runBench({
     ...options,
     binary: server.path,
@@ -45,13 +45,38 @@ await runMain(async () => {
   for (const result of results) {
     process.stdout.write(`\n${result.scenario.title}\n\n${layOut(tableOf(result))}\n`)
   }
-  if (values.json !== undefined) {
-    writeFileSync(path.resolve(values.json), `${JSON.stringify(results, null, 2)}\n`)
-    narrate(`wrote ${path.relative(root, path.resolve(values.json))}`)
-  }
+  if (options.json !== undefined) writeReport(options.json, toJson(environment, results))
+  if (options.writeDocs) writeReport(path.join(root, docsFile), toMarkdown(environment, results))
 })
 
 function readArguments() {
+  const { values, positionals } = parse()
+  const quick = values.quick
+  const rounds = wholeNumber('rounds', values.rounds, quick ? 1 : 5)
+  const writeDocs = values['write-docs']
+  if (
+    writeDocs &&
+    (quick || positionals.length > 0 || values.profile !== undefined || rounds < leastRounds)
+  ) {
+    throw new ScriptError(
+      `--write-docs needs every scenario, ${leastRounds} rounds or more, and neither --quick nor --profile`,
+    )
+  }
+  return {
+    quick,
+    rounds,
+    writeDocs,
+    warmUp: !quick,
+    jobs: wholeNumber('jobs', values.jobs, quick ? 20_000 : 100_000),
+    threads: wholeNumber('threads', values.threads, 2),
+    only: positionals,
+    server: values.server && path.resolve(values.server),
+    json: values.json && path.resolve(values.json),
+    profileDir: values.profile && path.resolve(values.profile),
+  }
+}
+
+function parse() {
   try {
     return parseArgs({
       options: {
@@ -61,6 +86,7 @@ function readArguments() {
         threads: { type: 'string' },
         server: { type: 'string' },
         json: { type: 'string' },
+        'write-docs': { type: 'boolean', default: false },
         profile: { type: 'string' },
       },
       allowPositionals: true,
@@ -75,4 +101,15 @@ function wholeNumber(name, text, otherwise) {
   const number = Number(text)
   if (Number.isSafeInteger(number) && number > 0) return number
   throw new ScriptError(`--${name} must be a whole number above 0, got ${text}\n\n${usage}`)
+}
+
+function commandLine() {
+  const args = process.argv.slice(2)
+  return ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ')
+}
+
+function writeReport(file, text) {
+  mkdirSync(path.dirname(file), { recursive: true })
+  writeFileSync(file, text)
+  narrate(`wrote ${path.relative(process.cwd(), file)}`)
 }
