@@ -30,7 +30,6 @@ export async function runScenario(scenario: Scenario, options: BenchOptions): Pr
   for (let round = options.warmUp ? 0 : 1; round <= options.rounds; round += 1) {
     const order = round % 2 === 0 ? [...scenario.contestants].reverse() : scenario.contestants
     for (const contestant of order) {
-      options.signal.throwIfAborted()
       const values = await scenario.run(contestant, options)
       runs.push({ round, contestant: contestant.name, values })
       options.narrate(

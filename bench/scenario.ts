@@ -18,7 +18,6 @@ export type BenchOptions = {
   only: readonly string[]
   /** Where processes under test write a CPU profile each. */
   profileDir?: string | undefined
-  signal: AbortSignal
   narrate: (line: string) => void
 }
 

@@ -32,14 +32,9 @@ await runMain(async () => {
   const { toMarkdown } = await import('../build/bench/report/markdown.js')
 
   const environment = await describeEnvironment(server.path, commandLine())
-  const interruption = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.once(name, () => interruption.abort(new ScriptError('interrupted')))
-  }
   const results = await runBench({
     ...options,
     binary: server.path,
-    signal: interruption.signal,
     narrate: (line) => process.stderr.write(`${line}\n`),
   })
   for (const result of results) {

@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import os from 'node:os'
+import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import {
   AckPolicy,
@@ -22,7 +21,7 @@ export type Stage = {
   readonly broker: LocalBroker
   readonly connection: NatsConnection
   readonly streams: JetStreamManager
-  /** For whatever the contestant writes; removed at the end. */
+  /** For whatever the processes under test write; removed at the end. */
   readonly dir: string
   /** Registers what has to be ended before the server is; the last comes first. */
   onClear(end: () => unknown): void
@@ -39,10 +38,11 @@ export async function setStage(binary: string, handlers: readonly string[]): Pro
     for (const end of endings.splice(0).reverse()) await end()
   }
   try {
-    const dir = mkdtempSync(path.join(os.tmpdir(), 'millrace-bench-'))
-    endings.push(() => rmSync(dir, { recursive: true, force: true }))
     const broker = await startLocalBroker({ binary })
     endings.push(() => broker.stop())
+    // In the broker's folder, which is removed even when this process is killed.
+    const dir = path.join(broker.storeDir, 'bench')
+    mkdirSync(dir)
     const connection = await connect({ servers: broker.url })
     endings.push(() => connection.close())
     const streams = await jetstreamManager(connection)
