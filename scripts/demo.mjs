@@ -6,6 +6,8 @@ const usage = `usage: npm run demo [-- --keep]
 
   --keep   stay up when the jobs are done, and print where to look`
 
+const sameSignalMs = 500
+
 await runMain(async () => {
   const keep = readKeep()
   const server = await setUp()
@@ -14,10 +16,22 @@ await runMain(async () => {
   }
   const { runDemo } = await import('../build/demo/main.js')
 
-  const interruption = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(name, () => interruption.abort())
-  await runDemo({ binary: server.path, keep, signal: interruption.signal })
+  await runDemo({ binary: server.path, keep, signal: listenForSignals() })
 })
+
+/** Aborts at the first signal; a later one ends this process at once, and the keepers end the rest. */
+function listenForSignals() {
+  const interruption = new AbortController()
+  let firstAt
+  const onSignal = () => {
+    firstAt ??= Date.now()
+    interruption.abort()
+    // npm hands the terminal's signal on, so that one Ctrl-C arrives twice.
+    if (Date.now() - firstAt > sameSignalMs) process.exit(130)
+  }
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, onSignal)
+  return interruption.signal
+}
 
 function readKeep() {
   try {

@@ -13,7 +13,7 @@ export interface AttemptRecord {
   readonly failures: number
   readonly history: readonly HistoryEntry[]
   /** Set before a dead letter is published: whoever gets this job again finishes that, and runs nothing. */
-  readonly dead?: { readonly reason: DeadReason; readonly error?: AttemptError }
+  readonly dead?: { readonly reason: DeadReason; readonly attempts: number; readonly error?: AttemptError }
 }
 
 export const noRecord: AttemptRecord = { released: 0, failures: 0, history: [] }

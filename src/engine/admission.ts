@@ -61,7 +61,7 @@ export class Admission {
       job.attempt = job.deliveries
     }
     const { dead } = job.record
-    if (dead) return { kind: 'dead', reason: dead.reason, error: dead.error, attempts: job.record.failures }
+    if (dead) return { kind: 'dead', reason: dead.reason, error: dead.error, attempts: dead.attempts }
     return this.#decide(job, problem, unexplained)
   }
 
@@ -75,7 +75,7 @@ export class Admission {
         attempts,
       }
     }
-    if (job.expiresAt !== 0 && this.#clock.now() >= job.expiresAt) {
+    if (this.#clock.now() >= job.expiresAt) {
       return { kind: 'dead', reason: 'expired', error: expiredError(job), attempts }
     }
     if (job.attempt > job.maxAttempts) return givenUp(job, unexplained)
@@ -90,7 +90,7 @@ export class Admission {
     const { headers, problem } = readJobHeaders(plain)
     job.id = headers.id
     job.json = headers.json
-    job.expiresAt = headers.expiresAt ?? 0
+    job.expiresAt = headers.expiresAt ?? Number.POSITIVE_INFINITY
     job.runAt = headers.runAt ?? 0
     job.enqueuedAt = headers.enqueuedAt ?? job.storedAt
     const { deadlineLimitMs, attemptsLimit } = this.#limits

@@ -1,4 +1,8 @@
+import type { InFlightJob } from './in-flight-job.ts'
 import type { Clock, Lane } from './ports.ts'
+
+/** On a shared thread the signal gets this much time to arrive, however short the grace. */
+const signalMs = 10
 
 /**
  * Enforces the deadline of every attempt with one timer.
@@ -63,7 +67,7 @@ export class Deadlines {
         job.abortCode = 'deadline'
         lane.abort(job, 'deadline')
       }
-      const killAt = deadlineAt + job.handler.profile.graceMs
+      const killAt = deadlineAt + graceOf(job, lane)
       if (now >= killAt) overdue = true
       else next = Math.min(next, killAt)
     }
@@ -76,9 +80,15 @@ export class Deadlines {
     lane.collect()
     const culprit = lane.jobs().find((job) => {
       const startedAt = lane.startedAt(job)
-      return startedAt !== undefined && now >= startedAt + job.deadlineMs + job.handler.profile.graceMs
+      return startedAt !== undefined && now >= startedAt + job.deadlineMs + graceOf(job, lane)
     })
     if (culprit) lane.kill('deadline')
     else this.#arm(now + 1)
   }
+}
+
+/** A signal that arrived is what tells an attempt that ignores it from one that a neighbour starves. */
+function graceOf(job: InFlightJob, lane: Lane): number {
+  const { graceMs } = job.handler.profile
+  return lane.concurrency > 1 ? Math.max(signalMs, graceMs) : graceMs
 }

@@ -8,6 +8,8 @@ export const horizonMs = 30
 /** The most jobs posted ahead to one thread, and in one message. */
 export const aheadLimit = 255
 const batchLimit = 128
+/** Waking a thread for less work than this costs more than it saves. */
+const wakeMs = 0.5
 /** A thread that holds unbegun jobs and reports nothing for this long has to give them back. */
 const stallMs = 30
 
@@ -69,14 +71,14 @@ export class Dispatcher {
   readonly pool: PoolName
   readonly lanes: Lane[] = []
   readonly #clock: Clock
-  readonly #posted: (lane: Lane, jobs: readonly InFlightJob[]) => void
+  readonly #posted: (jobs: readonly InFlightJob[]) => void
   readonly #queues = new Map<HandlerState, Queue>()
   #turns: HandlerState[] = []
   #waiting = 0
   #scheduled = false
   #watching = false
 
-  constructor(pool: PoolName, clock: Clock, posted: (lane: Lane, jobs: readonly InFlightJob[]) => void) {
+  constructor(pool: PoolName, clock: Clock, posted: (jobs: readonly InFlightJob[]) => void) {
     this.pool = pool
     this.#clock = clock
     this.#posted = posted
@@ -121,7 +123,7 @@ export class Dispatcher {
   schedule(): void {
     if (this.#scheduled || this.#waiting === 0) return
     this.#scheduled = true
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#scheduled = false
       this.#dispatch()
     })
@@ -142,13 +144,19 @@ export class Dispatcher {
     free.sort((a, b) => a.outstanding - b.outstanding)
     for (const [index, lane] of free.entries()) {
       if (this.#waiting === 0) return
-      this.#fill(lane, Math.ceil(this.#waiting / (free.length - index)))
+      this.#fill(lane, Math.max(this.#worthWaking(), Math.ceil(this.#waiting / (free.length - index))))
     }
     if (this.#waiting === 0) return
     for (const lane of this.lanes) {
       if (this.#waiting === 0) return
       if (takes(lane) && lane.outstanding > 0 && this.#worthPosting(lane)) this.#fill(lane, this.#waiting)
     }
+  }
+
+  /** So many of the waiting jobs run in less time than another thread takes to wake up. */
+  #worthWaking(): number {
+    const shortest = Math.min(...this.#turns.map((handler) => handler.averageMs ?? horizonMs))
+    return Math.floor(wakeMs / Math.max(shortest, 0.001))
   }
 
   /** A busy thread is sent jobs in large batches, or when it is about to run dry. */
@@ -173,7 +181,7 @@ export class Dispatcher {
     }
     if (batch.length === 0) return
     lane.send()
-    this.#posted(lane, batch)
+    this.#posted(batch)
     if (lane.outstanding > 1) this.#watchStalls()
   }
 
@@ -215,7 +223,10 @@ export class Dispatcher {
         continue
       }
       lane.collect()
-      const taken = lane.jobs().filter((job) => lane.startedAt(job) === undefined && lane.takeBack(job))
+      // Without a job that has been running for long, the thread has merely not woken up yet.
+      const slow = lane.jobs().some((job) => now - (lane.startedAt(job) ?? now) >= stallMs)
+      const taken = slow ? lane.jobs().filter((job) => lane.takeBack(job)) : []
+      if (!slow) ahead = true
       if (taken.length === 0) continue
       lane.stalled = true
       this.addFirst(taken)

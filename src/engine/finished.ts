@@ -5,21 +5,24 @@ const mask = slots - 1
  * Remembers which jobs of the stream we finished lately, so that one that is delivered again (its ack
  * was lost, or the broker forgot it) is acked and not run.
  *
+ * A job is known by its sequence and the instant it was stored, because a stream that was made anew
+ * counts from 1 again, and its first jobs can arrive before we hear of that.
+ *
  * A table addressed by the low bits of the sequence: sequences are dense, so it holds about the last
- * 131,072 jobs of the stream in one megabyte, at the cost of one store per job.
+ * 131,072 jobs of the stream in two megabytes, at the cost of two stores per job.
  */
 export class Finished {
   readonly #sequences = new Float64Array(slots)
+  readonly #storedAt = new Float64Array(slots)
 
-  add(sequence: number): void {
-    this.#sequences[sequence & mask] = sequence
+  add(sequence: number, storedAt: number): void {
+    const at = sequence & mask
+    this.#sequences[at] = sequence
+    this.#storedAt[at] = storedAt
   }
 
-  has(sequence: number): boolean {
-    return this.#sequences[sequence & mask] === sequence
-  }
-
-  clear(): void {
-    this.#sequences.fill(0)
+  has(sequence: number, storedAt: number): boolean {
+    const at = sequence & mask
+    return this.#sequences[at] === sequence && this.#storedAt[at] === storedAt
   }
 }

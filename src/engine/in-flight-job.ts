@@ -23,8 +23,8 @@ export class InFlightJob {
   id: string | undefined
   json = true
   enqueuedAt: number
-  /** Epoch milliseconds; 0 when it does not expire. */
-  expiresAt = 0
+  /** Epoch milliseconds; infinite when it does not expire. */
+  expiresAt = Number.POSITIVE_INFINITY
   /** Epoch milliseconds; 0 when it may start at once. */
   runAt = 0
   /** 0 until it is admitted. */
@@ -38,6 +38,8 @@ export class InFlightJob {
   /** On the monotonic clock; when the broker was last known to have renewed the lease. */
   renewedAt: number
   leaseLost = false
+  /** Its stream was deleted: what we say to the broker about it could hit a job of the next stream. */
+  orphaned = false
   /** Takes up room among the handler's jobs. */
   takesRoom = true
   /** Its entry in the attempts bucket must go when it is settled for good. */

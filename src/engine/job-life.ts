@@ -18,6 +18,7 @@ import { InFlightJob } from './in-flight-job.ts'
 import type { Broker, Clock, Delivery, Lane, Observer, StartedJob } from './ports.ts'
 import type { Receipts } from './receipts.ts'
 import type { Settlement } from './settlement.ts'
+import { partInKill } from './starvation.ts'
 import { Suspects } from './suspects.ts'
 
 /** What a job meets on its way; made by the engine. */
@@ -66,17 +67,18 @@ export class JobLife {
     const now = clock.monotonicMs()
     handler.credit = Math.max(0, handler.credit - 1)
     handler.lastArrivalAt = now
-    if (finished.has(delivery.sequence)) {
+    if (finished.has(delivery.sequence, delivery.storedAt)) {
       broker.ack(delivery.reply)
       observer.duplicateSuppressed(delivery.handler)
       this.#parts.roomChanged(handler)
       return
     }
     const held = inFlight.find(delivery.sequence)
-    if (held) {
+    if (held?.storedAt === delivery.storedAt) {
       this.#adopt(held, delivery, now)
       return
     }
+    if (held) this.orphan(held)
     const job = new InFlightJob(delivery, handler, now)
     handler.held += 1
     inFlight.add(job)
@@ -179,7 +181,7 @@ export class JobLife {
             failures: job.record.failures + 1,
             history: [...job.record.history, entry],
           }
-        }
+        } else job.threadId = 0
         void settlement.deadLetter(job, verdict.reason, error, ran ? job.attempt : job.attempt - 1)
       }
     }
@@ -211,8 +213,9 @@ export class JobLife {
   }
 
   /**
-   * A thread is gone. Only the culprit is charged: whoever passed its deadline, or was alone on a
-   * thread that died. When several could have done it, each is run again alone. The rest start again.
+   * A thread is gone. Only the culprit is charged: whoever passed its deadline by its own doing, or was
+   * alone on a thread that died. When several could have done it, each is run again alone. The rest
+   * start again.
    */
   laneEnded(
     lane: Lane,
@@ -221,14 +224,19 @@ export class JobLife {
     cause: AttemptError | undefined,
   ): void {
     const neighbours: StartedJob[] = []
+    const suspects: StartedJob[] = []
+    const overdue = started.filter(({ job }) => job.abortCode === 'deadline')
     for (const each of started) {
       const { job } = each
-      if (job.abortCode === 'deadline') this.#cut(lane, each, timedOut(job.deadlineMs))
+      const part = overdue.includes(each) ? partInKill(each, overdue) : 'starved'
+      if (part === 'charged') this.#cut(lane, each, timedOut(job.deadlineMs))
       else if (this.draining || job.leaseLost) this.#cut(lane, each, { kind: 'interrupted' })
+      else if (part === 'suspect') suspects.push(each)
       else neighbours.push(each)
     }
     if (cause) this.#blame(lane, neighbours, cause)
     else this.#again(neighbours)
+    this.#suspect(suspects)
     this.#requeue(unstarted)
   }
 
@@ -240,8 +248,13 @@ export class JobLife {
       this.#again(started.filter((each) => each !== culprit))
       return
     }
+    this.#suspect(started)
+  }
+
+  #suspect(started: readonly StartedJob[]): void {
     for (const each of started) {
       this.#interrupted(each)
+      each.job.abortCode = undefined
       this.#suspects.add(each.job)
     }
   }
@@ -301,9 +314,16 @@ export class JobLife {
     } else if (this.#parts.dispatcherOf(job).remove(job) || this.#suspects.remove(job)) this.#drop(job)
   }
 
+  /** The stream of this delivery is gone, and its place in it may be another job's by now. */
+  orphan(job: InFlightJob): void {
+    job.orphaned = true
+    if (!job.leaseLost) this.leaseLost(job)
+  }
+
   /** Forgets a delivery that is not ours any more and had not begun: it must not count as an attempt. */
   #drop(job: InFlightJob): void {
     this.#leaveRoom(job)
+    if (job.suspect) this.#suspects.ended(job)
     void this.#parts.settlement.abandon(job, false)
   }
 

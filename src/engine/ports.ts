@@ -64,8 +64,8 @@ export interface BrokerListener {
   /** A new connection; open pulls of the old one are void. */
   reconnected(): void
   disconnected(): void
-  /** The job stream was made anew: nothing remembered of the old one applies. */
-  streamReplaced(): void
+  /** The job stream was made anew at `createdAt`: nothing remembered of the old one applies. */
+  streamReplaced(createdAt: number): void
 }
 
 /** One thread of a pool, from the supervisor's side. */
@@ -106,6 +106,10 @@ export interface Lane {
 export interface StartedJob {
   readonly job: InFlightJob
   readonly startedAt: number
+  /** The abort of its signal had reached it. */
+  readonly signalled: boolean
+  /** The thread was inside its first synchronous code, or in a listener of its signal. */
+  readonly inside: boolean
 }
 
 /** Why a thread ended: the `reason` of `millrace_thread_restarts_total`. */

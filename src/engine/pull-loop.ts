@@ -42,7 +42,7 @@ export class PullLoop {
   schedule(): void {
     if (this.#scheduled || this.#stopped) return
     this.#scheduled = true
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#scheduled = false
       this.#pull()
     })

@@ -85,9 +85,11 @@ export class Settlement {
     error: AttemptError | undefined,
     attempts: number,
   ): Promise<void> {
+    // From here on everything that is said about the job says what ran, which may be nothing.
+    job.attempt = attempts
     job.record = {
       ...job.record,
-      dead: { reason, ...(error ? { error: { code: error.code, message: error.message } } : {}) },
+      dead: { reason, attempts, ...(error ? { error: { code: error.code, message: error.message } } : {}) },
     }
     await this.#write(job)
     const letter: DeadLetter = {
@@ -127,7 +129,7 @@ export class Settlement {
   /** Lets go of a delivery that is no longer ours, without telling the broker anything. */
   async abandon(job: InFlightJob, counted: boolean): Promise<void> {
     this.#inFlight.remove(job)
-    if (counted) return
+    if (counted || job.orphaned) return
     job.record = withRelease(job.record)
     await this.#write(job)
   }
@@ -145,9 +147,10 @@ export class Settlement {
   }
 
   #acked(job: InFlightJob): void {
-    this.#finished.add(job.sequence)
-    this.#receipts.ack(job.reply, job.handler.profile.name)
     this.#inFlight.remove(job)
+    if (job.orphaned) return
+    this.#finished.add(job.sequence, job.storedAt)
+    this.#receipts.ack(job.reply, job.handler.profile.name)
     if (job.hasRecord) this.#broker.forgetRecord(job.sequence)
   }
 

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { errors, type NatsConnection, type NodeConnectionOptions, type Status } from '@nats-io/transport-node'
-import type { Settings } from '../config/settings.ts'
+import type { NatsSettings, Settings } from '../config/settings.ts'
 import type { MillraceError } from '../core/errors.ts'
-import { createAuthenticator, tlsOptions } from './credentials.ts'
+import { createAuthenticator, type DialedServer, tlsOptions } from './credentials.ts'
 import { connectFirst, isRefusal } from './first-connection.ts'
-import { createReconnectDelay } from './reconnect-delay.ts'
+import { createReconnectDelay, type ReconnectDelay } from './reconnect-delay.ts'
 
 /** Something that happened to the connection, for logs, metrics and readiness. */
 export type ConnectionEvent =
@@ -97,11 +97,7 @@ export async function connectBroker(
 
   const inboxPrefix = `_INBOX.${settings.namespace}.${randomBytes(12).toString('hex')}`
   const nc = await connectFirst(
-    {
-      ...dialOptions(settings, options.supervisorId, complain),
-      inboxPrefix,
-      ...delay.options,
-    },
+    { ...dialOptions(settings.nats, delay, complain), inboxPrefix, name: `millrace/${options.supervisorId}` },
     {
       nats: settings.nats,
       startupMs: settings.startupMs,
@@ -176,18 +172,24 @@ export async function connectBroker(
 }
 
 function dialOptions(
-  settings: Pick<Settings, 'nats'>,
-  supervisorId: string,
+  nats: NatsSettings,
+  delay: ReconnectDelay,
   onProblem: (problem: unknown) => void,
 ): NodeConnectionOptions {
-  const { nats } = settings
   const authenticator = createAuthenticator(nats, onProblem)
-  const tls = tlsOptions(nats)
+  let dialed: DialedServer | undefined
+  const tls = tlsOptions(nats, () => dialed)
   return {
     servers: [...nats.servers],
-    name: `millrace/${supervisorId}`,
     ...(authenticator === undefined ? {} : { authenticator }),
     ...(tls === undefined ? {} : { tls }),
+    // This hook is called once for each attempt, with the server that is tried at the front.
+    reconnectToServer(servers) {
+      dialed = servers[0]
+      delay.noteAttempt(servers.length)
+      return null
+    },
+    reconnectDelayHandler: () => delay.currentMs(),
     timeout: 3_000,
     pingInterval: 5_000,
     maxPingOut: 2,

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { type ConnectionOptions, checkServerIdentity, type PeerCertificate } from 'node:tls'
 import {
   type Authenticator,
   credsAuthenticator,
@@ -49,14 +51,43 @@ export function createAuthenticator(
   }
 }
 
-/** What TLS needs; undefined leaves it to the server whether to use TLS, with Node's own authorities. */
-export function tlsOptions(nats: NatsSettings): TlsOptions | undefined {
+/** The part of an address that decides which certificate is right. */
+export interface DialedServer {
+  readonly hostname: string
+  readonly tlsName: string
+}
+
+/**
+ * What TLS needs; undefined leaves it to the server whether to use TLS, with Node's own authorities.
+ * `dialed` answers which server is being connected to.
+ */
+export function tlsOptions(
+  nats: NatsSettings,
+  dialed: () => DialedServer | undefined,
+): TlsOptions | undefined {
   const isAsked = nats.servers.some((server) => server.startsWith('tls://'))
   if (!isAsked && nats.ca === null && nats.cert === null) return undefined
-  return {
+  const options: TlsOptions & Pick<ConnectionOptions, 'checkServerIdentity'> = {
     ...(nats.ca === null ? {} : { caFile: nats.ca }),
     ...(nats.cert === null || nats.key === null ? {} : { certFile: nats.cert, keyFile: nats.key }),
+    checkServerIdentity: (host, certificate) => checkIdentity(host, certificate, dialed()),
   }
+  return options
+}
+
+// The client gives TLS no name for a server that is addressed by its IP, and Node then compares the
+// certificate with `localhost`: right certificates are refused, and those for localhost taken anywhere.
+function checkIdentity(
+  host: string,
+  certificate: PeerCertificate,
+  dialed: DialedServer | undefined,
+): Error | undefined {
+  const address = dialed?.hostname ?? ''
+  if (isIP(address) === 0 || dialed?.tlsName !== '') return checkServerIdentity(host, certificate)
+  const problem = checkServerIdentity(address, certificate)
+  return problem !== undefined && /^(127\.|::1$)/.test(address)
+    ? checkServerIdentity('localhost', certificate)
+    : problem
 }
 
 /** Which settings to look at when the server refuses us. */

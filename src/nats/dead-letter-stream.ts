@@ -1,6 +1,7 @@
 import { JetStreamApiError, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream'
 import { headers as createHeaders, type MsgHdrs } from '@nats-io/transport-node'
 import { type DeadLetter, deadLetterId, type HeaderEntry } from '../core/dead-letter.ts'
+import { MillraceError } from '../core/errors.ts'
 import type { Names } from '../core/names.ts'
 
 const publishMs = 5_000
@@ -50,8 +51,14 @@ export class DeadLetterStream {
       msgID,
       headers,
       timeout: publishMs,
-      expect: { streamName: this.#names.deadStream },
     })
+    // Asked of the answer, not by an expectation in the headers: that would be stored with the record.
+    if (ack.stream !== this.#names.deadStream) {
+      throw new MillraceError(
+        'topology_conflict',
+        `stream ${ack.stream} takes the dead letters of ${letter.handler}; they belong into ${this.#names.deadStream}`,
+      )
+    }
     return ack.duplicate ? ack.seq : undefined
   }
 

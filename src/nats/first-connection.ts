@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { connect, errors, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node'
 import type { NatsSettings } from '../config/settings.ts'
 import { type ErrorCode, MillraceError } from '../core/errors.ts'
-import { describeCredentials } from './credentials.ts'
+import { describeCredentials, tlsOptions } from './credentials.ts'
 import { reconnectDelayMs } from './reconnect-delay.ts'
 
 /** What the search for the broker needs to know. */
@@ -120,9 +120,11 @@ function explain(error: unknown, nats: NatsSettings): MillraceError {
       `the certificate of the NATS server at ${where} is not trusted (${detail}); set NATS_CA to the authority that signed it, and use a host name that it lists`,
     )
   }
+  // With TLS 1.3 a server refuses our certificate after the handshake, and the client loses that answer.
+  const doubt = isTimeout(error) && tlsOptions(nats, () => undefined) !== undefined
   return fail(
     'broker_unreachable',
-    `no NATS server answers at ${where} (${detail}); start one there, or set NATS_URL`,
+    `no NATS server answers at ${where} (${detail}); start one there, or set NATS_URL${doubt ? '; a server that wants another client certificate looks the same: check NATS_CERT and NATS_KEY' : ''}`,
   )
 }
 
@@ -136,6 +138,10 @@ export function isRefusal(error: unknown): boolean {
         codeOf(link),
       ),
   )
+}
+
+function isTimeout(error: unknown): boolean {
+  return chainOf(error).some((link) => link instanceof errors.TimeoutError)
 }
 
 function isDistrust(error: unknown): boolean {

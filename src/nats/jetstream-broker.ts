@@ -45,7 +45,9 @@ export class JetStreamBroker implements Broker {
   readonly #deadLetters: DeadLetterStream
   #looking: Promise<void> | undefined
   #lookTimer: NodeJS.Timeout | undefined
+  /** Of the job stream that was last seen, even when it is gone. */
   #jobStreamCreatedAt: string | undefined
+  #jobStreamThere = false
   #closed = false
 
   private constructor(parts: BrokerParts, jsm: JetStreamManager) {
@@ -84,11 +86,12 @@ export class JetStreamBroker implements Broker {
       throw explain(error)
     }
     broker.#puller.open()
+    if (broker.missing.length > 0) broker.#lookIn(lookAgainMs)
     return broker
   }
 
   get connected(): boolean {
-    return this.#connection.connected && this.#jobStreamCreatedAt !== undefined
+    return this.#connection.connected && this.#jobStreamThere
   }
 
   get epoch(): number {
@@ -207,20 +210,34 @@ export class JetStreamBroker implements Broker {
   }
 
   async #ensure(): Promise<void> {
-    const report = await ensureTopology(this.#nc, this.#jsm, this.#names, this.#handlers, this.#settings)
-    const { jobStreamCreatedAt, missing, changed } = report
+    const report = await ensureTopology(
+      this.#nc,
+      this.#jsm,
+      this.#names,
+      this.#handlers,
+      this.#settings,
+      (createdAt) => this.#jobStreamSeen(createdAt),
+    )
+    const { missing, changed } = report
     if (changed.length > 0 || missing.join() !== this.missing.join() || report.warnings.length > 0) {
       this.#reports.topology(report)
     }
-    const healed = this.missing.length > 0 && missing.length === 0
+    const healed = missing.length < this.missing.length
     this.missing = missing
     if (changed.some((change) => change.includes('bucket'))) this.#records.reset()
-    const replaced = this.#jobStreamCreatedAt !== undefined && this.#jobStreamCreatedAt !== jobStreamCreatedAt
-    this.#jobStreamCreatedAt = jobStreamCreatedAt
-    this.#records.streamCreatedAt = jobStreamCreatedAt ?? ''
-    this.#deadLetters.streamCreatedAt = jobStreamCreatedAt ?? ''
-    if (replaced) this.#listener.streamReplaced()
-    if (healed || replaced) for (const handler of this.#handlers) this.#listener.creditReturned(handler, 0)
+    if (healed || changed.length > 0)
+      for (const handler of this.#handlers) this.#listener.creditReturned(handler, 0)
+  }
+
+  /** The stream's identity is its name and when it was made. */
+  #jobStreamSeen(createdAt: string | undefined): void {
+    this.#jobStreamThere = createdAt !== undefined
+    if (createdAt === undefined) return
+    const replaced = this.#jobStreamCreatedAt !== undefined && this.#jobStreamCreatedAt !== createdAt
+    this.#jobStreamCreatedAt = createdAt
+    this.#records.streamCreatedAt = createdAt
+    this.#deadLetters.streamCreatedAt = createdAt
+    if (replaced) this.#listener.streamReplaced(Date.parse(createdAt))
   }
 }
 

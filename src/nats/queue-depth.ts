@@ -8,7 +8,10 @@ export interface QueueDepth {
   readonly deadLetters: ReadonlyMap<string, number>
   /** Jobs on subjects that no consumer takes. */
   readonly unclaimed: number
-  /** Jobs that a consumer's filter matches and that it neither waits for nor has handed out. */
+  /**
+   * Jobs that a consumer's filter matches and that it neither waits for nor has handed out: at least so
+   * many, because jobs that ended while we asked cannot be told apart from them.
+   */
   readonly stranded: number
 }
 
@@ -21,7 +24,7 @@ export interface HandlerDepth {
 }
 
 /**
- * Asks the broker how much waits: one request for each stream and two for each handler, so it is done
+ * Asks the broker how much waits: three requests for the streams and two for each handler, so it is done
  * when somebody looks and not more often than every few seconds.
  */
 export async function readQueueDepth(
@@ -29,8 +32,9 @@ export async function readQueueDepth(
   names: Names,
   handlers: readonly string[],
 ): Promise<QueueDepth> {
-  const jobs = await subjectCounts(jsm, names.jobStream, names.jobSubjects)
-  const dead = await subjectCounts(jsm, names.deadStream, names.deadSubjects)
+  const dead = (await readStream(jsm, names.deadStream, names.deadSubjects)).subjects
+  const before = await readStream(jsm, names.jobStream, names.jobSubjects)
+  const jobs = before.subjects
   const byHandler = new Map<string, HandlerDepth>()
   const claimed = new Set<string>()
   let accounted = 0
@@ -48,6 +52,8 @@ export async function readQueueDepth(
       oldestAgeSeconds: jobs.has(filter) ? await oldestAge(jsm, names.jobStream, filter) : 0,
     })
   }
+  const after = await readStream(jsm, names.jobStream, names.jobSubjects)
+  const ended = before.messages + (after.lastSequence - before.lastSequence) - after.messages
   let unclaimed = 0
   let matched = 0
   for (const [subject, count] of jobs) {
@@ -59,17 +65,24 @@ export async function readQueueDepth(
     handlers: byHandler,
     deadLetters: new Map([...dead].map(([subject, count]) => [subject.slice(prefix.length), count])),
     unclaimed,
-    stranded: Math.max(0, matched - accounted),
+    stranded: Math.max(0, matched - accounted - ended),
   }
 }
 
-async function subjectCounts(
-  jsm: JetStreamManager,
-  stream: string,
-  filter: string,
-): Promise<Map<string, number>> {
-  const info = await jsm.streams.info(stream, { subjects_filter: filter })
-  return new Map(Object.entries(info.state.subjects ?? {}))
+interface StreamState {
+  readonly messages: number
+  readonly lastSequence: number
+  /** Messages by subject. */
+  readonly subjects: ReadonlyMap<string, number>
+}
+
+async function readStream(jsm: JetStreamManager, stream: string, filter: string): Promise<StreamState> {
+  const { state } = await jsm.streams.info(stream, { subjects_filter: filter })
+  return {
+    messages: state.messages,
+    lastSequence: state.last_seq,
+    subjects: new Map(Object.entries(state.subjects ?? {})),
+  }
 }
 
 async function oldestAge(jsm: JetStreamManager, stream: string, subject: string): Promise<number> {

@@ -1,5 +1,3 @@
-import type { NodeConnectionOptions } from '@nats-io/transport-node'
-
 const shortestMs = 250
 const longestMs = 4_000
 
@@ -12,29 +10,25 @@ export function reconnectDelayMs(attempt: number): number {
   return wholeMs / 2 + (Math.random() * wholeMs) / 2
 }
 
-/**
- * The client's options for that pause, and `reset` for when a reconnection has succeeded.
- *
- * The client asks for the delay on every turn of its loop, many times for one attempt, so it must stay
- * the same until an attempt is made; only its hook for choosing a server is called once per attempt. It
- * visits each server of its pool once per pause, hence the round.
- */
-export function createReconnectDelay(): {
-  readonly options: Required<Pick<NodeConnectionOptions, 'reconnectDelayHandler' | 'reconnectToServer'>>
+/** The pauses of one outage. */
+export interface ReconnectDelay {
+  /** The pause before the next attempt; the same until an attempt is noted. */
+  currentMs(): number
+  /** An attempt on one of `servers` servers begins. Each of them is tried once before the pause grows. */
+  noteAttempt(servers: number): void
+  /** The outage is over. */
   reset(): void
-} {
+}
+
+/** Keeps count of the attempts, because the client asks for the pause many times during each one. */
+export function createReconnectDelay(): ReconnectDelay {
   let attempts = 0
   let delayMs = reconnectDelayMs(1)
   return {
-    options: {
-      reconnectDelayHandler: () => delayMs,
-      reconnectToServer(servers) {
-        attempts++
-        if (attempts % Math.max(1, servers.length) === 0) {
-          delayMs = reconnectDelayMs(attempts / Math.max(1, servers.length))
-        }
-        return null
-      },
+    currentMs: () => delayMs,
+    noteAttempt(servers) {
+      attempts++
+      if (attempts % servers === 0) delayMs = reconnectDelayMs(attempts / servers)
     },
     reset() {
       attempts = 0

@@ -32,8 +32,6 @@ export interface TopologyReport {
   readonly changed: string[]
   /** What differs and is left as it is. */
   readonly warnings: string[]
-  /** When the job stream was made, which with its name is its identity; undefined when there is none. */
-  readonly jobStreamCreatedAt: string | undefined
 }
 
 type Wanted = Pick<
@@ -53,6 +51,8 @@ type Wanted = Pick<
  *
  * Compares what the server answers, not what it was asked for: servers ignore what they do not know.
  *
+ * @param jobStreamSeen - told when the job stream was made, before its consumers are looked at: until
+ *   they are there, no job of a new stream can arrive.
  * @throws {MillraceError} `topology_conflict` when something exists that cannot be changed to what is
  *   needed and would lose jobs as it is.
  */
@@ -62,6 +62,7 @@ export async function ensureTopology(
   names: Names,
   handlers: readonly string[],
   settings: Wanted,
+  jobStreamSeen: (createdAt: string | undefined) => void,
 ): Promise<TopologyReport> {
   const report = { missing: [] as string[], changed: [] as string[], warnings: [] as string[] }
   const shared = { storage: settings.storage as StorageType, num_replicas: settings.replicas }
@@ -77,6 +78,7 @@ export async function ensureTopology(
     allow_direct: true,
     ...shared,
   })
+  jobStreamSeen(jobStream?.createdAt)
   await ensureStream(jsm, settings.manage, report, {
     name: names.deadStream,
     subjects: [names.deadSubjects],
@@ -101,19 +103,13 @@ export async function ensureTopology(
   else
     for (const handler of handlers)
       report.missing.push(`consumer ${names.jobStream}/${consumerName(handler)}`)
-  return { ...report, jobStreamCreatedAt: jobStream?.createdAt }
-}
-
-interface Report {
-  readonly missing: string[]
-  readonly changed: string[]
-  readonly warnings: string[]
+  return report
 }
 
 async function ensureStream(
   jsm: JetStreamManager,
   manage: boolean,
-  report: Report,
+  report: TopologyReport,
   wanted: Partial<StreamConfig> & { name: string },
 ): Promise<{ createdAt: string } | undefined> {
   const found = await orMissing(jsm.streams.info(wanted.name))
@@ -163,7 +159,7 @@ async function ensureStream(
 async function ensureConsumer(
   jsm: JetStreamManager,
   names: Names,
-  report: Report,
+  report: TopologyReport,
   handler: string,
   settings: Wanted,
 ): Promise<void> {
@@ -213,7 +209,7 @@ async function ensureConsumer(
 async function ensureBucket(
   nc: NatsConnection,
   jsm: JetStreamManager,
-  report: Report,
+  report: TopologyReport,
   bucket: string,
   maxAgeMs: number,
   settings: Wanted,

@@ -9,12 +9,14 @@ import type { Outcome } from '../core/outcome.ts'
  *    The supervisor takes a job back by exchanging `posted` for `taken`. Only one of them wins.
  * 3. A job that completed is marked `done` at once; its result follows in the next batch of results.
  * 4. A job that is about to end its thread is marked `culprit`.
+ * 5. A job whose signal was aborted is marked `signalled` by the thread, and while the first synchronous
+ *    code of a job runs, `current` names its slot.
  *
  * So after a kill the table tells which jobs had begun, which had finished without having been
  * reported, and who is to blame. A cell holds a ticket beside the phase, because a slot is used again
  * while an entry that was taken back may still lie in the thread's mailbox.
  */
-export const phases = { free: 0, posted: 1, started: 2, done: 3, taken: 4, culprit: 5 } as const
+export const phases = { free: 0, posted: 1, started: 2, done: 3, taken: 4, culprit: 5, signalled: 6 } as const
 export type Phase = (typeof phases)[keyof typeof phases]
 
 /** A cell's value: 28 bits of ticket, 3 of phase. */
@@ -38,10 +40,12 @@ export interface LaneTable {
   readonly cells: Int32Array
   /** On the clock of `monotonicMs`. */
   readonly startedAt: Float64Array
+  /** One number: 1 + the slot of the job whose first synchronous code is running, or 0. */
+  readonly current: Int32Array
 }
 
 export function createTable(slots: number): LaneTable {
-  return openTable(new SharedArrayBuffer(slots * 12), slots)
+  return openTable(new SharedArrayBuffer(slots * 12 + 4), slots)
 }
 
 export function openTable(buffer: SharedArrayBuffer, slots: number): LaneTable {
@@ -49,6 +53,7 @@ export function openTable(buffer: SharedArrayBuffer, slots: number): LaneTable {
     buffer,
     startedAt: new Float64Array(buffer, 0, slots),
     cells: new Int32Array(buffer, slots * 8, slots),
+    current: new Int32Array(buffer, slots * 12, 1),
   }
 }
 
@@ -64,7 +69,7 @@ export const fields = {
   attempt: 6,
   maxAttempts: 7,
   deadlineMs: 8,
-  /** Epoch milliseconds; 0 when the job does not expire. */
+  /** Epoch milliseconds; infinite when the job does not expire. */
   expiresAt: 9,
   sequence: 10,
   /** Epoch milliseconds. */

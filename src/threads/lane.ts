@@ -196,6 +196,7 @@ export class ThreadLaneHandle implements Lane {
     for (const { job, outcome, durationMs } of this.#culprits) {
       this.#end(job, outcome, this.table.startedAt[job.slot]!, durationMs)
     }
+    const current = Atomics.load(this.table.current, 0)
     const started: StartedJob[] = []
     const unstarted: InFlightJob[] = []
     for (const job of this.jobs()) {
@@ -206,7 +207,14 @@ export class ThreadLaneHandle implements Lane {
         continue
       }
       if (phase === phases.posted) unstarted.push(job)
-      else started.push({ job, startedAt: this.table.startedAt[job.slot]! })
+      else {
+        started.push({
+          job,
+          startedAt: this.table.startedAt[job.slot]!,
+          signalled: phase === phases.signalled,
+          inside: current === job.slot + 1,
+        })
+      }
       this.#vacate(job)
     }
     return { started, unstarted }

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { World } from '../support/world.ts'
+
+test('G3: what never ends by itself is ended at its deadline', async (t) => {
+  const world = await World.create(t, {
+    env: { MILLRACE_DEADLINE_MS: '300', MILLRACE_GRACE_MS: '100', MILLRACE_MAX_ATTEMPTS: '1' },
+  })
+  const supervisor = await world.supervise()
+  const { broker, ledger } = world
+
+  for (const handler of ['act', 'io']) {
+    for (const move of ['loop', 'microtask-loop', 'ignore']) {
+      await t.test(`${move} on ${handler}`, async () => {
+        const id = await broker.enqueue(handler, { do: move })
+        const letter = await broker.deadLetter(id)
+        assert.equal(letter.reason, 'deadline')
+        assert.equal(letter.headers['Millrace-Error-Code'], 'deadline_exceeded')
+        assert.equal(letter.headers['Millrace-Attempts'], '1')
+        assert.deepEqual(ledger.attempts(id), [1])
+        assert.equal(ledger.ends(id).length, 0)
+        if (move === 'ignore') assert.equal(ledger.of(id, 'abort')[0]?.['code'], 'deadline')
+      })
+    }
+  }
+
+  await t.test('a handler that honours the signal within the grace has completed', async () => {
+    for (const handler of ['act', 'io']) {
+      const id = await broker.enqueue(handler, { do: 'obey' })
+      await broker.drained()
+      assert.deepEqual(ledger.attempts(id), [1])
+      assert.equal(ledger.of(id, 'abort')[0]?.['code'], 'deadline')
+      await supervisor.metric('millrace_attempts_total', { handler, outcome: 'completed' }, 1)
+      assert.ok((await broker.deadLetters()).every((letter) => letter.jobId !== id))
+    }
+  })
+
+  await t.test('throwing after the abort is timed out, whatever is thrown', async () => {
+    for (const permanent of [false, true]) {
+      const id = await broker.enqueue('act', { do: 'throw-after-abort', permanent })
+      assert.equal((await broker.deadLetter(id)).reason, 'deadline')
+    }
+  })
+
+  await t.test('every one of them was counted as timed out, and jobs still run', async () => {
+    await supervisor.metric('millrace_attempts_total', { outcome: 'timed_out' }, 8)
+    const metrics = await supervisor.metrics()
+    assert.ok(metrics.sum('millrace_thread_restarts_total') >= 6)
+    assert.ok(supervisor.lines.some((line) => line.msg === 'thread killed'))
+    const id = await broker.enqueue('act', { do: 'return' })
+    await broker.drained()
+    assert.equal(ledger.ends(id).length, 1)
+  })
+})
+
+test('G1 G4: a job that fills the heap ends as out of memory, alone', async (t) => {
+  const world = await World.create(t, {
+    env: { MILLRACE_THREAD_MEMORY_MB: '48', MILLRACE_MAX_ATTEMPTS: '2', MILLRACE_DEADLINE_MS: '60000' },
+  })
+  const supervisor = await world.supervise()
+  const { broker, ledger } = world
+  const gate = world.gate('neighbour')
+  const neighbour = await broker.enqueue('act', { do: 'hold', gate: gate.path })
+  const culprit = await broker.enqueue('act', { do: 'fill-heap' })
+  const letter = await broker.deadLetter(culprit, 60_000)
+  gate.open()
+  await broker.drained()
+  assert.equal(letter.reason, 'crashed')
+  assert.equal(letter.headers['Millrace-Error-Code'], 'out_of_memory')
+  assert.deepEqual(ledger.attempts(culprit), [1, 2])
+  assert.deepEqual(ledger.attempts(neighbour), [1])
+  await supervisor.metric('millrace_attempts_total', { handler: 'act', outcome: 'crashed' }, 2)
+})
