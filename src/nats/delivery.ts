@@ -55,7 +55,7 @@ const zero = 48
 /** A number within a string; much cheaper than cutting it out, and this is read for every job. */
 function digits(text: string, from: number, to: number): number {
   let value = 0
-  for (let at = from; at < to; at += 1) value = value * 10 + text.charCodeAt(at) - zero
+  for (let at = from; at < to; at += 1) value = value * 10 + (text.charCodeAt(at) - zero)
   return value
 }
 
