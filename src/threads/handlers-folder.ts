@@ -51,12 +51,23 @@ export function findHandlers(folder: string): HandlerFile[] {
     .map(({ name, url }) => ({ name, url }))
 }
 
-function* walk(root: string, below = ''): Generator<string> {
+/** `above` are the real folders on the way here: a link back to one of them is not followed. */
+function* walk(root: string, below = '', above: readonly string[] = [root]): Generator<string> {
   for (const entry of readdirSync(join(root, below), { withFileTypes: true })) {
     if (/^[_.]/.test(entry.name) || entry.name === 'node_modules') continue
     const path = below === '' ? entry.name : join(below, entry.name)
-    const isFolder = entry.isSymbolicLink() ? statSync(join(root, path)).isDirectory() : entry.isDirectory()
-    if (isFolder) yield* walk(root, path)
-    else if (/\.[mc]?js$/.test(entry.name)) yield path
+    if (entry.isDirectory() || (entry.isSymbolicLink() && isFolder(join(root, path)))) {
+      const real = realpathSync(join(root, path))
+      if (!above.includes(real)) yield* walk(root, path, [...above, real])
+    } else if (/\.[mc]?js$/.test(entry.name)) yield path
+  }
+}
+
+/** A link that leads nowhere is none; when it is named like a handler, its import says so. */
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
   }
 }
