@@ -93,7 +93,7 @@ export interface Lane {
   /** True when the job had not begun and now never will. */
   takeBack(job: InFlightJob): boolean
   abort(job: InFlightJob, code: AbortCode): void
-  /** When the job began, on the monotonic clock; undefined when it has not. */
+  /** When the job began, on the monotonic clock; undefined when it has not, or is done already. */
   startedAt(job: InFlightJob): number | undefined
   /** Handles results that have arrived but were not yet looked at. */
   collect(): void

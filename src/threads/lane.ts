@@ -164,7 +164,9 @@ export class ThreadLaneHandle implements Lane {
   startedAt(job: InFlightJob): number | undefined {
     if (job.lane !== this) return undefined
     const phase = phaseOf(Atomics.load(this.table.cells, job.slot))
-    return phase === phases.posted || phase === phases.taken ? undefined : this.table.startedAt[job.slot]
+    // What is done waits only to be reported, perhaps behind a job that blocks the thread.
+    const running = phase === phases.started || phase === phases.signalled || phase === phases.culprit
+    return running ? this.table.startedAt[job.slot] : undefined
   }
 
   kill(reason: ThreadEnd): void {
