@@ -57,7 +57,7 @@ test('releases never count: the attempt after any past is one more than its fail
 })
 
 test('a release keeps what is known and a failure adds to it', () => {
-  const dead = { reason: 'permanent' as const }
+  const dead = { reason: 'permanent' as const, attempts: 2 }
   const released = withRelease({
     released: 1,
     failures: 2,

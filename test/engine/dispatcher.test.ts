@@ -7,10 +7,8 @@ import { FakeLane, handlerState, heldJob, ManualClock, settled } from '../suppor
 
 function createDispatcher(lanes: { concurrency?: number }[] = [{}]) {
   const clock = new ManualClock()
-  const posted: { lane: FakeLane; jobs: InFlightJob[] }[] = []
-  const dispatcher = new Dispatcher('cpu', clock, (lane, jobs) => {
-    posted.push({ lane: lane as FakeLane, jobs: [...jobs] })
-  })
+  const posted: InFlightJob[][] = []
+  const dispatcher = new Dispatcher('cpu', clock, (jobs) => posted.push([...jobs]))
   const made = lanes.map((options, index) => new FakeLane(clock, { threadId: index + 1, ...options }))
   dispatcher.lanes.push(...made)
   let sequence = 0
@@ -53,10 +51,19 @@ test('a free thread gets a job at the end of the turn in which it arrived', asyn
 
 test('what arrives together is shared out evenly among free threads, in one message each', async () => {
   const { lanes, add } = createDispatcher([{}, {}, {}])
-  await add(measured(0.1), 9)
+  await add(measured(2), 9)
   assert.deepEqual(
     lanes.map((lane) => lane.batches.map((batch) => batch.length)),
     [[3], [3], [3]],
+  )
+})
+
+test('no second thread is woken for less work than its waking costs', async () => {
+  const { lanes, add } = createDispatcher([{}, {}])
+  await add(measured(0.1), 5)
+  assert.deepEqual(
+    lanes.map((lane) => lane.outstanding),
+    [5, 0],
   )
 })
 
@@ -212,7 +219,18 @@ test('results that have arrived are looked at before anything is taken back', as
     lane.begin(jobs[1]!)
   }
   await clock.pass(30)
-  assert.deepEqual(lane.jobs(), [jobs[1]])
+  assert.deepEqual(lane.jobs(), jobs.slice(1))
+})
+
+test('a thread that runs no slow job has merely not woken up, and keeps its jobs', async () => {
+  const { clock, lanes, add } = createDispatcher()
+  const [lane] = lanes as [FakeLane]
+  const jobs = await add(measured(1), 3)
+  await clock.pass(40)
+  assert.equal(lane.outstanding, 3)
+  lane.begin(jobs[0]!)
+  await clock.pass(60)
+  assert.deepEqual(lane.jobs(), [jobs[0]])
 })
 
 test('a thread that is closed gets nothing', async () => {

@@ -36,46 +36,66 @@ test('a new connection sends what may be lost again, renews every lease and pull
   assert.ok(engine.handlers[0]!.credit > 0)
 })
 
-test('nothing of a stream that was made anew is taken for the same sequence of the new one', async () => {
-  const { broker, engine, addLane, deliver, end } = fakeEngine()
-  const [lane, other] = [addLane(), addLane()]
-  const finished = (await deliver(1))!
-  await end(lane, finished, completed)
-  const running = (await deliver(2))!
-  running.lane === lane ? lane.begin(running) : other.begin(running)
-  const busy = running.lane === lane ? lane : other
-  const idle = busy === lane ? other : lane
-  engine.streamReplaced()
+/** When the streams of these tests were made; jobs are stored a minute later. */
+const [firstMadeAt, secondMadeAt] = [Date.UTC(2026, 0, 1), Date.UTC(2026, 0, 2)]
+
+/** A job of the first stream runs and another one is finished; then the stream is made anew. */
+async function replaceStream(told: boolean) {
+  const parts = fakeEngine()
+  const { broker, engine, addLane, deliver, end } = parts
+  const lane = addLane()
+  const stored = { storedAt: firstMadeAt + 60_000 }
+  await end(lane, (await deliver(1, stored))!, completed)
+  const running = (await deliver(2, stored))!
+  lane.begin(running)
+  if (told) engine.streamReplaced(secondMadeAt)
   broker.take()
+  const idle = addLane()
+  return { ...parts, lane, idle, running, stored: { storedAt: secondMadeAt + 60_000 } }
+}
 
-  // Sequence 1 was finished in the old stream; in the new one it is another job.
-  const first = (await deliver(1))!
-  assert.deepEqual(idle.jobs(), [first])
-  await end(idle, first, completed)
+test('nothing of a stream that was made anew is taken for the same sequence of the new one', async () => {
+  // Deliveries of the new stream may come before anybody has noticed.
+  for (const told of [true, false]) {
+    const { broker, engine, lane, idle, running, stored, deliver, end } = await replaceStream(told)
 
-  // Sequence 2 still runs in the name of the old stream, and its end settles nothing of the new one.
-  const second = (await deliver(2))!
-  assert.notEqual(second, running)
-  assert.deepEqual(idle.jobs(), [second])
-  await end(busy, running, completed)
-  assert.deepEqual(broker.take('pull'), ['ack r1.1'])
-  assert.equal(engine.inFlight.find(2), second)
-  await end(idle, second, completed)
-  assert.deepEqual(broker.take('pull'), ['ack r2.1'])
-  assert.equal(engine.handlers[0]!.held, 0)
+    // Sequence 1 was finished in the old stream; in the new one it is another job.
+    const first = (await deliver(1, stored))!
+    assert.deepEqual(idle.jobs(), [first])
+    await end(idle, first, completed)
+
+    // Sequence 2 still runs in the name of the old stream, and its end settles nothing of the new one.
+    const second = (await deliver(2, stored))!
+    assert.notEqual(second, running)
+    assert.deepEqual(idle.jobs(), [second])
+    assert.deepEqual(lane.aborted, [{ job: running, code: 'lease_lost' }])
+    await end(lane, running, completed)
+    assert.deepEqual(broker.take('pull'), ['ack r1.1'])
+    assert.equal(engine.inFlight.find(2), second)
+    await end(idle, second, completed)
+    assert.deepEqual(broker.take('pull'), ['ack r2.1'])
+    assert.equal(engine.handlers[0]!.held, 0)
+  }
 })
 
-test('a job of a stream that was made anew leaves no record behind', async () => {
-  const { broker, engine, addLane, deliver, end } = fakeEngine()
-  const lane = addLane()
-  const [running, waiting] = [(await deliver(1))!, (await deliver(2))!]
-  lane.begin(running)
-  engine.streamReplaced()
-  assert.equal(waiting.leaseLost, true)
+test('a job of a stream that was made anew leaves no record and no nak behind', async () => {
+  const { broker, engine, lane, running, deliver, end } = await replaceStream(false)
+  lane.open = false
+  const [waiting] = [(await deliver(3, { storedAt: running.storedAt }))!]
+  engine.streamReplaced(secondMadeAt)
+  assert.equal(waiting.orphaned, true)
   await end(lane, running, { kind: 'failed', error })
   assert.deepEqual(broker.take('pull'), [])
   assert.equal(engine.inFlight.size, 0)
   assert.equal(engine.handlers[0]!.held, 0)
+})
+
+test('what is held of the new stream already stays when its making is told', async () => {
+  const { engine, idle, stored, deliver } = await replaceStream(false)
+  const job = (await deliver(9, stored))!
+  engine.streamReplaced(secondMadeAt)
+  assert.deepEqual([job.orphaned, job.leaseLost], [false, false])
+  assert.deepEqual(idle.jobs(), [job])
 })
 
 test('jobs on a stuck thread that had not begun go elsewhere, and too many stuck threads want a restart', async () => {

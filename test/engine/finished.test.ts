@@ -3,19 +3,29 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Finished } from '#src/engine/finished.js'
 
+const storedAt = Date.UTC(2026, 0, 1)
+
 test('a finished job is remembered and its neighbours are not', () => {
   const finished = new Finished()
-  finished.add(7)
-  assert.ok(finished.has(7))
-  for (const other of [6, 8, 7 + 2 ** 17, 7 + 2 ** 31]) assert.ok(!finished.has(other), `${other}`)
+  finished.add(7, storedAt)
+  assert.ok(finished.has(7, storedAt))
+  for (const other of [6, 8, 7 + 2 ** 17, 7 + 2 ** 31]) assert.ok(!finished.has(other, storedAt), `${other}`)
+})
+
+test('the same place in a stream that was made anew is another job', () => {
+  const finished = new Finished()
+  finished.add(7, storedAt)
+  assert.ok(!finished.has(7, storedAt + 1))
 })
 
 test('the last 131072 jobs of a dense stream are all remembered', () => {
   const finished = new Finished()
   const last = 300_000
-  for (let sequence = 1; sequence <= last; sequence += 1) finished.add(sequence)
-  for (let sequence = last - 2 ** 17 + 1; sequence <= last; sequence += 1) assert.ok(finished.has(sequence))
-  assert.ok(!finished.has(last - 2 ** 17))
+  for (let sequence = 1; sequence <= last; sequence += 1) finished.add(sequence, storedAt + sequence)
+  for (let sequence = last - 2 ** 17 + 1; sequence <= last; sequence += 1) {
+    assert.ok(finished.has(sequence, storedAt + sequence))
+  }
+  assert.ok(!finished.has(last - 2 ** 17, storedAt + last - 2 ** 17))
 })
 
 test('it never claims a job that was not finished, at any place of a long stream', () => {
@@ -24,17 +34,10 @@ test('it never claims a job that was not finished, at any place of a long stream
   fc.assert(
     fc.property(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), fc.boolean(), (sequence, add) => {
       if (add) {
-        finished.add(sequence)
+        finished.add(sequence, storedAt)
         added.add(sequence)
-        assert.ok(finished.has(sequence))
-      } else assert.ok(!finished.has(sequence) || added.has(sequence))
+        assert.ok(finished.has(sequence, storedAt))
+      } else assert.ok(!finished.has(sequence, storedAt) || added.has(sequence))
     }),
   )
-})
-
-test('a new stream remembers nothing of the old one', () => {
-  const finished = new Finished()
-  finished.add(1)
-  finished.clear()
-  assert.ok(!finished.has(1))
 })

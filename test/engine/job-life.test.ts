@@ -230,7 +230,7 @@ test('a lease that is lost while the record is read ends there', async () => {
 
 test('G3: a thread that was killed at the deadline charges whoever passed it, and its neighbours start again', async () => {
   const { broker, clock, observer, engine, addLane, deliver, endLane } = fakeEngine({
-    handlers: [{ pool: 'io', deadlineMs: 1_000, graceMs: 0 }],
+    handlers: [{ pool: 'io', deadlineMs: 1_000, graceMs: 50 }],
   })
   const lane = addLane({ pool: 'io', concurrency: 10 })
   const culprit = (await deliver(1))!
@@ -239,7 +239,7 @@ test('G3: a thread that was killed at the deadline charges whoever passed it, an
   const neighbour = (await deliver(2))!
   lane.begin(neighbour)
   const unstarted = (await deliver(3))!
-  await clock.pass(500)
+  await clock.pass(550)
   assert.equal(lane.endReason, 'deadline')
   assert.deepEqual(broker.take('pull'), [], 'nothing is settled before the thread is gone')
   const next = addLane({ pool: 'io', concurrency: 10 })
@@ -253,6 +253,37 @@ test('G3: a thread that was killed at the deadline charges whoever passed it, an
     ['threadKilled 1 deadline', 'ended JOBS:1 timed_out', 'ended JOBS:2 interrupted'],
   )
   assert.equal(engine.inFlight.size, 2)
+})
+
+test('of attempts that a blocked thread kept from hearing their signal, only the blocker is charged', async () => {
+  const { broker, clock, addLane, deliver, endLane } = fakeEngine({
+    handlers: [{ pool: 'io', deadlineMs: 1_000, graceMs: 50 }],
+  })
+  const lane = addLane({ pool: 'io', concurrency: 10 })
+  const [blocker, starved] = [(await deliver(1))!, (await deliver(2))!]
+  for (const job of [blocker, starved]) lane.begin(job)
+  await clock.pass(1_050)
+  const next = addLane({ pool: 'io', concurrency: 10 })
+  await endLane(lane, undefined, { inside: blocker })
+  assert.deepEqual(broker.take('pull'), ['write 1 released=0 failures=1', 'nak r1.1 1000'])
+  assert.deepEqual(next.jobs(), [starved])
+  assert.deepEqual([starved.attempt, starved.abortCode, starved.suspect], [1, undefined, false])
+})
+
+test('when nobody knows who blocked the thread, each overdue attempt runs again beside no other suspect', async () => {
+  const { broker, clock, addLane, deliver, end, endLane } = fakeEngine({
+    handlers: [{ pool: 'io', deadlineMs: 1_000, graceMs: 50 }],
+  })
+  const lane = addLane({ pool: 'io', concurrency: 10 })
+  const [one, two] = [(await deliver(1))!, (await deliver(2))!]
+  for (const job of [one, two]) lane.begin(job)
+  await clock.pass(1_050)
+  const next = addLane({ pool: 'io', concurrency: 10 })
+  await endLane(lane)
+  assert.deepEqual(next.jobs(), [one])
+  assert.ok(![...broker.records.values()].some((record) => record.failures > 0))
+  await end(next, one, completed)
+  assert.deepEqual(next.jobs(), [two])
 })
 
 test('a thread that dies under one job charges that job', async () => {
@@ -355,7 +386,7 @@ test('a suspect that was interrupted by its killed neighbour stays the one that 
 })
 
 test('a handler whose threads crash over and over is paused, and told so', async () => {
-  const { clock, observer, engine, addLane, deliver, endLane } = fakeEngine()
+  const { clock, observer, engine, addLane, deliver, end, endLane } = fakeEngine()
   for (let sequence = 1; sequence <= 20; sequence += 1) {
     const lane = addLane()
     lane.begin((await deliver(sequence))!)
@@ -365,14 +396,7 @@ test('a handler whose threads crash over and over is paused, and told so', async
   assert.deepEqual(observer.take('handlerPaused'), ['handlerPaused a 1000 20'])
   assert.equal(engine.handlers[0]!.onProbation, true)
   const lane = addLane()
-  const { end } = {
-    end: async (job: NonNullable<Awaited<ReturnType<typeof deliver>>>) => {
-      lane.remove(job)
-      engine.jobEnded(lane, job, completed, clock.monotonicMs(), 1)
-      await settled()
-    },
-  }
-  await end((await deliver(21))!)
+  await end(lane, (await deliver(21))!, completed)
   assert.equal(engine.handlers[0]!.onProbation, false)
 })
 

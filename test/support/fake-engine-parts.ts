@@ -7,9 +7,10 @@ import { HandlerState } from '#src/engine/handler-state.js'
 import { InFlightJob } from '#src/engine/in-flight-job.js'
 import type { Broker, Clock, Delivery, HandlerProfile, Lane, Observer, ThreadEnd } from '#src/engine/ports.js'
 
-/** Lets everything that waits on promises alone go on. */
+/** Lets everything go on that waits for nothing but promises and the end of the turn. */
 export async function settled(): Promise<void> {
-  await immediate()
+  // What is put off to the end of the turn may put off more.
+  for (let turns = 0; turns < 3; turns += 1) await immediate()
 }
 
 /** Time that stands still until a test lets it pass. */
@@ -429,12 +430,21 @@ export function fakeEngine(
       await settled()
     },
     /** The thread is gone, with what was on it. */
-    async endLane(lane: FakeLane, cause?: Parameters<Engine['laneEnded']>[3]): Promise<void> {
+    async endLane(
+      lane: FakeLane,
+      cause?: Parameters<Engine['laneEnded']>[3],
+      about: { signalled?: readonly InFlightJob[]; inside?: InFlightJob } = {},
+    ): Promise<void> {
       lane.open = false
       const started = lane
         .jobs()
         .filter((job) => lane.startedAt(job) !== undefined)
-        .map((job) => ({ job, startedAt: lane.startedAt(job)! }))
+        .map((job) => ({
+          job,
+          startedAt: lane.startedAt(job)!,
+          signalled: about.signalled?.includes(job) ?? false,
+          inside: about.inside === job,
+        }))
       const unstarted = lane.jobs().filter((job) => lane.startedAt(job) === undefined)
       for (const job of lane.jobs()) lane.remove(job)
       engine.laneEnded(lane, started, unstarted, cause)

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { readAckSubject, toDelivery } from '#src/nats/delivery.js'
+
+const storedAt = Date.UTC(2026, 0, 31, 12, 0, 0, 123)
+const reply = `$JS.ACK.JOBS.email_send.3.42.57.${storedAt}456789.7`
+const read = { stream: 'JOBS', consumer: 'email_send', deliveries: 3, sequence: 42, storedAt }
+
+test('the reply of a delivered message says where it is from, how often it came and when it was stored', () => {
+  assert.deepEqual(readAckSubject(reply), read)
+})
+
+test('the longer form with domain and account is read as well, with or without the token at its end', () => {
+  const long = `$JS.ACK._.account.JOBS.email_send.3.42.57.${storedAt}456789.7`
+  assert.deepEqual(readAckSubject(long), read)
+  assert.deepEqual(readAckSubject(`${long}.random`), read)
+})
+
+test('what is no ack subject is none', () => {
+  for (const other of [
+    '',
+    '_INBOX.abc.1',
+    '$JS.ACK',
+    '$JS.ACK.JOBS.c.1.2.3',
+    '$JS.API.JOBS.c.1.2.3.4.5',
+    'x$JS.ACK.JOBS.c.1.2.3.4.5',
+  ]) {
+    assert.equal(readAckSubject(other), undefined, other)
+  }
+})
+
+test('any numbers that a server can write are read exactly, to the millisecond', () => {
+  const whole = (max: number) => fc.integer({ min: 1, max })
+  const names = fc.stringMatching(/^[A-Za-z0-9_-]{1,20}$/)
+  fc.assert(
+    fc.property(
+      names,
+      names,
+      whole(1e9),
+      whole(Number.MAX_SAFE_INTEGER),
+      whole(4e12),
+      fc.nat(999_999),
+      fc.boolean(),
+      (stream, consumer, deliveries, sequence, at, nanoseconds, long) => {
+        fc.pre(at >= 1_000)
+        const time = `${at}${String(nanoseconds).padStart(6, '0')}`
+        const subject = `$JS.ACK.${long ? 'hub.A1.' : ''}${stream}.${consumer}.${deliveries}.${sequence}.1.${time}.0`
+        assert.deepEqual(readAckSubject(subject), { stream, consumer, deliveries, sequence, storedAt: at })
+      },
+    ),
+  )
+})
+
+test('arbitrary replies are read or refused without throwing', () => {
+  fc.assert(
+    fc.property(fc.array(fc.string({ maxLength: 5 })), (tokens) => {
+      readAckSubject(tokens.join('.'))
+      readAckSubject(`$JS.ACK.${tokens.join('.')}`)
+    }),
+  )
+})
+
+const data = Buffer.from('{}')
+
+test('a delivery has the bytes, and its headers in order and as often as they were sent', () => {
+  const headers = new Map([
+    ['X-One', ['1', '3']],
+    ['x-one', ['2']],
+  ])
+  assert.deepEqual(toDelivery({ subject: 'jobs.email.send', reply, data, headers }, read, 'email.send'), {
+    handler: 'email.send',
+    stream: 'JOBS',
+    subject: 'jobs.email.send',
+    sequence: 42,
+    deliveries: 3,
+    storedAt,
+    reply,
+    data,
+    headers: [
+      ['X-One', '1'],
+      ['X-One', '3'],
+      ['x-one', '2'],
+    ],
+    headerProblem: undefined,
+  })
+})
+
+test('no headers and an empty header block are the same: none', () => {
+  for (const headers of [undefined, new Map<string, string[]>()]) {
+    assert.equal(toDelivery({ subject: 's', reply, data, headers }, read, 'a').headers, undefined)
+  }
+})
+
+test('a header block that cannot be read is a problem of the job, never a crash', () => {
+  const message = {
+    subject: 's',
+    reply,
+    data,
+    // The client decodes the block when it is first looked at.
+    get headers(): Iterable<[string, string[]]> {
+      throw new Error('secret bytes')
+    },
+  }
+  const delivery = toDelivery(message, read, 'a')
+  assert.deepEqual(
+    [delivery.headers, delivery.headerProblem],
+    [[], 'the header block is not a NATS header block'],
+  )
+})
