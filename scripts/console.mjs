@@ -34,7 +34,7 @@ export async function runMain(main) {
     await main()
   } catch (error) {
     // These were written for people; anything else is a defect of ours and needs its stack.
-    const isForPeople = ['ScriptError', 'MillraceError', 'DemoError'].includes(error?.name)
+    const isForPeople = ['ScriptError', 'MillraceError', 'DemoError', 'BenchError'].includes(error?.name)
     process.stderr.write(`\n${isForPeople ? error.message : (error?.stack ?? error)}\n`)
     process.exitCode = 1
   }

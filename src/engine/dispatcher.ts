@@ -71,14 +71,14 @@ export class Dispatcher {
   readonly pool: PoolName
   readonly lanes: Lane[] = []
   readonly #clock: Clock
-  readonly #posted: (lane: Lane, jobs: readonly InFlightJob[]) => void
+  readonly #posted: (jobs: readonly InFlightJob[]) => void
   readonly #queues = new Map<HandlerState, Queue>()
   #turns: HandlerState[] = []
   #waiting = 0
   #scheduled = false
   #watching = false
 
-  constructor(pool: PoolName, clock: Clock, posted: (lane: Lane, jobs: readonly InFlightJob[]) => void) {
+  constructor(pool: PoolName, clock: Clock, posted: (jobs: readonly InFlightJob[]) => void) {
     this.pool = pool
     this.#clock = clock
     this.#posted = posted
@@ -181,7 +181,7 @@ export class Dispatcher {
     }
     if (batch.length === 0) return
     lane.send()
-    this.#posted(lane, batch)
+    this.#posted(batch)
     if (lane.outstanding > 1) this.#watchStalls()
   }
 

@@ -77,7 +77,8 @@ export async function drain(
   }
   await Promise.race([order.pullsEnded, sleep(clock, exitMs * 2)])
   engine.settlement.stop()
-  await Promise.race([engine.inFlight.empty(), sleep(clock, settleMs)])
+  const settleBy = clock.monotonicMs() + settleMs
+  while (engine.unsettled > 0 && clock.monotonicMs() < settleBy) await sleep(clock, 10)
   await Promise.race([engine.receipts.confirm(), sleep(clock, settleMs)])
   return { interrupted, stuckThreads: engine.stuckThreads }
 }

@@ -41,6 +41,9 @@ export interface EngineOptions {
   restartWanted(): void
 }
 
+/** How soon after a job was posted it is looked whether it runs. */
+const startSaidMs = 20
+
 /** Everything that moves, put together: what the broker and the threads say goes in here. */
 export class Engine implements BrokerListener, PoolListener {
   readonly handlers: readonly HandlerState[]
@@ -56,6 +59,7 @@ export class Engine implements BrokerListener, PoolListener {
   readonly #heartbeat: Heartbeat
   readonly #stuck = new Set<Lane>()
   #onLaneChange: (() => void) | undefined
+  #watchingStarts = false
 
   constructor(options: EngineOptions) {
     this.#options = options
@@ -65,7 +69,7 @@ export class Engine implements BrokerListener, PoolListener {
     this.#deadlines = new Deadlines(clock, () => this.lanes())
     for (const [pool, room] of options.rooms) {
       const handlers = this.handlers.filter((handler) => handler.profile.pool === pool)
-      this.dispatchers.set(pool, new Dispatcher(pool, clock, (lane, jobs) => this.#posted(lane, jobs)))
+      this.dispatchers.set(pool, new Dispatcher(pool, clock, (jobs) => this.#posted(jobs)))
       this.#pulls.set(pool, new PullLoop(broker, clock, handlers, room))
     }
     const { inFlight, receipts } = this
@@ -194,6 +198,13 @@ export class Engine implements BrokerListener, PoolListener {
     return this.#stuck.has(lane)
   }
 
+  /** Deliveries that are not settled yet although no thread works on them. */
+  get unsettled(): number {
+    let count = 0
+    for (const job of this.inFlight.all()) if (!job.lane) count += 1
+    return count
+  }
+
   get stuckThreads(): number {
     return this.#stuck.size
   }
@@ -204,15 +215,28 @@ export class Engine implements BrokerListener, PoolListener {
     if (at >= 0) lanes.splice(at, 1)
   }
 
-  #posted(lane: Lane, jobs: readonly InFlightJob[]): void {
+  #posted(jobs: readonly InFlightJob[]): void {
     let shortestMs = Number.POSITIVE_INFINITY
-    // What found a free slot starts now; what was posted ahead says so when it is known to have begun.
-    let free = lane.concurrency - (lane.outstanding - jobs.length)
-    for (const job of jobs) {
-      if (job.deadlineMs < shortestMs) shortestMs = job.deadlineMs
-      if (free-- > 0) this.life.sayStarted(job, lane.threadId)
-    }
+    for (const job of jobs) if (job.deadlineMs < shortestMs) shortestMs = job.deadlineMs
     this.#deadlines.watch(shortestMs)
+    this.#watchStarts()
+  }
+
+  /** A job that runs for longer than this says that it began before it says how it ended. */
+  #watchStarts(): void {
+    if (this.#watchingStarts) return
+    this.#watchingStarts = true
+    this.#options.clock.after(startSaidMs, () => {
+      this.#watchingStarts = false
+      let unsaid = false
+      for (const lane of this.lanes()) {
+        for (const job of lane.jobs()) {
+          if (lane.startedAt(job) !== undefined) this.life.sayStarted(job, lane.threadId)
+          else unsaid = true
+        }
+      }
+      if (unsaid) this.#watchStarts()
+    })
   }
 
   #pullAll(): void {

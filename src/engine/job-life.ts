@@ -323,6 +323,7 @@ export class JobLife {
   /** Forgets a delivery that is not ours any more and had not begun: it must not count as an attempt. */
   #drop(job: InFlightJob): void {
     this.#leaveRoom(job)
+    if (job.suspect) this.#suspects.ended(job)
     void this.#parts.settlement.abandon(job, false)
   }
 

@@ -73,16 +73,20 @@ export class Supervisor {
     await this.#startHttp()
     const files = findHandlers(this.#settings.handlersFolder)
     const cataloging = catalogHandlers(files, importMs)
-    const [catalog, connection] = await Promise.all([
-      cataloging,
-      connectBroker(this.#settings, {
-        supervisorId: this.id,
-        onEvent: (event) => this.#connectionEvent(event),
-        signal,
-      }),
-    ])
-    this.#connection = connection
-    signal.throwIfAborted()
+    const [catalog, connection] = await orAborted(
+      signal,
+      Promise.all([
+        cataloging,
+        connectBroker(this.#settings, {
+          supervisorId: this.id,
+          onEvent: (event) => this.#connectionEvent(event),
+          signal,
+        }).then((connection) => {
+          this.#connection = connection
+          return connection
+        }),
+      ]),
+    )
     for (const fault of catalog.faults) this.#faulty(fault)
     const profiles = catalog.handlers.map(({ file, options }) =>
       profileOf(file.name, options, this.#settings),
@@ -115,8 +119,7 @@ export class Supervisor {
       )
       this.#pools.set(name, pool)
     }
-    await Promise.all([...this.#pools.values()].map((pool) => pool.firstReady))
-    signal.throwIfAborted()
+    await orAborted(signal, Promise.all([...this.#pools.values()].map((pool) => pool.firstReady)))
     engine.start()
     this.#phase = 'running'
     this.#logger.info(
@@ -174,6 +177,7 @@ export class Supervisor {
       host: httpHost,
       port: httpPort,
       ready: () => this.#notReady(),
+      onError: (error) => this.#logger.warn({ err: plainError(error) }, 'HTTP request failed'),
       metrics: async () => {
         await this.#depth?.refresh()
         return {
@@ -329,6 +333,15 @@ function engineRooms(profiles: readonly HandlerProfile[], settings: Settings): M
   if (has('cpu')) rooms.set('cpu', { threads: settings.threads, concurrency: 1 })
   if (has('io')) rooms.set('io', { threads: settings.ioThreads, concurrency: settings.ioConcurrency })
   return rooms
+}
+
+/** Gives up waiting when the start is aborted; whatever still comes is closed by `stop`. */
+function orAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  signal.throwIfAborted()
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    work.then(resolve, reject)
+  })
 }
 
 function packageVersion(): string {

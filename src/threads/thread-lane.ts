@@ -41,7 +41,7 @@ export class ThreadLane {
   readonly #running = new Map<number, ThreadJob>()
   readonly #exit = process.exit.bind(process)
   #handlers: readonly (LoadedHandler | undefined)[] = []
-  #batches: JobBatch[] = []
+  #batches: OpenBatch[] = []
   #cursor = 0
   #ended: ThreadJob[] = []
   #turnStartedAt = 0
@@ -78,7 +78,7 @@ export class ThreadLane {
       this.#turnStartedAt = performance.now()
       if (message.kind === 'abort') this.#abort(message)
       else {
-        this.#batches.push(message)
+        this.#batches.push(open(message))
         this.#fill()
       }
     })
@@ -118,34 +118,37 @@ export class ThreadLane {
         continue
       }
       const position = this.#cursor++
-      const numbers = new Float64Array(batch.buffer, position * fieldCount * 8, fieldCount)
-      const slot = numbers[fields.slot]!
-      const ticket = numbers[fields.ticket]!
+      const { numbers } = batch
+      const at = position * fieldCount
+      const slot = numbers[at + fields.slot]!
+      const ticket = numbers[at + fields.ticket]!
       const now = monotonicMs()
       this.#table.startedAt[slot] = now
       const posted = cell(ticket, phases.posted)
       if (Atomics.compareExchange(this.#table.cells, slot, posted, cell(ticket, phases.started)) !== posted)
         continue
-      this.#start(batch, position, numbers, now)
+      this.#start(batch, position, now)
       return true
     }
   }
 
-  #start(batch: JobBatch, position: number, numbers: Float64Array, now: number): void {
-    const handler = this.#handlers[numbers[fields.handler]!]!
-    const job = new ThreadJob(this.#task, handler, numbers, batch.extras?.[position], now)
+  #start(batch: OpenBatch, position: number, now: number): void {
+    const { numbers } = batch
+    const at = position * fieldCount
+    const handler = this.#handlers[numbers[at + fields.handler]!]!
+    const job = new ThreadJob(this.#task, handler, numbers, at, batch.extras?.[position], now)
     this.#running.set(job.slot, job)
-    const expiresAt = numbers[fields.expiresAt]!
+    const expiresAt = numbers[at + fields.expiresAt]!
     if (expiresAt !== Number.POSITIVE_INFINITY && Date.now() >= expiresAt) {
       this.#end(job, { kind: 'expired' })
       return
     }
-    const offset = batch.count * fieldCount * 8 + numbers[fields.offset]!
-    const bytes = new Uint8Array(batch.buffer, offset, numbers[fields.length]!)
+    const offset = numbers[at + fields.offset]!
+    const bytes = batch.payloads.subarray(offset, offset + numbers[at + fields.length]!)
     let result: unknown
     Atomics.store(this.#table.current, 0, job.slot + 1)
     try {
-      const payload = decodePayload(bytes, numbers[fields.json] === 1)
+      const payload = decodePayload(bytes, numbers[at + fields.json] === 1)
       result = this.#owner.run(job, () => this.#run(job, payload))
     } catch (thrown) {
       this.#end(job, outcomeOf(thrown))
@@ -267,6 +270,17 @@ export class ThreadLane {
       message: describeThrown(thrown).message,
     })
   }
+}
+
+/** A batch with its numbers and its payloads to hand. */
+interface OpenBatch extends JobBatch {
+  readonly numbers: Float64Array
+  readonly payloads: Uint8Array
+}
+
+function open(batch: JobBatch): OpenBatch {
+  const numbers = new Float64Array(batch.buffer, 0, batch.count * fieldCount)
+  return { ...batch, numbers, payloads: new Uint8Array(batch.buffer, numbers.byteLength) }
 }
 
 function outcomeOf(thrown: unknown): Outcome {

@@ -1,0 +1,17 @@
+/** The middle of several runs, and how far apart they were. */
+export type Spread = { readonly median: number; readonly min: number; readonly max: number }
+
+/** Summarises runs; those without a number are left out. */
+export function spreadOf(values: readonly number[]): Spread {
+  const known = values.filter((value) => !Number.isNaN(value)).sort((a, b) => a - b)
+  if (known.length === 0) return { median: Number.NaN, min: Number.NaN, max: Number.NaN }
+  const half = known.length >> 1
+  const median = known.length % 2 === 1 ? known[half]! : (known[half - 1]! + known[half]!) / 2
+  return { median, min: known[0]!, max: known.at(-1)! }
+}
+
+/** The value that `share` of all values do not exceed (nearest rank). */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN
+}

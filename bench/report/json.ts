@@ -1,0 +1,18 @@
+import type { ScenarioResult } from '../run-scenario.ts'
+import type { Environment } from './environment.ts'
+
+/** Everything that was measured, run by run, for a program. A value that could not be measured is null. */
+export function toJson(environment: Environment, results: readonly ScenarioResult[]): string {
+  const scenarios = results.map(({ scenario, runs, rows }) => ({
+    name: scenario.name,
+    title: scenario.title,
+    summary: rows.map(({ measure, values, comparison, isMet }) => ({
+      ...measure,
+      values,
+      comparison,
+      isMet,
+    })),
+    runs,
+  }))
+  return `${JSON.stringify({ environment, scenarios }, null, 2)}\n`
+}

@@ -1,0 +1,76 @@
+import { mkdirSync } from 'node:fs'
+import path from 'node:path'
+import {
+  AckPolicy,
+  DiscardPolicy,
+  type JetStreamManager,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+} from '@nats-io/jetstream'
+import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { type LocalBroker, startLocalBroker } from '#src/broker/local-broker.js'
+
+/** The stream that every contestant of ours takes its jobs from: the one a supervisor would create. */
+export const jobStream = 'JOBS'
+
+const ackWaitNs = 30_000_000_000
+
+/** What one run happens on: a nats-server of its own with an empty job stream. */
+export type Stage = {
+  readonly broker: LocalBroker
+  readonly connection: NatsConnection
+  readonly streams: JetStreamManager
+  /** For whatever the processes under test write; removed at the end. */
+  readonly dir: string
+  /** Registers what has to be ended before the server is; the last comes first. */
+  onClear(end: () => unknown): void
+  clear(): Promise<void>
+}
+
+/**
+ * Starts a fresh nats-server, so that no run inherits the files, caches or memory of another, and
+ * creates the job stream and one consumer for each of `handlers`, alike for every contestant.
+ */
+export async function setStage(binary: string, handlers: readonly string[]): Promise<Stage> {
+  const endings: (() => unknown)[] = []
+  const clear = async () => {
+    for (const end of endings.splice(0).reverse()) await end()
+  }
+  try {
+    const broker = await startLocalBroker({ binary })
+    endings.push(() => broker.stop())
+    // In the broker's folder, which is removed even when this process is killed.
+    const dir = path.join(broker.storeDir, 'bench')
+    mkdirSync(dir)
+    const connection = await connect({ servers: broker.url })
+    endings.push(() => connection.close())
+    const streams = await jetstreamManager(connection)
+    await createJobStream(streams, handlers)
+    return { broker, connection, streams, dir, clear, onClear: (end) => endings.push(end) }
+  } catch (error) {
+    await clear()
+    throw error
+  }
+}
+
+async function createJobStream(streams: JetStreamManager, handlers: readonly string[]): Promise<void> {
+  await streams.streams.add({
+    name: jobStream,
+    subjects: ['jobs.>'],
+    retention: RetentionPolicy.Workqueue,
+    storage: StorageType.File,
+    discard: DiscardPolicy.New,
+    allow_direct: true,
+  })
+  for (const handler of handlers) {
+    await streams.consumers.add(jobStream, {
+      durable_name: handler,
+      filter_subject: `jobs.${handler}`,
+      ack_policy: AckPolicy.Explicit,
+      ack_wait: ackWaitNs,
+      max_ack_pending: -1,
+      max_waiting: 4096,
+    })
+  }
+}
