@@ -58,7 +58,7 @@ export class JobLife {
 
   constructor(parts: LifeParts) {
     this.#parts = parts
-    this.#suspects = new Suspects(parts.broker, parts.observer, (job) => this.#queue(job))
+    this.#suspects = new Suspects(parts.broker, parts.clock, parts.observer, (job) => this.#queue(job))
   }
 
   arrive(delivery: Delivery): void {
@@ -83,7 +83,7 @@ export class JobLife {
     handler.held += 1
     inFlight.add(job)
     const admitted = this.#parts.admission.admit(job)
-    if (admitted instanceof Promise) void admitted.then((late) => this.#admit(job, late))
+    if (admitted instanceof Promise) this.#suspects.expect(admitted.then((late) => this.#admit(job, late)))
     else this.#admit(job, admitted)
     this.#parts.roomChanged(handler)
   }
@@ -323,6 +323,7 @@ export class JobLife {
   /** Forgets a delivery that is not ours any more and had not begun: it must not count as an attempt. */
   #drop(job: InFlightJob): void {
     this.#leaveRoom(job)
+    if (job.suspect) this.#suspects.ended(job)
     if (job.suspect) this.#suspects.ended(job)
     void this.#parts.settlement.abandon(job, false)
   }
