@@ -46,6 +46,8 @@ export class ThreadLane {
   #ended: ThreadJob[] = []
   #turnStartedAt = 0
   #turnAsked = false
+  /** A job was taken back before its turn came: the next report goes out even if nothing has ended. */
+  #wasStalled = false
 
   constructor(task: LaneTask) {
     this.#task = task
@@ -125,8 +127,12 @@ export class ThreadLane {
       const now = monotonicMs()
       this.#table.startedAt[slot] = now
       const posted = cell(ticket, phases.posted)
-      if (Atomics.compareExchange(this.#table.cells, slot, posted, cell(ticket, phases.started)) !== posted)
+      if (Atomics.compareExchange(this.#table.cells, slot, posted, cell(ticket, phases.started)) !== posted) {
+        // The supervisor believes this thread stalled and sends nothing more until it hears from it.
+        this.#wasStalled = true
+        this.#askForTurn()
         continue
+      }
       this.#start(batch, position, now)
       return true
     }
@@ -206,7 +212,8 @@ export class ThreadLane {
 
   /** Sends what has ended; from here on a late rejection of these jobs charges nobody. */
   #report(): void {
-    if (this.#ended.length === 0) return
+    if (this.#ended.length === 0 && !this.#wasStalled) return
+    this.#wasStalled = false
     const finished: number[] = []
     const others: EndedJob[] = []
     for (const job of this.#ended) {
