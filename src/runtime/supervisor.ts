@@ -51,7 +51,6 @@ export class Supervisor {
   #broker: JetStreamBroker | undefined
   #engine: Engine | undefined
   #jobLog: JobLog | undefined
-  #summaries: NodeJS.Timeout | undefined
   #depth: DepthPoll | undefined
   #phase: 'starting' | 'running' | 'draining' = 'starting'
   #wantRestart: () => void = () => {}
@@ -147,7 +146,6 @@ export class Supervisor {
     this.#broker?.close()
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
     await this.#connection?.close()
-    clearInterval(this.#summaries)
     this.#jobLog?.flush()
     await this.#http?.close()
     this.#logger.info(
@@ -222,7 +220,6 @@ export class Supervisor {
   #createEngine(broker: JetStreamBroker, profiles: readonly HandlerProfile[]): Engine {
     const settings = this.#settings
     this.#jobLog = new JobLog(this.#logger, settings.jobLogs, this.id)
-    this.#summaries = setInterval(() => this.#jobLog?.flush(), 1_000)
     return new Engine({
       broker,
       clock: systemClock,
