@@ -65,7 +65,7 @@ async function main(): Promise<void> {
       console.error(plainError(error).message)
     }
   }
-  setTimeout(() => end(code, true), settings.drainMs + settings.graceMs + endMs).unref()
+  setTimeout(() => end(code, true), settings.drainMs + supervisor.longestGraceMs + endMs).unref()
   const { threadsStuck } = await supervisor.stop(hurry)
   end(code, threadsStuck)
 }

@@ -157,6 +157,12 @@ export class Supervisor {
     }
   }
 
+  /** How long an attempt may go on after its abort signal, for the handler that may the longest. */
+  get longestGraceMs(): number {
+    const graces = this.#engine?.handlers.map((handler) => handler.profile.graceMs) ?? []
+    return Math.max(this.#settings.graceMs, ...graces)
+  }
+
   /** A thread does not end although it was told to. */
   get threadsStuck(): boolean {
     return [...this.#pools.values()].some((pool) => pool.stuck.size > 0)
