@@ -4,6 +4,7 @@ import type { AttemptError, Outcome } from '../core/outcome.ts'
 import { AttemptContext } from './handler-context.ts'
 import type { LoadedHandler } from './handler-import.ts'
 import { fields, type JobExtras, type LaneTask } from './lane-protocol.ts'
+import type { ClaimedJob } from './mailbox.ts'
 import { monotonicMs } from './monotonic.ts'
 
 /** One attempt inside its thread: the numbers it came with, what it was told, how it ended. */
@@ -27,19 +28,12 @@ export class ThreadJob {
   readonly #at: number
   readonly #extras: JobExtras | undefined
 
-  constructor(
-    task: LaneTask,
-    handler: LoadedHandler,
-    numbers: Float64Array,
-    at: number,
-    extras: JobExtras | undefined,
-    startedMonotonicMs: number,
-  ) {
+  constructor(task: LaneTask, handler: LoadedHandler, { numbers, at, extras, startedAt }: ClaimedJob) {
     this.slot = numbers[at + fields.slot]!
     this.ticket = numbers[at + fields.ticket]!
     this.deadlineMs = numbers[at + fields.deadlineMs]!
     this.handler = handler
-    this.startedMonotonicMs = startedMonotonicMs
+    this.startedMonotonicMs = startedAt
     this.#task = task
     this.#numbers = numbers
     this.#at = at
