@@ -17,6 +17,9 @@ const ackBytes = Buffer.from('+ACK')
 const nakBytes = Buffer.from('-NAK')
 const extendBytes = Buffer.from('+WPI')
 
+/** A hundred years. The server counts nanoseconds in 64 bits, and takes what exceeds them for no delay at all. */
+const longestNakMs = 3.15e12
+
 /** While something is missing, how often to look again. */
 const lookAgainMs = 1_000
 /** Signs of trouble within this are one. */
@@ -120,7 +123,8 @@ export class JetStreamBroker implements Broker {
   }
 
   nak(reply: string, delayMs: number): void {
-    const bytes = delayMs > 0 ? `-NAK {"delay":${Math.round(delayMs * 1e6)}}` : nakBytes
+    const delayNs = Math.round(Math.min(delayMs, longestNakMs) * 1e6)
+    const bytes = delayNs > 0 ? `-NAK {"delay":${delayNs}}` : nakBytes
     this.#send(() => this.#nc.publish(reply, bytes))
   }
 
