@@ -103,8 +103,8 @@ const known = [
 test('arbitrary headers are read without throwing, to something sensible or a short problem', () => {
   const values = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 300 }),
-    fc.date({ noInvalidDate: false }).map((date) => String(date.getTime())),
-    fc.date().map((date) => date.toISOString()),
+    fc.date().map((date) => String(date.getTime())),
+    fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
     fc.nat().map(String),
   )
   const names = fc.oneof(fc.constantFrom(...known, '__proto__', 'constructor', 'toString'), fc.string())

@@ -24,6 +24,7 @@ test('what comes within the quiet happens together at its end, in order', async 
   add('b')
   await clock.pass(10)
   add('c')
+  assert.equal(clock.timers, 1)
   await clock.pass(9)
   assert.deepEqual(done, ['a@0'])
   await clock.pass(1)

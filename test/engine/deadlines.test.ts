@@ -28,6 +28,10 @@ test('at its deadline an attempt is told to stop, and at the end of its grace it
   const { clock, lane, post } = createDeadlines()
   const job = post(1_000)
   lane.begin(job)
+  let looks = 0
+  lane.onCollect = () => {
+    looks += 1
+  }
   await clock.pass(999)
   assert.deepEqual(lane.aborted, [])
   await clock.pass(1)
@@ -38,6 +42,7 @@ test('at its deadline an attempt is told to stop, and at the end of its grace it
   await clock.pass(1)
   assert.equal(lane.endReason, 'deadline')
   assert.equal(lane.aborted.length, 1)
+  assert.equal(looks, 1, 'the port is looked at before the kill only')
 })
 
 test('the deadline runs from the start of the attempt, never while it waits', async () => {

@@ -280,9 +280,11 @@ test('when nobody knows who blocked the thread, each overdue attempt runs again 
   await clock.pass(1_050)
   const next = addLane({ pool: 'io', concurrency: 10 })
   await endLane(lane)
+  await clock.pass(100)
   assert.deepEqual(next.jobs(), [one])
   assert.ok(![...broker.records.values()].some((record) => record.failures > 0))
   await end(next, one, completed)
+  await clock.pass(100)
   assert.deepEqual(next.jobs(), [two])
 })
 
@@ -296,13 +298,14 @@ test('a thread that dies under one job charges that job', async () => {
 })
 
 test('when several could have killed a thread, each runs again alone and uncharged', async () => {
-  const { broker, addLane, deliver, end, endLane } = fakeEngine({ handlers: [{ pool: 'io' }] })
+  const { broker, clock, addLane, deliver, end, endLane } = fakeEngine({ handlers: [{ pool: 'io' }] })
   const lane = addLane({ pool: 'io', concurrency: 10 })
   const [one, two, three] = [(await deliver(1))!, (await deliver(2))!, (await deliver(3))!]
   lane.begin(one)
   lane.begin(two)
   const next = addLane({ pool: 'io', concurrency: 10 })
   await endLane(lane, cause)
+  await clock.pass(100)
   assert.equal(broker.letters.length, 0)
   assert.ok(![...broker.records.values()].some((record) => record.failures > 0))
   // The one that had not begun is no suspect and runs beside the first.
@@ -314,9 +317,10 @@ test('when several could have killed a thread, each runs again alone and uncharg
 })
 
 test('a suspect beside others is to blame when their thread dies', async () => {
-  const { broker, addLane, deliver, endLane } = fakeEngine({ handlers: [{ pool: 'io' }] })
+  const { broker, clock, addLane, deliver, endLane } = fakeEngine({ handlers: [{ pool: 'io' }] })
   const lane = addLane({ pool: 'io', concurrency: 10 })
   const suspect = (await deliver(1, { deliveries: 2 }))!
+  await clock.pass(100)
   const neighbour = (await deliver(2))!
   assert.equal(suspect.suspect, true)
   lane.begin(suspect)
@@ -341,9 +345,10 @@ test('a thread that we ended for another reason charges nobody', async () => {
 })
 
 test('suspects run one at a time, and the next one when the first has ended', async () => {
-  const { addLane, deliver, end } = fakeEngine()
+  const { clock, addLane, deliver, end } = fakeEngine()
   const lanes = [addLane(), addLane()]
   const [one, two] = [(await deliver(1, { deliveries: 2 }))!, (await deliver(2, { deliveries: 2 }))!]
+  await clock.pass(100)
   assert.deepEqual(
     lanes.flatMap((lane) => lane.jobs()),
     [one],
@@ -357,9 +362,10 @@ test('suspects run one at a time, and the next one when the first has ended', as
 
 test('a suspect whose lease is lost before it began makes room for the next suspect', async () => {
   for (const posted of [true, false]) {
-    const { engine, addLane, deliver } = fakeEngine()
+    const { clock, engine, addLane, deliver } = fakeEngine()
     if (posted) addLane()
     const [one, two] = [(await deliver(1, { deliveries: 2 }))!, (await deliver(2, { deliveries: 2 }))!]
+    await clock.pass(100)
     engine.life.leaseLost(one)
     const lane = addLane()
     await settled()
@@ -373,9 +379,10 @@ test('a suspect whose lease is lost before it began makes room for the next susp
 })
 
 test('a suspect that was interrupted by its killed neighbour stays the one that runs', async () => {
-  const { addLane, deliver, end, endLane } = fakeEngine({ handlers: [{ pool: 'io' }] })
+  const { clock, addLane, deliver, end, endLane } = fakeEngine({ handlers: [{ pool: 'io' }] })
   const lane = addLane({ pool: 'io', concurrency: 10 })
   const [one, two] = [(await deliver(1, { deliveries: 2 }))!, (await deliver(2, { deliveries: 2 }))!]
+  await clock.pass(100)
   lane.begin(one)
   lane.kill('leak')
   const next = addLane({ pool: 'io', concurrency: 10 })
