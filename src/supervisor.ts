@@ -1,9 +1,13 @@
+import { readdirSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { exitCodeOf, exitCodes } from './config/exit-code.ts'
 import { readSettings, type SettingsReading } from './config/settings.ts'
 import { Supervisor } from './runtime/supervisor.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { plainError } from './telemetry/observer.ts'
 
+/** The most that libuv accepts. */
+const mostFileThreads = 1_024
 /** How much longer than drain and grace the end may take before the process ends itself. */
 const endMs = 1_800
 
@@ -44,10 +48,14 @@ async function main(): Promise<void> {
     return
   }
   const { settings, warnings } = reading
-  // Jobs that block libuv's threads must not starve our own file and name look-ups.
-  process.env['UV_THREADPOOL_SIZE'] ??= String(settings.threads + settings.ioThreads + 4)
   const logger = createLogger(settings.logLevel, () => stopAsked('EPIPE'))
   for (const warning of warnings) logger.warn(warning)
+  const fileThreads = Math.min(settings.threads + settings.ioThreads + 4, mostFileThreads)
+  if (!(await setFileThreads(fileThreads))) {
+    logger.warn(
+      `this Node.js (${process.version}) cannot raise the number of its file threads any more: four jobs that block on files would stop the supervisor, too; start it with UV_THREADPOOL_SIZE=${fileThreads} in the environment, or with Node.js 24`,
+    )
+  }
 
   const supervisor = new Supervisor(settings, logger)
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
@@ -65,9 +73,33 @@ async function main(): Promise<void> {
       console.error(plainError(error).message)
     }
   }
-  setTimeout(() => end(code, true), settings.drainMs + settings.graceMs + endMs).unref()
+  setTimeout(() => end(code, true), settings.drainMs + supervisor.longestGraceMs + endMs).unref()
   const { threadsStuck } = await supervisor.stop(hurry)
   end(code, threadsStuck)
+}
+
+/**
+ * Gives libuv so many threads that jobs which block theirs do not starve our own file and name
+ * look-ups, unless the environment says how many. Answers false when it is too late for that.
+ *
+ * libuv reads the number when it first needs one of them, and then starts them all. Node 20 and early
+ * 22 need one to load the first module; Node 24 does not. So one is used, and the system's list of our
+ * threads, where there is one, must have grown.
+ */
+async function setFileThreads(count: number): Promise<boolean> {
+  if (process.env['UV_THREADPOOL_SIZE'] !== undefined) return true
+  process.env['UV_THREADPOOL_SIZE'] = String(count)
+  const before = countThreads()
+  await stat('.').catch(() => {})
+  return before === undefined || countThreads()! >= before + count
+}
+
+function countThreads(): number | undefined {
+  try {
+    return readdirSync('/proc/self/task').length
+  } catch {
+    return undefined
+  }
 }
 
 function fail(logger: Logger, supervisor: Supervisor, error: unknown): void {

@@ -22,6 +22,8 @@ export type Random = () => number
  * Source: Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
  */
 export function backoffDelayMs(backoff: Backoff, attempt: number, random: Random): number {
-  const longestMs = Math.min(backoff.maxMs, backoff.baseMs * backoff.factor ** (attempt - 1))
+  // The power overflows to infinity, and zero times that is not a number.
+  const grownMs = backoff.baseMs === 0 ? 0 : backoff.baseMs * backoff.factor ** (attempt - 1)
+  const longestMs = Math.min(backoff.maxMs, grownMs)
   return Math.round(backoff.jitter === 'full' ? random() * longestMs : longestMs)
 }

@@ -10,10 +10,13 @@ export function headerText(text: string, limit = 1024): string {
   return clean.length <= limit ? clean : `${clean.slice(0, limit - 1)}…`
 }
 
-/** The same, within a number of bytes of UTF-8. */
+/** The same, within a number of bytes of UTF-8; less than the mark's three bytes leave nothing. */
 export function headerTextWithin(text: string, limitBytes: number): string {
   let clean = headerText(text, limitBytes)
-  while (utf8Bytes(clean) > limitBytes) clean = `${clean.slice(0, Math.floor(clean.length * 0.8) - 1)}…`
+  while (utf8Bytes(clean) > limitBytes) {
+    const length = Math.floor(clean.length * 0.8) - 1
+    clean = length < 0 ? '' : `${clean.slice(0, length)}…`
+  }
   return clean
 }
 

@@ -16,14 +16,26 @@ export interface HistoryEntry {
 const limitBytes = 8 * 1024
 /** A single message takes at most this share, so that several attempts fit. */
 const messageCharacters = 400
+/** Codes and names are shorter, unless somebody set out to fill the header with them. */
+const nameCharacters = 128
 
 /** Drops the oldest entries until the JSON of the rest fits a header: 8 KiB of printable ASCII. */
 export function shortenHistory(entries: readonly HistoryEntry[]): HistoryEntry[] {
-  const kept = entries.map((entry) =>
-    entry.error === undefined ? entry : { ...entry, error: headerText(entry.error, messageCharacters) },
-  )
-  while (kept.length > 1 && encodeHistory(kept).length > limitBytes) kept.shift()
+  const kept = entries.map(shortenEntry)
+  while (encodeHistory(kept).length > limitBytes) kept.shift()
   return kept
+}
+
+/** Escapes make at most six characters of one, so that a single entry always fits. */
+function shortenEntry(entry: HistoryEntry): HistoryEntry {
+  const { error, error_code: code, supervisor } = entry
+  return {
+    ...entry,
+    outcome: headerText(entry.outcome, nameCharacters),
+    ...(error === undefined ? {} : { error: headerText(error, messageCharacters) }),
+    ...(code === undefined ? {} : { error_code: headerText(code, nameCharacters) }),
+    ...(supervisor === undefined ? {} : { supervisor: headerText(supervisor, nameCharacters) }),
+  }
 }
 
 /** The header's value: JSON on one line, everything outside printable ASCII escaped. */

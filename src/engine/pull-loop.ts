@@ -27,6 +27,9 @@ export class PullLoop {
   readonly #room: Room
   #scheduled = false
   #stopped = false
+  /** On the monotonic clock; when a paused handler may be asked for again. */
+  #wakeAt = Number.POSITIVE_INFINITY
+  #cancelWake: (() => void) | undefined
 
   constructor(broker: Broker, clock: Clock, handlers: readonly HandlerState[], room: Room) {
     this.#broker = broker
@@ -48,6 +51,7 @@ export class PullLoop {
   /** Pulls nothing more; what was asked for still arrives until it expires. */
   stop(): void {
     this.#stopped = true
+    this.#cancelWake?.()
   }
 
   #pull(): void {
@@ -58,18 +62,29 @@ export class PullLoop {
     for (const handler of this.#handlers) {
       if (handler.withdrawn) continue
       if (handler.pausedUntil > now) {
-        this.#clock.after(handler.pausedUntil - now, () => this.schedule())
+        this.#wake(handler.pausedUntil, now)
         continue
       }
       const outstanding = handler.held + handler.credit
-      if (outstanding === 0) {
-        this.#ask(handler, isActive(handler, now) ? this.#share(handler, active) : 1)
+      if (!isActive(handler, now)) {
+        if (outstanding === 0) this.#ask(handler, 1)
         continue
       }
       const share = this.#share(handler, active)
       const missing = share - outstanding
       if (missing >= Math.max(1, share >> 2)) this.#ask(handler, missing)
     }
+  }
+
+  /** Looks again then; one timer serves all, because every look comes through here. */
+  #wake(at: number, now: number): void {
+    if (at >= this.#wakeAt) return
+    this.#wakeAt = at
+    this.#cancelWake?.()
+    this.#cancelWake = this.#clock.after(at - now, () => {
+      this.#wakeAt = Number.POSITIVE_INFINITY
+      this.schedule()
+    })
   }
 
   #share(handler: HandlerState, active: number): number {

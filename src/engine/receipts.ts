@@ -26,6 +26,8 @@ export class Receipts {
   #acks: string[] = []
   #ackHandlers: string[] = []
   #naks: Nak[] = []
+  /** Rises when everything is forgotten: a barrier under way then proves nothing of what came later. */
+  #generation = 0
   #asking = false
   #confirming: Promise<boolean> = Promise.resolve(true)
 
@@ -72,6 +74,7 @@ export class Receipts {
     this.#acks = []
     this.#ackHandlers = []
     this.#naks = []
+    this.#generation += 1
   }
 
   #askLater(): void {
@@ -88,6 +91,7 @@ export class Receipts {
 
   async #confirmOnce(): Promise<boolean> {
     const { epoch } = this.#broker
+    const generation = this.#generation
     const acks = this.#acks.length
     const naks = this.#naks.length
     let confirmed = false
@@ -99,7 +103,7 @@ export class Receipts {
     } catch {
       // The connection is gone; repeat() comes with the next one.
     }
-    if (confirmed) {
+    if (confirmed && this.#generation === generation) {
       this.#acks = this.#acks.slice(acks)
       this.#ackHandlers = this.#ackHandlers.slice(acks)
       this.#naks = this.#naks.slice(naks)

@@ -25,17 +25,38 @@ export interface AckSubject {
  * Source: NATS ADR-15, "JetStream subjects".
  */
 export function readAckSubject(reply: string): AckSubject | undefined {
-  const tokens = reply.split('.')
-  if (tokens[0] !== '$JS' || tokens[1] !== 'ACK') return undefined
-  const at = tokens.length >= 11 ? 4 : 2
-  if (tokens.length < at + 7) return undefined
+  if (!reply.startsWith(ackPrefix)) return undefined
+  let dots = 0
+  for (let at = 0; at < reply.length; at += 1) if (reply.charCodeAt(at) === dot) dots += 1
+  if (dots < 8) return undefined
+  let from = ackPrefix.length
+  // Nine tokens, or eleven and more with domain and account.
+  if (dots >= 10) from = reply.indexOf('.', reply.indexOf('.', from) + 1) + 1
+  const streamEnd = reply.indexOf('.', from)
+  const consumerEnd = reply.indexOf('.', streamEnd + 1)
+  const deliveriesEnd = reply.indexOf('.', consumerEnd + 1)
+  const sequenceEnd = reply.indexOf('.', deliveriesEnd + 1)
+  const timeFrom = reply.indexOf('.', sequenceEnd + 1) + 1
+  // Nanoseconds: the last six digits are below a millisecond.
+  const timeEnd = reply.indexOf('.', timeFrom) - 6
   return {
-    stream: tokens[at]!,
-    consumer: tokens[at + 1]!,
-    deliveries: Number(tokens[at + 2]),
-    sequence: Number(tokens[at + 3]),
-    storedAt: Math.floor(Number(tokens[at + 5]) / 1e6),
+    stream: reply.slice(from, streamEnd),
+    consumer: reply.slice(streamEnd + 1, consumerEnd),
+    deliveries: digits(reply, consumerEnd + 1, deliveriesEnd),
+    sequence: digits(reply, deliveriesEnd + 1, sequenceEnd),
+    storedAt: digits(reply, timeFrom, timeEnd),
   }
+}
+
+const ackPrefix = '$JS.ACK.'
+const dot = 46
+const zero = 48
+
+/** A number within a string; much cheaper than cutting it out, and this is read for every job. */
+function digits(text: string, from: number, to: number): number {
+  let value = 0
+  for (let at = from; at < to; at += 1) value = value * 10 + text.charCodeAt(at) - zero
+  return value
 }
 
 /** A delivered message as the engine knows it. */

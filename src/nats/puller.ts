@@ -81,7 +81,7 @@ export class Puller {
     this.#open.clear()
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
-    clearInterval(this.#sweeper)
+    clearTimeout(this.#sweeper)
     this.#sweeper = undefined
     this.#subscription?.unsubscribe()
     this.#subscription = undefined
@@ -95,7 +95,7 @@ export class Puller {
     this.#nc.publish(subject, `{"batch":${count},"expires":${pullExpiresMs}000000}`, {
       reply: `${this.#inbox}.${id}`,
     })
-    this.#sweeper ??= setInterval(() => this.#sweep(), writeOffMs / 2)
+    this.#sweepLater()
   }
 
   /** Resolves when no pull is open any more. */
@@ -157,16 +157,22 @@ export class Puller {
     if (this.#open.size === 0) this.#whenNoneOpen?.()
   }
 
+  /** One timer for all pulls: it fires when the oldest of them should long have been answered. */
+  #sweepLater(): void {
+    const [oldest] = this.#open.values()
+    if (this.#sweeper || !oldest) return
+    this.#sweeper = setTimeout(() => this.#sweep(), Math.max(0, oldest.deadAt - performance.now()))
+  }
+
   #sweep(): void {
+    this.#sweeper = undefined
     const now = performance.now()
     for (const pull of this.#open.values()) {
-      if (pull.deadAt > now) continue
+      if (pull.deadAt > now) break
       this.#end(pull)
       this.#trouble('silence')
       this.#listener.creditReturned(pull.handler, pull.left)
     }
-    if (this.#open.size > 0) return
-    clearInterval(this.#sweeper)
-    this.#sweeper = undefined
+    this.#sweepLater()
   }
 }

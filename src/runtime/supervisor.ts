@@ -19,6 +19,7 @@ import { findHandlers } from '../threads/handlers-folder.ts'
 import { LanePool, type LanePoolListener } from '../threads/lane-pool.ts'
 import type { HandlerFault } from '../threads/lane-protocol.ts'
 import { systemClock } from './clock.ts'
+import { logConnectionEvent } from './connection-log.ts'
 import { DepthPoll } from './depth-poll.ts'
 import { profileOf } from './handler-profiles.ts'
 
@@ -51,7 +52,6 @@ export class Supervisor {
   #broker: JetStreamBroker | undefined
   #engine: Engine | undefined
   #jobLog: JobLog | undefined
-  #summaries: NodeJS.Timeout | undefined
   #depth: DepthPoll | undefined
   #phase: 'starting' | 'running' | 'draining' = 'starting'
   #wantRestart: () => void = () => {}
@@ -147,7 +147,6 @@ export class Supervisor {
     this.#broker?.close()
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
     await this.#connection?.close()
-    clearInterval(this.#summaries)
     this.#jobLog?.flush()
     await this.#http?.close()
     this.#logger.info(
@@ -157,6 +156,12 @@ export class Supervisor {
     return {
       threadsStuck: this.threadsStuck || [...this.#pools.values()].some((pool) => pool.lanes.length > 0),
     }
+  }
+
+  /** How long an attempt may go on after its abort signal, for the handler that may the longest. */
+  get longestGraceMs(): number {
+    const graces = this.#engine?.handlers.map((handler) => handler.profile.graceMs) ?? []
+    return Math.max(this.#settings.graceMs, ...graces)
   }
 
   /** A thread does not end although it was told to. */
@@ -222,7 +227,6 @@ export class Supervisor {
   #createEngine(broker: JetStreamBroker, profiles: readonly HandlerProfile[]): Engine {
     const settings = this.#settings
     this.#jobLog = new JobLog(this.#logger, settings.jobLogs, this.id)
-    this.#summaries = setInterval(() => this.#jobLog?.flush(), 1_000)
     return new Engine({
       broker,
       clock: systemClock,
@@ -289,34 +293,9 @@ export class Supervisor {
   }
 
   #connectionEvent(event: ConnectionEvent): void {
-    switch (event.kind) {
-      case 'waiting':
-        this.#logger.warn({ err: plainError(event.error), delay_ms: event.delayMs }, 'waiting for NATS')
-        return
-      case 'disconnected':
-        this.#logger.warn({ server: event.server }, 'disconnected from NATS')
-        this.#broker?.disconnected()
-        return
-      case 'reconnected':
-        this.#logger.info(
-          { server: event.server, offline_ms: Math.round(event.offlineMs) },
-          'reconnected to NATS',
-        )
-        this.#broker?.reconnected()
-        return
-      case 'warning':
-        this.#logger.warn(event.message)
-        return
-      case 'error':
-        this.#logger.warn({ err: plainError(event.error), refused: event.refused }, 'NATS error')
-        return
-      case 'lame_duck':
-        this.#logger.info({ server: event.server }, 'NATS server is shutting down')
-        return
-      case 'closed':
-        if (event.error)
-          this.#logger.error({ err: plainError(event.error) }, 'NATS connection closed for good')
-    }
+    logConnectionEvent(this.#logger, event)
+    if (event.kind === 'disconnected') this.#broker?.disconnected()
+    if (event.kind === 'reconnected') this.#broker?.reconnected()
   }
 }
 

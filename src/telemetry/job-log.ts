@@ -16,6 +16,7 @@ export class JobLog {
   #windowStartedAt = 0
   #inWindow = 0
   #busy = false
+  #timer: NodeJS.Timeout | undefined
 
   constructor(logger: Logger, mode: Settings['jobLogs'], supervisorId: string) {
     this.#logger = logger
@@ -57,6 +58,8 @@ export class JobLog {
 
   /** Writes the summaries of the second that has passed. */
   flush(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
     for (const [handler, { completed, durationMs }] of this.#summary) {
       this.#logger.info(
         { handler, completed, mean_duration_ms: round(durationMs / completed) },
@@ -79,6 +82,7 @@ export class JobLog {
       summary.completed += 1
       summary.durationMs += durationMs
     } else this.#summary.set(handler, { completed: 1, durationMs })
+    this.#timer ??= setTimeout(() => this.flush(), 1_000)
   }
 
   /** Counts completions by the second; `auto` changes over at the limit and back when a second stays below. */

@@ -40,6 +40,8 @@ export interface LanePoolListener extends PoolListener {
 /** Pause before a thread that keeps dying is replaced once more; the first replacements are immediate. */
 const quickRestarts = 20
 const longestPauseMs = 1_000
+/** How long the threads may take to end when the pool is closed. */
+const closeMs = 1_000
 
 /**
  * The threads of one pool, each running one lane.
@@ -60,6 +62,7 @@ export class LanePool implements LaneOwner {
   readonly #aborts = new WeakMap<ThreadLaneHandle, AbortController>()
   #isReady: () => void = () => {}
   #closing = false
+  #whenGone: () => void = () => {}
   #endsInARow = 0
 
   constructor(options: LanePoolOptions, listener: LanePoolListener) {
@@ -169,7 +172,12 @@ export class LanePool implements LaneOwner {
       this.#listener.laneEnded(lane, started, unstarted, lane.culpritKnown ? undefined : cause)
       const reason = lane.endReason ?? (cause?.code === 'out_of_memory' ? 'out_of_memory' : 'crash')
       if (!wasStuck) this.#listener.threadEnded(this.name, reason)
+      if (this.#allGone) this.#whenGone()
     })
+  }
+
+  get #allGone(): boolean {
+    return this.lanes.length === this.stuck.size
   }
 
   #replace(): void {
@@ -191,6 +199,7 @@ export class LanePool implements LaneOwner {
       this.stuck.add(lane)
       this.#listener.threadEnded(this.name, lane.endReason ?? 'crash')
       this.#listener.laneStuck(lane)
+      if (this.#allGone) this.#whenGone()
     }, this.#options.stuckMs)
     worker.once('exit', () => {
       clearTimeout(timer)
@@ -198,13 +207,20 @@ export class LanePool implements LaneOwner {
     })
   }
 
-  /** Ends every thread. Jobs still on them are reported; a stuck thread is left alone. */
+  /**
+   * Ends every thread and waits for its end, which Piscina does not. Jobs still on them are reported; a
+   * stuck thread is left alone.
+   */
   async close(): Promise<void> {
     this.#closing = true
+    const gone = new Promise<void>((resolve) => {
+      this.#whenGone = resolve
+    })
     for (const lane of [...this.lanes]) this.kill(lane, 'shutdown')
+    if (this.#allGone) this.#whenGone()
     await Promise.race([
-      this.#piscina.destroy(),
-      new Promise((resolve) => setTimeout(resolve, this.#options.stuckMs).unref()),
+      Promise.all([this.#piscina.destroy(), gone]),
+      new Promise((resolve) => setTimeout(resolve, closeMs).unref()),
     ])
   }
 

@@ -1,3 +1,4 @@
+import type { StandardSchema } from '../core/handler-definition.ts'
 import type { AttemptError } from '../core/outcome.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
@@ -40,4 +41,22 @@ export function decodePayload(bytes: Uint8Array, json: boolean): unknown {
       message: `the payload of ${bytes.length} bytes is not valid JSON; send JSON, or name another content-type`,
     })
   }
+}
+
+/**
+ * The payload as its schema gives it back.
+ *
+ * @throws {InvalidPayload} when it does not match. Neither the messages nor the paths of the issues are
+ * passed on: both can quote the payload.
+ */
+export function acceptPayload(
+  schema: StandardSchema,
+  result: { value?: unknown; issues?: readonly unknown[] | undefined },
+): unknown {
+  if (!result.issues) return result.value
+  const count = result.issues.length
+  throw new InvalidPayload({
+    code: 'invalid_payload',
+    message: `the payload does not match the handler's ${schema['~standard'].vendor} schema (${count} ${count === 1 ? 'issue' : 'issues'})`,
+  })
 }

@@ -4,6 +4,8 @@ import type { AttemptError, Outcome } from '../core/outcome.ts'
 import { AttemptContext } from './handler-context.ts'
 import type { LoadedHandler } from './handler-import.ts'
 import { fields, type JobExtras, type LaneTask } from './lane-protocol.ts'
+import type { ClaimedJob } from './mailbox.ts'
+import { monotonicMs } from './monotonic.ts'
 
 /** One attempt inside its thread: the numbers it came with, what it was told, how it ended. */
 export class ThreadJob {
@@ -23,23 +25,18 @@ export class ThreadJob {
   reported = false
   readonly #task: LaneTask
   readonly #numbers: Float64Array
+  readonly #at: number
   readonly #extras: JobExtras | undefined
-  #startedAtMs: number | undefined
 
-  constructor(
-    task: LaneTask,
-    handler: LoadedHandler,
-    numbers: Float64Array,
-    extras: JobExtras | undefined,
-    startedMonotonicMs: number,
-  ) {
-    this.slot = numbers[fields.slot]!
-    this.ticket = numbers[fields.ticket]!
-    this.deadlineMs = numbers[fields.deadlineMs]!
+  constructor(task: LaneTask, handler: LoadedHandler, { numbers, at, extras, startedAt }: ClaimedJob) {
+    this.slot = numbers[at + fields.slot]!
+    this.ticket = numbers[at + fields.ticket]!
+    this.deadlineMs = numbers[at + fields.deadlineMs]!
     this.handler = handler
-    this.startedMonotonicMs = startedMonotonicMs
+    this.startedMonotonicMs = startedAt
     this.#task = task
     this.#numbers = numbers
+    this.#at = at
     this.#extras = extras
   }
 
@@ -47,28 +44,30 @@ export class ThreadJob {
     return this.#task.logLevel
   }
 
-  /** Wall clock; good to the millisecond only when first read soon after the start, which is enough for a Date. */
+  /** When it started, by the wall clock. */
   get startedAtMs(): number {
-    this.#startedAtMs ??= Date.now()
-    return this.#startedAtMs
+    return Date.now() - (monotonicMs() - this.startedMonotonicMs)
   }
 
   get id(): string {
-    return this.#extras?.id ?? `${this.#task.stream}:${this.#numbers[fields.sequence]}`
+    return this.#extras?.id ?? `${this.#task.stream}:${this.#field(fields.sequence)}`
+  }
+
+  #field(field: number): number {
+    return this.#numbers[this.#at + field]!
   }
 
   describe(): Job {
-    const numbers = this.#numbers
     return {
       id: this.id,
       handler: this.handler.name,
-      attempt: numbers[fields.attempt]!,
-      maxAttempts: numbers[fields.maxAttempts]!,
-      enqueuedAt: new Date(numbers[fields.enqueuedAt]!),
+      attempt: this.#field(fields.attempt),
+      maxAttempts: this.#field(fields.maxAttempts),
+      enqueuedAt: new Date(this.#field(fields.enqueuedAt)),
       headers: this.#extras?.headers ?? {},
       subject: `${this.#task.namespace}.${this.handler.name}`,
-      sequence: numbers[fields.sequence]!,
-      redelivered: numbers[fields.redelivered] === 1,
+      sequence: this.#field(fields.sequence),
+      redelivered: this.#field(fields.redelivered) === 1,
     }
   }
 
@@ -76,7 +75,7 @@ export class ThreadJob {
     return {
       job_id: this.id,
       handler: this.handler.name,
-      attempt: this.#numbers[fields.attempt],
+      attempt: this.#field(fields.attempt),
       worker_id: `${this.#task.supervisorId}/${threadId}`,
     }
   }

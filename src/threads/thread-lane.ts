@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { StandardSchema } from '../core/handler-definition.ts'
 import { completed, type Outcome } from '../core/outcome.ts'
 import { describeThrown, outcomeOfThrown } from './error-transfer.ts'
 import type { LoadedHandler } from './handler-import.ts'
@@ -7,17 +6,16 @@ import {
   type AbortRequest,
   cell,
   type EndedJob,
-  fieldCount,
   fields,
-  type JobBatch,
   type LaneTable,
   type LaneTask,
   openTable,
   phases,
   type ToThread,
 } from './lane-protocol.ts'
+import { type ClaimedJob, Mailbox } from './mailbox.ts'
 import { monotonicMs } from './monotonic.ts'
-import { decodePayload, InvalidPayload } from './payload.ts'
+import { acceptPayload, decodePayload, InvalidPayload } from './payload.ts'
 import { ThreadJob } from './thread-job.ts'
 
 /** After this long without a turn of the event loop, timers and sockets of the jobs get theirs. */
@@ -38,11 +36,10 @@ export class ThreadLane {
   readonly #task: LaneTask
   readonly #table: LaneTable
   readonly #owner = new AsyncLocalStorage<ThreadJob>()
+  readonly #mailbox: Mailbox
   readonly #running = new Map<number, ThreadJob>()
   readonly #exit = process.exit.bind(process)
   #handlers: readonly (LoadedHandler | undefined)[] = []
-  #batches: JobBatch[] = []
-  #cursor = 0
   #ended: ThreadJob[] = []
   #turnStartedAt = 0
   #turnAsked = false
@@ -50,6 +47,7 @@ export class ThreadLane {
   constructor(task: LaneTask) {
     this.#task = task
     this.#table = openTable(task.table, task.slots)
+    this.#mailbox = new Mailbox(this.#table)
     this.closed = new Promise((resolve) => task.port.once('close', resolve))
   }
 
@@ -78,7 +76,7 @@ export class ThreadLane {
       this.#turnStartedAt = performance.now()
       if (message.kind === 'abort') this.#abort(message)
       else {
-        this.#batches.push(message)
+        this.#mailbox.put(message)
         this.#fill()
       }
     })
@@ -100,75 +98,57 @@ export class ThreadLane {
   #fill(): void {
     while (this.#running.size < this.#task.concurrency) {
       if (performance.now() - this.#turnStartedAt > turnMs) {
-        if (this.#batches.length > 0) this.#askForTurn()
+        if (!this.#mailbox.isEmpty) this.#askForTurn()
         return
       }
-      if (!this.#startNext()) return
+      const claimed = this.#mailbox.claim()
+      if (!claimed) return
+      this.#start(claimed)
     }
   }
 
-  /** Claims and starts the next job that was not taken back; false when the mailbox is empty. */
-  #startNext(): boolean {
-    for (;;) {
-      const batch = this.#batches[0]
-      if (!batch) return false
-      if (this.#cursor === batch.count) {
-        this.#batches.shift()
-        this.#cursor = 0
-        continue
-      }
-      const position = this.#cursor++
-      const numbers = new Float64Array(batch.buffer, position * fieldCount * 8, fieldCount)
-      const slot = numbers[fields.slot]!
-      const ticket = numbers[fields.ticket]!
-      const now = monotonicMs()
-      this.#table.startedAt[slot] = now
-      const posted = cell(ticket, phases.posted)
-      if (Atomics.compareExchange(this.#table.cells, slot, posted, cell(ticket, phases.started)) !== posted)
-        continue
-      this.#start(batch, position, numbers, now)
-      return true
+  #start(claimed: ClaimedJob): void {
+    const { numbers, at } = claimed
+    const handler = this.#handlers[numbers[at + fields.handler]!]
+    if (!handler) {
+      this.#refuse(claimed)
+      return
     }
-  }
-
-  #start(batch: JobBatch, position: number, numbers: Float64Array, now: number): void {
-    const handler = this.#handlers[numbers[fields.handler]!]!
-    const job = new ThreadJob(this.#task, handler, numbers, batch.extras?.[position], now)
+    const job = new ThreadJob(this.#task, handler, claimed)
     this.#running.set(job.slot, job)
-    const expiresAt = numbers[fields.expiresAt]!
-    if (expiresAt !== Number.POSITIVE_INFINITY && Date.now() >= expiresAt) {
+    if (Date.now() >= numbers[at + fields.expiresAt]!) {
       this.#end(job, { kind: 'expired' })
       return
     }
-    const offset = batch.count * fieldCount * 8 + numbers[fields.offset]!
-    const bytes = new Uint8Array(batch.buffer, offset, numbers[fields.length]!)
-    let result: unknown
     Atomics.store(this.#table.current, 0, job.slot + 1)
     try {
-      const payload = decodePayload(bytes, numbers[fields.json] === 1)
-      result = this.#owner.run(job, () => this.#run(job, payload))
+      const payload = decodePayload(claimed.bytes, numbers[at + fields.json] === 1)
+      const result = this.#owner.run(job, runHandler, job, payload)
+      if (isThenable(result)) this.#await(job, result)
+      else this.#end(job, completed)
     } catch (thrown) {
       this.#end(job, outcomeOf(thrown))
-      return
     } finally {
       Atomics.store(this.#table.current, 0, 0)
     }
-    if (!isThenable(result)) {
-      this.#end(job, completed)
-      return
-    }
+  }
+
+  #await(job: ThreadJob, result: PromiseLike<unknown>): void {
     Promise.resolve(result).then(
       () => this.#endAndFill(job, completed),
       (thrown: unknown) => this.#endAndFill(job, outcomeOf(thrown)),
     )
   }
 
-  #run(job: ThreadJob, payload: unknown): unknown {
-    const { schema, run } = job.handler
-    if (!schema) return run(payload, job.context)
-    const checked = schema['~standard'].validate(payload)
-    if (checked instanceof Promise) return checked.then((result) => run(accept(schema, result), job.context))
-    return run(accept(schema, checked), job.context)
+  /** This thread could not import the handler; the job is given back, and the supervisor pulls no more. */
+  #refuse({ numbers, at }: ClaimedJob): void {
+    const ended: EndedJob = {
+      slot: numbers[at + fields.slot]!,
+      ticket: numbers[at + fields.ticket]!,
+      durationMs: 0,
+      outcome: { kind: 'interrupted' },
+    }
+    this.#task.port.postMessage({ kind: 'results', completed: [], others: [ended] })
   }
 
   #endAndFill(job: ThreadJob, outcome: Outcome): void {
@@ -269,21 +249,17 @@ export class ThreadLane {
   }
 }
 
-function outcomeOf(thrown: unknown): Outcome {
-  return thrown instanceof InvalidPayload ? { kind: 'invalid', error: thrown.error } : outcomeOfThrown(thrown)
+/** Checks the payload against the handler's schema, if it has one, and runs it. */
+function runHandler({ handler, context }: ThreadJob, payload: unknown): unknown {
+  const { schema, run } = handler
+  if (!schema) return run(payload, context)
+  const checked = schema['~standard'].validate(payload)
+  if (checked instanceof Promise) return checked.then((result) => run(acceptPayload(schema, result), context))
+  return run(acceptPayload(schema, checked), context)
 }
 
-function accept(
-  schema: StandardSchema,
-  result: { value?: unknown; issues?: readonly unknown[] | undefined },
-): unknown {
-  if (!result.issues) return result.value
-  // Neither the messages nor the paths of the issues are passed on: both can quote the payload.
-  const count = result.issues.length
-  throw new InvalidPayload({
-    code: 'invalid_payload',
-    message: `the payload does not match the handler's ${schema['~standard'].vendor} schema (${count} ${count === 1 ? 'issue' : 'issues'})`,
-  })
+function outcomeOf(thrown: unknown): Outcome {
+  return thrown instanceof InvalidPayload ? { kind: 'invalid', error: thrown.error } : outcomeOfThrown(thrown)
 }
 
 function isThenable(value: unknown): value is PromiseLike<never> {

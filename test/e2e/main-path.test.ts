@@ -64,6 +64,7 @@ test('a job on its main path', async (t) => {
       'io',
       'patient',
       'single',
+      'unhurried',
     ])
     const { config } = consumers.find((consumer) => consumer.name === 'email_send')!
     assert.equal(config.filter_subject ?? config.filter_subjects?.join(), 'jobs.email.send')

@@ -59,6 +59,17 @@ test('G4 G8: what is longer than the drain is told, stopped, and starts again el
   assert.deepEqual(await broker.deadLetters(), [])
 })
 
+test('G8: a handler with a longer grace than the others gets it at shutdown', async (t) => {
+  const world = await World.create(t, { env: { MILLRACE_DRAIN_MS: '0', MILLRACE_GRACE_MS: '0' } })
+  const { broker, ledger } = world
+  const supervisor = await world.supervise()
+  const id = await broker.enqueue('unhurried', { do: 'obey-late', ms: 3_000 })
+  await eventually('it runs', () => ledger.starts(id).length === 1)
+  assert.deepEqual(await supervisor.stop(), clean)
+  assert.equal(ledger.ends(id).length, 1)
+  assert.equal(await broker.jobsLeft(), 0)
+})
+
 test('G4: shutdowns without end never use up the attempts', async (t) => {
   const world = await World.create(t, {
     env: { MILLRACE_DRAIN_MS: '0', MILLRACE_GRACE_MS: '0', MILLRACE_MAX_ATTEMPTS: '2' },

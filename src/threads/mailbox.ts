@@ -1,0 +1,75 @@
+import {
+  cell,
+  fieldCount,
+  fields,
+  type JobBatch,
+  type JobExtras,
+  type LaneTable,
+  phases,
+} from './lane-protocol.ts'
+import { monotonicMs } from './monotonic.ts'
+
+/** A job that this thread has claimed: where its numbers are, and the parts that are not numbers. */
+export interface ClaimedJob {
+  readonly numbers: Float64Array
+  /** Where the job's numbers begin. */
+  readonly at: number
+  readonly bytes: Uint8Array
+  readonly extras: JobExtras | undefined
+  /** On the monotonic clock. */
+  readonly startedAt: number
+}
+
+interface OpenBatch {
+  readonly count: number
+  readonly numbers: Float64Array
+  readonly payloads: Uint8Array
+  readonly extras: JobBatch['extras']
+}
+
+/** The jobs that were posted to a thread and have not begun, in the order in which they came. */
+export class Mailbox {
+  readonly #table: LaneTable
+  readonly #batches: OpenBatch[] = []
+  #next = 0
+
+  constructor(table: LaneTable) {
+    this.#table = table
+  }
+
+  get isEmpty(): boolean {
+    return this.#batches.length === 0
+  }
+
+  put({ count, buffer, extras }: JobBatch): void {
+    const numbers = new Float64Array(buffer, 0, count * fieldCount)
+    this.#batches.push({ count, numbers, payloads: new Uint8Array(buffer, numbers.byteLength), extras })
+  }
+
+  /** The next job that the supervisor has not taken back. Its deadline runs from here. */
+  claim(): ClaimedJob | undefined {
+    for (;;) {
+      const batch = this.#batches[0]
+      if (!batch) return undefined
+      const position = this.#next++
+      if (position + 1 === batch.count) {
+        this.#batches.shift()
+        this.#next = 0
+      }
+      const { numbers } = batch
+      const at = position * fieldCount
+      const startedAt = monotonicMs()
+      if (!this.#claim(numbers[at + fields.slot]!, numbers[at + fields.ticket]!, startedAt)) continue
+      const offset = numbers[at + fields.offset]!
+      const bytes = batch.payloads.subarray(offset, offset + numbers[at + fields.length]!)
+      return { numbers, at, bytes, extras: batch.extras?.[position], startedAt }
+    }
+  }
+
+  #claim(slot: number, ticket: number, startedAt: number): boolean {
+    const { cells } = this.#table
+    this.#table.startedAt[slot] = startedAt
+    const posted = cell(ticket, phases.posted)
+    return Atomics.compareExchange(cells, slot, posted, cell(ticket, phases.started)) === posted
+  }
+}

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { type AttemptRecord, countAttempt, noRecord, withFailure, withRelease } from '#src/core/attempt.js'
+
+const records: fc.Arbitrary<AttemptRecord> = fc.record({
+  released: fc.nat(1_000),
+  failures: fc.nat(1_000),
+  history: fc.constant([]),
+})
+const deliveries = fc.integer({ min: 1, max: 10_000 })
+
+test('the first delivery is the first attempt', () => {
+  assert.deepEqual(countAttempt(1, noRecord), { attempt: 1, unexplained: 0 })
+})
+
+test('deliveries that nobody wrote down count and are unexplained', () => {
+  assert.deepEqual(countAttempt(4, noRecord), { attempt: 4, unexplained: 3 })
+  assert.deepEqual(countAttempt(4, { ...noRecord, failures: 1, released: 1 }), { attempt: 3, unexplained: 1 })
+})
+
+test('a broker that forgot the delivery count does not give attempts back', () => {
+  assert.deepEqual(countAttempt(1, { ...noRecord, failures: 4 }), { attempt: 5, unexplained: 0 })
+})
+
+test('an attempt is at least 1, at least one more than the failures, and nothing is unexplained below 0', () => {
+  fc.assert(
+    fc.property(deliveries, records, (count, record) => {
+      const { attempt, unexplained } = countAttempt(count, record)
+      assert.ok(attempt >= 1)
+      assert.ok(attempt >= record.failures + 1)
+      assert.ok(unexplained >= 0)
+      assert.equal(attempt, record.failures + unexplained + 1)
+    }),
+  )
+})
+
+type Step = 'release' | 'failure' | 'lost'
+
+test('releases never count: the attempt after any past is one more than its failures and lost deliveries', () => {
+  const pasts = fc.array(fc.constantFrom<Step>('release', 'failure', 'lost'), { maxLength: 60 })
+  fc.assert(
+    fc.property(pasts, (past) => {
+      let record = noRecord
+      for (const step of past) {
+        if (step === 'release') record = withRelease(record)
+        if (step === 'failure') record = withFailure(record, { attempt: 1, outcome: 'failed' })
+      }
+      const lost = past.filter((step) => step === 'lost').length
+      const failures = past.filter((step) => step === 'failure').length
+      assert.deepEqual(countAttempt(past.length + 1, record), {
+        attempt: failures + lost + 1,
+        unexplained: lost,
+      })
+    }),
+  )
+})
+
+test('a release keeps what is known and a failure adds to it', () => {
+  const dead = { reason: 'permanent' as const }
+  const released = withRelease({
+    released: 1,
+    failures: 2,
+    history: [{ attempt: 1, outcome: 'failed' }],
+    dead,
+  })
+  assert.deepEqual(released, { released: 2, failures: 2, history: [{ attempt: 1, outcome: 'failed' }], dead })
+  const failed = withFailure({ released: 1, failures: 2, history: [] }, { attempt: 3, outcome: 'crashed' })
+  assert.deepEqual(failed, { released: 1, failures: 3, history: [{ attempt: 3, outcome: 'crashed' }] })
+})

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { encodeHistory, type HistoryEntry, shortenHistory } from '#src/core/history.js'
+
+const limitBytes = 8 * 1024
+
+/** Long texts, cheap to make and to shrink. */
+const anyText = fc
+  .tuple(fc.string({ unit: 'binary', maxLength: 12 }), fc.nat(2_000))
+  .map(([part, times]) => part.repeat(times))
+
+const entries: fc.Arbitrary<HistoryEntry> = fc.record(
+  {
+    attempt: fc.integer({ min: 1, max: 100 }),
+    at: fc.constant('2026-01-31T12:00:00.000Z'),
+    duration_ms: fc.nat(),
+    outcome: fc.constantFrom('failed', 'timed_out', 'crashed'),
+    error_code: anyText,
+    error: anyText,
+    supervisor: anyText,
+    thread: fc.nat(),
+  },
+  { requiredKeys: ['attempt', 'outcome'] },
+)
+
+test('a history always fits 8 KiB of printable ASCII, whatever the errors say', () => {
+  fc.assert(
+    fc.property(fc.array(entries, { maxLength: 40 }), (history) => {
+      const header = encodeHistory(shortenHistory(history))
+      assert.ok(header.length <= limitBytes, `${header.length}`)
+      assert.match(header, /^[\x20-\x7e]*$/)
+      assert.ok(Array.isArray(JSON.parse(header)))
+    }),
+    {
+      examples: [
+        [[{ attempt: 1, outcome: 'failed', error: '😀'.repeat(5_000) }]],
+        [[{ attempt: 1, outcome: 'failed', error_code: 'x'.repeat(9_000) }]],
+        [[{ attempt: 1, outcome: 'failed', supervisor: '\u0007ä'.repeat(5_000) }]],
+      ],
+    },
+  )
+})
+
+test('the oldest attempts are dropped first and the last one is always kept', () => {
+  const history = Array.from({ length: 100 }, (_, index) => ({
+    attempt: index + 1,
+    outcome: 'failed',
+    error: 'x'.repeat(300),
+  }))
+  const kept = shortenHistory(history)
+  assert.ok(kept.length > 10 && kept.length < 100)
+  assert.equal(kept.at(-1)!.attempt, 100)
+  assert.equal(kept[0]!.attempt, 101 - kept.length)
+})
+
+test('a short history is kept as it is', () => {
+  const history = [{ attempt: 1, outcome: 'failed', error: 'no luck' }]
+  assert.deepEqual(shortenHistory(history), history)
+  assert.equal(encodeHistory([]), '[]')
+})
+
+test('what is escaped reads as it was', () => {
+  const history = [{ attempt: 1, outcome: 'failed', error: 'grüße 😀 "quoted"' }]
+  assert.deepEqual(JSON.parse(encodeHistory(shortenHistory(history))), history)
+})

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { consumerName, isHandlerName, namesFor } from '#src/core/names.js'
+
+test('the names of a namespace are those of the contract', () => {
+  const names = namesFor('jobs')
+  assert.deepEqual(
+    { ...names, jobSubject: names.jobSubject('email.send'), deadSubject: names.deadSubject('email.send') },
+    {
+      namespace: 'jobs',
+      jobStream: 'JOBS',
+      jobSubjects: 'jobs.>',
+      deadStream: 'JOBS_DEAD',
+      deadSubjects: 'dead.jobs.>',
+      attemptsBucket: 'jobs_attempts',
+      controlBucket: 'jobs_control',
+      jobSubject: 'jobs.email.send',
+      deadSubject: 'dead.jobs.email.send',
+    },
+  )
+})
+
+test('a handler name is tokens of letters, digits and hyphens joined by dots', () => {
+  for (const name of ['a', 'email.send', 'A-1.b-2.C', '7']) assert.ok(isHandlerName(name), name)
+  for (const name of ['', '.', 'a.', '.a', 'a..b', 'a_b', 'a b', 'a*', '>', 'ä', 'a\n', 'a/b']) {
+    assert.ok(!isHandlerName(name), JSON.stringify(name))
+  }
+})
+
+const tokens = fc.stringMatching(/^[A-Za-z0-9-]{1,8}$/)
+const handlerNames = fc.array(tokens, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('.'))
+
+test('no two handlers share a consumer, and a consumer name is a legal JetStream name', () => {
+  fc.assert(
+    fc.property(handlerNames, handlerNames, (one, other) => {
+      assert.ok(isHandlerName(one))
+      assert.equal(consumerName(one) === consumerName(other), one === other)
+      assert.match(consumerName(one), /^[A-Za-z0-9_-]+$/)
+    }),
+  )
+})
+
+test('no two namespaces share a stream, a subject or a bucket', () => {
+  const namespaces = fc.stringMatching(/^[a-z0-9-]{1,6}$/)
+  const all = (namespace: string) => {
+    const names = namesFor(namespace)
+    return [
+      names.jobStream,
+      names.deadStream,
+      names.attemptsBucket,
+      names.controlBucket,
+      names.jobSubjects,
+      names.deadSubjects,
+    ]
+  }
+  fc.assert(
+    fc.property(namespaces, namespaces, (one, other) => {
+      if (one === other) return
+      assert.deepEqual(
+        all(one).filter((name) => all(other).includes(name)),
+        [],
+      )
+    }),
+  )
+})

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Deadlines } from '#src/engine/deadlines.js'
+import type { InFlightJob } from '#src/engine/in-flight-job.js'
+import { FakeLane, handlerState, heldJob, ManualClock } from '../support/fake-engine-parts.ts'
+
+function createDeadlines(concurrency = 1) {
+  const clock = new ManualClock()
+  const lane = new FakeLane(clock, { concurrency })
+  const deadlines = new Deadlines(clock, () => [lane])
+  let sequence = 0
+  return {
+    clock,
+    lane,
+    deadlines,
+    /** Posts a job with this deadline; its grace is 500 ms. */
+    post(deadlineMs: number): InFlightJob {
+      const job = heldJob(++sequence, { handler: handlerState({ deadlineMs, graceMs: 500 }) })
+      lane.put(job)
+      lane.send()
+      deadlines.watch(deadlineMs)
+      return job
+    },
+  }
+}
+
+test('at its deadline an attempt is told to stop, and at the end of its grace its thread is killed', async () => {
+  const { clock, lane, post } = createDeadlines()
+  const job = post(1_000)
+  lane.begin(job)
+  await clock.pass(999)
+  assert.deepEqual(lane.aborted, [])
+  await clock.pass(1)
+  assert.deepEqual(lane.aborted, [{ job, code: 'deadline' }])
+  assert.equal(job.abortCode, 'deadline')
+  await clock.pass(499)
+  assert.equal(lane.endReason, undefined)
+  await clock.pass(1)
+  assert.equal(lane.endReason, 'deadline')
+  assert.equal(lane.aborted.length, 1)
+})
+
+test('the deadline runs from the start of the attempt, never while it waits', async () => {
+  const { clock, lane, post } = createDeadlines()
+  const job = post(1_000)
+  await clock.pass(5_000)
+  assert.deepEqual(lane.aborted, [])
+  lane.begin(job)
+  await clock.pass(999)
+  assert.deepEqual(lane.aborted, [])
+  await clock.pass(1_001)
+  assert.equal(lane.aborted.length, 1)
+})
+
+test('an attempt that ended in time costs one look, and an idle engine none', async () => {
+  const { clock, lane, post } = createDeadlines()
+  const job = post(1_000)
+  lane.begin(job)
+  await clock.pass(10)
+  lane.remove(job)
+  await clock.pass(10_000)
+  assert.deepEqual(lane.aborted, [])
+  assert.equal(clock.timers, 0)
+})
+
+test('one timer serves all: the earliest deadline', async () => {
+  const { clock, lane, post } = createDeadlines(3)
+  const [long, short] = [post(10_000), post(100)]
+  post(5_000)
+  assert.equal(clock.timers, 1)
+  lane.begin(long)
+  lane.begin(short)
+  await clock.pass(100)
+  assert.deepEqual(lane.aborted, [{ job: short, code: 'deadline' }])
+  lane.remove(short)
+  await clock.pass(9_900)
+  assert.deepEqual(lane.aborted.at(-1), { job: long, code: 'deadline' })
+})
+
+test('results that have arrived are looked at before the kill', async () => {
+  const { clock, lane, post } = createDeadlines()
+  const job = post(1_000)
+  lane.begin(job)
+  lane.onCollect = () => {
+    if (lane.jobs().includes(job)) lane.remove(job)
+  }
+  await clock.pass(2_000)
+  assert.equal(lane.endReason, undefined)
+})
+
+test('an attempt that was already told to stop for another reason is timed out at its deadline', async () => {
+  const { clock, lane, post } = createDeadlines()
+  const job = post(1_000)
+  lane.begin(job)
+  job.abortCode = 'shutdown'
+  await clock.pass(1_000)
+  assert.equal(job.abortCode, 'deadline')
+})
+
+test('a neighbour whose deadline is not over is neither told to stop nor charged', async () => {
+  const { clock, lane, post } = createDeadlines(2)
+  const [culprit, neighbour] = [post(100), post(10_000)]
+  lane.begin(culprit)
+  lane.begin(neighbour)
+  await clock.pass(600)
+  assert.equal(lane.endReason, 'deadline')
+  assert.equal(neighbour.abortCode, undefined)
+})
+
+test('nothing is enforced on a thread that is ending, nor after a stop', async () => {
+  const { clock, lane, deadlines, post } = createDeadlines()
+  lane.begin(post(1_000))
+  lane.endReason = 'crash'
+  await clock.pass(1_000)
+  assert.deepEqual(lane.aborted, [])
+  lane.endReason = undefined
+  deadlines.watch(1_000)
+  deadlines.stop()
+  await clock.pass(10_000)
+  assert.deepEqual(lane.aborted, [])
+  assert.equal(clock.timers, 0)
+})

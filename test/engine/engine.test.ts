@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { fakeEngine, settled } from '../support/fake-engine-parts.ts'
+
+const completed = { kind: 'completed' } as const
+const error = { code: 'handler_error', message: 'no luck' }
+
+test('a start pulls for every handler, and credit that comes back is asked for again', async () => {
+  const { broker, engine } = fakeEngine({ handlers: [{ name: 'a' }, { name: 'b', pool: 'io' }] })
+  engine.start()
+  await settled()
+  assert.deepEqual(broker.take(), ['pull a 1', 'pull b 1'])
+  engine.creditReturned('b', 1)
+  engine.creditReturned('nobody', 1)
+  await settled()
+  assert.deepEqual(broker.take(), ['pull b 1'])
+})
+
+test('a new connection sends what may be lost again, renews every lease and pulls anew', async () => {
+  const { broker, clock, engine, addLane, deliver, end } = fakeEngine()
+  engine.start()
+  const lane = addLane()
+  const [done, held] = [(await deliver(1))!, (await deliver(2))!]
+  await clock.pass(6_000)
+  await end(lane, done, completed)
+  broker.connected = false
+  engine.disconnected()
+  assert.equal(engine.handlers[0]!.credit, 0)
+  broker.take()
+  broker.connected = true
+  broker.epoch += 1
+  engine.reconnected()
+  await settled()
+  assert.deepEqual(broker.take().slice(0, 3), ['ack r1.1', 'extend r2.1', 'barrier'])
+  assert.equal(held.renewedAt, 6_000)
+  assert.ok(engine.handlers[0]!.credit > 0)
+})
+
+test('nothing of a stream that was made anew is taken for the same sequence of the new one', async () => {
+  const { broker, engine, addLane, deliver, end } = fakeEngine()
+  const [lane, other] = [addLane(), addLane()]
+  const finished = (await deliver(1))!
+  await end(lane, finished, completed)
+  const running = (await deliver(2))!
+  running.lane === lane ? lane.begin(running) : other.begin(running)
+  const busy = running.lane === lane ? lane : other
+  const idle = busy === lane ? other : lane
+  engine.streamReplaced()
+  broker.take()
+
+  // Sequence 1 was finished in the old stream; in the new one it is another job.
+  const first = (await deliver(1))!
+  assert.deepEqual(idle.jobs(), [first])
+  await end(idle, first, completed)
+
+  // Sequence 2 still runs in the name of the old stream, and its end settles nothing of the new one.
+  const second = (await deliver(2))!
+  assert.notEqual(second, running)
+  assert.deepEqual(idle.jobs(), [second])
+  await end(busy, running, completed)
+  assert.deepEqual(broker.take('pull'), ['ack r1.1'])
+  assert.equal(engine.inFlight.find(2), second)
+  await end(idle, second, completed)
+  assert.deepEqual(broker.take('pull'), ['ack r2.1'])
+  assert.equal(engine.handlers[0]!.held, 0)
+})
+
+test('a job of a stream that was made anew leaves no record behind', async () => {
+  const { broker, engine, addLane, deliver, end } = fakeEngine()
+  const lane = addLane()
+  const [running, waiting] = [(await deliver(1))!, (await deliver(2))!]
+  lane.begin(running)
+  engine.streamReplaced()
+  assert.equal(waiting.leaseLost, true)
+  await end(lane, running, { kind: 'failed', error })
+  assert.deepEqual(broker.take('pull'), [])
+  assert.equal(engine.inFlight.size, 0)
+  assert.equal(engine.handlers[0]!.held, 0)
+})
+
+test('jobs on a stuck thread that had not begun go elsewhere, and too many stuck threads want a restart', async () => {
+  const parts = fakeEngine()
+  const { engine, addLane, deliver, end } = parts
+  const first = addLane()
+  engine.handlers[0]!.averageMs = 1
+  const [stuckJob, ahead] = [(await deliver(1))!, (await deliver(2))!]
+  first.begin(stuckJob)
+  const next = addLane()
+  first.kill('deadline')
+  engine.laneStuck(first)
+  await settled()
+  assert.deepEqual(next.jobs(), [ahead])
+  assert.deepEqual([engine.stuckThreads, parts.restarts, engine.isStuck(first)], [1, 0, true])
+  await end(next, ahead, completed)
+  engine.laneStuck(next)
+  assert.equal(parts.restarts, 1)
+})
+
+test('a withdrawn handler is not pulled any more, the others are', async () => {
+  const { broker, engine } = fakeEngine({ handlers: [{ name: 'a' }, { name: 'b' }] })
+  engine.withdraw(['a'])
+  engine.start()
+  await settled()
+  assert.deepEqual(broker.take(), ['pull b 1'])
+})
+
+test('what is in flight is counted for each handler', async () => {
+  const { engine, deliver } = fakeEngine({ handlers: [{ name: 'a' }, { name: 'b' }] })
+  await deliver(1)
+  await deliver(2)
+  assert.deepEqual(
+    [...engine.inFlightByHandler()],
+    [
+      ['a', 2],
+      ['b', 0],
+    ],
+  )
+})

@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Finished } from '#src/engine/finished.js'
+import { InFlight } from '#src/engine/in-flight.js'
+import type { InFlightJob } from '#src/engine/in-flight-job.js'
+import { Receipts } from '#src/engine/receipts.js'
+import { Settlement } from '#src/engine/settlement.js'
+import {
+  ackWaitMs,
+  FakeBroker,
+  FakeObserver,
+  Gate,
+  heldJob,
+  ManualClock,
+  settled,
+} from '../support/fake-engine-parts.ts'
+
+function createSettlement() {
+  const clock = new ManualClock()
+  const broker = new FakeBroker()
+  const observer = new FakeObserver()
+  const inFlight = new InFlight()
+  const finished = new Finished()
+  const receipts = new Receipts(broker, clock, observer)
+  const settlement = new Settlement({ broker, clock, observer, inFlight, finished, receipts, ackWaitMs })
+  const hold = (sequence: number, options: Parameters<typeof heldJob>[1] = {}): InFlightJob => {
+    const job = heldJob(sequence, { now: clock.monotonicMs(), ...options })
+    job.attempt = job.deliveries
+    inFlight.add(job)
+    return job
+  }
+  return { clock, broker, observer, inFlight, finished, settlement, hold }
+}
+
+const entry = { attempt: 1, outcome: 'failed', error: 'no luck' }
+const error = { code: 'handler_error', message: 'no luck' }
+
+test('a completed job is acked, remembered and no longer held, in one step', () => {
+  const { broker, observer, inFlight, finished, settlement, hold } = createSettlement()
+  settlement.ack(hold(1))
+  assert.deepEqual(broker.take(), ['ack r1.1'])
+  assert.ok(finished.has(1))
+  assert.equal(inFlight.size, 0)
+  assert.deepEqual(observer.take(), ['settled JOBS:1 ack'])
+})
+
+test('a record goes when its job is settled for good, and only then', async () => {
+  const { clock, broker, settlement, hold } = createSettlement()
+  const job = hold(1)
+  await settlement.retry(job, 0, entry)
+  await clock.pass(25)
+  assert.ok(!broker.take().includes('forget 1'))
+  settlement.ack(job)
+  assert.ok(broker.take().includes('forget 1'))
+})
+
+test('a retry is written down before it is given back, and held until then', async () => {
+  const { broker, observer, inFlight, settlement, hold } = createSettlement()
+  broker.writeGate = new Gate()
+  const retried = settlement.retry(hold(1), 1_000, entry)
+  await settled()
+  assert.deepEqual(broker.take(), ['write 1 released=0 failures=1'])
+  assert.equal(inFlight.size, 1)
+  await broker.writeGate.open()
+  await retried
+  assert.deepEqual(broker.take(), ['nak r1.1 1000'])
+  assert.equal(inFlight.size, 0)
+  assert.deepEqual(broker.records.get(1)?.history, [entry])
+  assert.deepEqual(observer.take(), ['settled JOBS:1 retry'])
+})
+
+test('a release says first that this delivery does not count', async () => {
+  const { broker, observer, settlement, hold } = createSettlement()
+  await settlement.release(hold(1), 0)
+  assert.deepEqual(broker.take(), ['write 1 released=1 failures=0', 'nak r1.1 0'])
+  assert.deepEqual(observer.take(), ['settled JOBS:1 release'])
+})
+
+test('delayed naks of a moment go together, an immediate one does not wait for them', async () => {
+  const { clock, broker, settlement, hold } = createSettlement()
+  await settlement.retry(hold(1), 1_000, entry)
+  await settlement.retry(hold(2), 1_000, entry)
+  await settlement.release(hold(3), 5_000)
+  await settlement.release(hold(4), 0)
+  assert.deepEqual(broker.take('write'), ['nak r1.1 1000', 'nak r4.1 0'])
+  await clock.pass(25)
+  assert.deepEqual(broker.take('write', 'barrier'), ['nak r2.1 1000', 'nak r3.1 5000'])
+})
+
+test('a bucket that cannot be reached delays no settlement', async () => {
+  const { broker, observer, settlement, hold } = createSettlement()
+  broker.bucketError = new Error('no bucket')
+  await settlement.retry(hold(1), 1_000, entry)
+  assert.deepEqual(broker.take('write'), ['nak r1.1 1000'])
+  assert.deepEqual(observer.take('recordUnavailable'), ['recordUnavailable no bucket'])
+})
+
+test('a dead letter is decided on record, then stored, then acked', async () => {
+  const { broker, observer, inFlight, settlement, hold } = createSettlement()
+  broker.writeGate = new Gate()
+  broker.letterGate = new Gate()
+  const job = hold(1, { data: Buffer.from('bytes'), headers: [['traceparent', 't']] })
+  const dead = settlement.deadLetter(job, 'permanent', { ...error, stack: 'secret path' }, 1)
+  await settled()
+  assert.deepEqual(broker.take(), ['write 1 released=0 failures=0'])
+  await broker.writeGate.open()
+  assert.deepEqual(broker.records.get(1)?.dead, { reason: 'permanent', error })
+  assert.deepEqual(broker.take(), ['dead 1 permanent'])
+  assert.equal(inFlight.size, 1)
+  await broker.letterGate.open()
+  await dead
+  assert.deepEqual(broker.take(), ['ack r1.1', 'forget 1'])
+  assert.equal(inFlight.size, 0)
+  const [stored] = broker.letters
+  assert.equal(Buffer.from(stored!.data).toString(), 'bytes')
+  assert.deepEqual(stored!.headers[0], ['traceparent', 't'])
+  assert.equal(stored!.letter.attempts, 1)
+  assert.deepEqual(observer.take(), [
+    'settled JOBS:1 dead_letter',
+    'deadLettered JOBS:1 permanent handler_error',
+  ])
+})
+
+test('G1: a refused dead letter is tried again, ever less often but every 5 s, and acked only when stored', async () => {
+  const { clock, broker, inFlight, settlement, hold } = createSettlement()
+  broker.refusals = 9
+  const dead = settlement.deadLetter(hold(1), 'exhausted', error, 3)
+  const triedAt: number[] = []
+  for (let at = 0; at < 26_200; at += 100) {
+    await clock.pass(at === 0 ? 0 : 100)
+    if (broker.take('write').some((call) => call.startsWith('dead'))) triedAt.push(clock.monotonicMs())
+    assert.equal(inFlight.size, 1, 'the job stays held, so that its lease is renewed')
+  }
+  assert.deepEqual(triedAt, [0, 200, 600, 1_400, 3_000, 6_200, 11_200, 16_200, 21_200])
+  await clock.pass(100)
+  await dead
+  assert.deepEqual(broker.take(), ['dead 1 exhausted', 'ack r1.1', 'forget 1'])
+  assert.equal(inFlight.size, 0)
+})
+
+test('G1: a stop while the dead letter is refused gives the job back with the decision on record', async () => {
+  const { broker, observer, inFlight, settlement, hold } = createSettlement()
+  broker.refusals = 99
+  const dead = settlement.deadLetter(hold(1), 'exhausted', error, 3)
+  await settled()
+  broker.take()
+  settlement.stop()
+  await dead
+  assert.deepEqual(broker.take(), ['dead 1 exhausted', 'nak r1.1 0'])
+  assert.equal(broker.records.get(1)?.dead?.reason, 'exhausted')
+  assert.equal(inFlight.size, 0)
+  assert.deepEqual(observer.take('settled', 'deadLettered'), [])
+})
+
+test('a stop sends the naks that were waiting for their burst', async () => {
+  const { broker, settlement, hold } = createSettlement()
+  await settlement.retry(hold(1), 1_000, entry)
+  await settlement.retry(hold(2), 1_000, entry)
+  broker.take()
+  settlement.stop()
+  assert.deepEqual(broker.take(), ['nak r2.1 1000'])
+})
+
+test('what a lost lease leaves is never naked, and no longer held', async () => {
+  const { clock, broker, inFlight, settlement, hold } = createSettlement()
+  const [marked, unmarked] = [hold(1), hold(2)]
+  marked.leaseLost = true
+  await settlement.retry(marked, 0, entry)
+  await clock.pass(ackWaitMs)
+  // Nobody has noticed yet, but the time is over.
+  await settlement.release(unmarked, 0)
+  assert.deepEqual(broker.take('write', 'barrier'), [])
+  assert.equal(inFlight.size, 0)
+})
+
+test('a lease that is lost while the record is written prevents the nak', async () => {
+  const { broker, settlement, hold } = createSettlement()
+  broker.writeGate = new Gate()
+  const job = hold(1)
+  const released = settlement.release(job, 0)
+  await settled()
+  job.leaseLost = true
+  await broker.writeGate.open()
+  await released
+  assert.deepEqual(broker.take('write'), [])
+})
+
+test('an ack is right after the lease was lost, also behind a dead letter', async () => {
+  const { broker, settlement, hold } = createSettlement()
+  const [one, two] = [hold(1), hold(2)]
+  one.leaseLost = true
+  two.leaseLost = true
+  settlement.ack(one)
+  await settlement.deadLetter(two, 'exhausted', error, 3)
+  assert.deepEqual(broker.take('write', 'forget'), ['ack r1.1', 'dead 2 exhausted', 'ack r2.1'])
+})
+
+test('the settlement goes to the newest delivery of a job that was delivered again meanwhile', async () => {
+  const { broker, settlement, hold } = createSettlement()
+  broker.letterGate = new Gate()
+  const job = hold(1)
+  const dead = settlement.deadLetter(job, 'exhausted', error, 3)
+  await settled()
+  job.reply = 'r1.2'
+  await broker.letterGate.open()
+  await dead
+  assert.ok(broker.take().includes('ack r1.2'))
+})
+
+test('letting go of a delivery says nothing to the broker; one that never began is recorded as not counting', async () => {
+  const { broker, inFlight, settlement, hold } = createSettlement()
+  await settlement.abandon(hold(1), true)
+  assert.deepEqual(broker.take(), [])
+  await settlement.abandon(hold(2), false)
+  assert.deepEqual(broker.take(), ['write 2 released=1 failures=0'])
+  assert.equal(inFlight.size, 0)
+})

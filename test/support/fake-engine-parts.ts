@@ -1,0 +1,444 @@
+import { setImmediate as immediate } from 'node:timers/promises'
+import type { AttemptRecord } from '#src/core/attempt.js'
+import type { DeadLetter, HeaderEntry } from '#src/core/dead-letter.js'
+import type { AbortCode, PoolName } from '#src/core/handler-definition.js'
+import { Engine, type EngineOptions } from '#src/engine/engine.js'
+import { HandlerState } from '#src/engine/handler-state.js'
+import { InFlightJob } from '#src/engine/in-flight-job.js'
+import type { Broker, Clock, Delivery, HandlerProfile, Lane, Observer, ThreadEnd } from '#src/engine/ports.js'
+
+/** Lets everything that waits on promises alone go on. */
+export async function settled(): Promise<void> {
+  await immediate()
+}
+
+/** Time that stands still until a test lets it pass. */
+export class ManualClock implements Clock {
+  /** Epoch milliseconds at monotonic instant 0; the two differ so that a mix-up shows. */
+  readonly #epochMs = Date.UTC(2026, 0, 1)
+  #monotonicMs = 0
+  #timers: { at: number; callback: () => void }[] = []
+
+  now(): number {
+    return this.#epochMs + this.#monotonicMs
+  }
+
+  monotonicMs(): number {
+    return this.#monotonicMs
+  }
+
+  after(delayMs: number, callback: () => void): () => void {
+    const timer = { at: this.#monotonicMs + delayMs, callback }
+    this.#timers.push(timer)
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer)
+    }
+  }
+
+  /** How many timers are set. */
+  get timers(): number {
+    return this.#timers.length
+  }
+
+  /** Lets `durationMs` pass: each timer in its turn, with what its promises lead to. */
+  async pass(durationMs: number): Promise<void> {
+    const end = this.#monotonicMs + durationMs
+    await settled()
+    for (;;) {
+      const [next] = this.#timers.filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at)
+      if (!next) break
+      this.#timers = this.#timers.filter((timer) => timer !== next)
+      this.#monotonicMs = Math.max(this.#monotonicMs, next.at)
+      next.callback()
+      await settled()
+    }
+    this.#monotonicMs = end
+  }
+}
+
+/** A promise that a test settles when it likes. */
+export class Gate {
+  readonly #waiting: { resolve: () => void; reject: (error: Error) => void }[] = []
+
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
+  enter(): Promise<void> {
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
+  }
+
+  /** Lets the one through that waits longest. */
+  async open(): Promise<void> {
+    this.#waiting.shift()!.resolve()
+    await settled()
+  }
+
+  async refuse(error = new Error('refused')): Promise<void> {
+    this.#waiting.shift()!.reject(error)
+    await settled()
+  }
+}
+
+/** A broker that notes what it is asked, one line each, in order. */
+export class FakeBroker implements Broker {
+  connected = true
+  epoch = 1
+  readonly calls: string[] = []
+  readonly records = new Map<number, AttemptRecord>()
+  readonly letters: { letter: DeadLetter; headers: readonly HeaderEntry[]; data: Uint8Array }[] = []
+  /** When set, requests of that kind wait until the test lets them through. */
+  barrierGate: Gate | undefined
+  readGate: Gate | undefined
+  writeGate: Gate | undefined
+  letterGate: Gate | undefined
+  /** When set, the bucket cannot be reached. */
+  bucketError: Error | undefined
+  /** So many dead letters are refused. */
+  refusals = 0
+
+  /** The calls since the last look, without those whose first word is left out. */
+  take(...leaveOut: string[]): string[] {
+    return this.calls.splice(0).filter((call) => !leaveOut.includes(call.split(' ', 1)[0]!))
+  }
+
+  /** How many jobs of a handler were asked for since the calls were last taken. */
+  asked(handler: string): number {
+    return this.calls
+      .map((call) => call.split(' '))
+      .filter(([verb, name]) => verb === 'pull' && name === handler)
+      .reduce((sum, [, , count]) => sum + Number(count), 0)
+  }
+
+  pull(handler: string, count: number): void {
+    this.calls.push(`pull ${handler} ${count}`)
+  }
+
+  ack(reply: string): void {
+    this.calls.push(`ack ${reply}`)
+  }
+
+  nak(reply: string, delayMs: number): void {
+    this.calls.push(`nak ${reply} ${delayMs}`)
+  }
+
+  extend(reply: string): void {
+    this.calls.push(`extend ${reply}`)
+  }
+
+  async barrier(): Promise<void> {
+    this.calls.push('barrier')
+    await this.barrierGate?.enter()
+  }
+
+  async publishDeadLetter(
+    letter: DeadLetter,
+    headers: readonly HeaderEntry[],
+    data: Uint8Array,
+  ): Promise<void> {
+    this.calls.push(`dead ${letter.sequence} ${letter.reason}`)
+    await this.letterGate?.enter()
+    if (this.refusals > 0) {
+      this.refusals -= 1
+      throw new Error('the stream is full')
+    }
+    this.letters.push({ letter, headers, data })
+  }
+
+  async readRecord(sequence: number): Promise<AttemptRecord | undefined> {
+    this.calls.push(`read ${sequence}`)
+    await this.readGate?.enter()
+    if (this.bucketError) throw this.bucketError
+    return this.records.get(sequence)
+  }
+
+  async writeRecord(sequence: number, record: AttemptRecord): Promise<void> {
+    this.calls.push(`write ${sequence} released=${record.released} failures=${record.failures}`)
+    await this.writeGate?.enter()
+    if (this.bucketError) throw this.bucketError
+    this.records.set(sequence, record)
+  }
+
+  forgetRecord(sequence: number): void {
+    this.calls.push(`forget ${sequence}`)
+    this.records.delete(sequence)
+  }
+}
+
+/** An observer that notes what it is told, one line each, in order. */
+export class FakeObserver implements Observer {
+  readonly said: string[] = []
+
+  /** What was said since the last look; with words, only the lines that begin with one of them. */
+  take(...only: string[]): string[] {
+    return this.said.splice(0).filter((line) => only.length === 0 || only.includes(line.split(' ', 1)[0]!))
+  }
+
+  started(job: InFlightJob): void {
+    this.said.push(`started ${job.jobId} attempt=${job.attempt} thread=${job.threadId}`)
+  }
+
+  ended(job: InFlightJob, outcome: string, durationMs: number, waitMs: number): void {
+    this.said.push(`ended ${job.jobId} ${outcome} duration=${durationMs} wait=${waitMs}`)
+  }
+
+  settled(job: InFlightJob, verdict: string): void {
+    this.said.push(`settled ${job.jobId} ${verdict}`)
+  }
+
+  retrying(job: InFlightJob, delayMs: number, error: { code: string }): void {
+    this.said.push(`retrying ${job.jobId} delay=${delayMs} ${error.code}`)
+  }
+
+  deadLettered(job: InFlightJob, reason: string, error: { code: string } | undefined): void {
+    this.said.push(`deadLettered ${job.jobId} ${reason} ${error?.code}`)
+  }
+
+  deadLetterRefused(job: InFlightJob): void {
+    this.said.push(`deadLetterRefused ${job.jobId}`)
+  }
+
+  leaseLost(job: InFlightJob): void {
+    this.said.push(`leaseLost ${job.jobId}`)
+  }
+
+  duplicateSuppressed(handler: string): void {
+    this.said.push(`duplicateSuppressed ${handler}`)
+  }
+
+  acksRepeated(handler: string, count: number): void {
+    this.said.push(`acksRepeated ${handler} ${count}`)
+  }
+
+  clamped(job: InFlightJob, header: string, asked: number, limit: number): void {
+    this.said.push(`clamped ${job.jobId} ${header} ${asked}>${limit}`)
+  }
+
+  threadKilled(lane: Lane, reason: ThreadEnd): void {
+    this.said.push(`threadKilled ${lane.threadId} ${reason}`)
+  }
+
+  handlerPaused(handler: string, delayMs: number, crashes: number): void {
+    this.said.push(`handlerPaused ${handler} ${delayMs} ${crashes}`)
+  }
+
+  recordUnavailable(error: unknown): void {
+    this.said.push(`recordUnavailable ${(error as Error).message}`)
+  }
+}
+
+/** A thread without a thread: tests say what has begun and what has ended. */
+export class FakeLane implements Lane {
+  readonly threadId: number
+  readonly pool: PoolName
+  readonly concurrency: number
+  readonly #clock: Clock
+  open = true
+  endReason: ThreadEnd | undefined
+  lastProgressAt = 0
+  stalled = false
+  backlogMs = 0
+  /** What each message brought. */
+  readonly batches: InFlightJob[][] = []
+  readonly aborted: { job: InFlightJob; code: AbortCode }[] = []
+  /** Called by `collect`, where a test can let results arrive. */
+  onCollect: () => void = () => {}
+  readonly #jobs = new Set<InFlightJob>()
+  readonly #begun = new Map<InFlightJob, number>()
+  #unsent: InFlightJob[] = []
+
+  constructor(clock: Clock, options: { threadId?: number; pool?: PoolName; concurrency?: number } = {}) {
+    this.#clock = clock
+    this.threadId = options.threadId ?? 1
+    this.pool = options.pool ?? 'cpu'
+    this.concurrency = options.concurrency ?? 1
+  }
+
+  get outstanding(): number {
+    return this.#jobs.size
+  }
+
+  put(job: InFlightJob): void {
+    if (this.#jobs.size === 0) this.lastProgressAt = this.#clock.monotonicMs()
+    job.lane = this
+    job.handler.posted += 1
+    this.backlogMs += job.estimateMs
+    this.#jobs.add(job)
+    this.#unsent.push(job)
+  }
+
+  send(): void {
+    this.batches.push(this.#unsent)
+    this.#unsent = []
+  }
+
+  takeBack(job: InFlightJob): boolean {
+    if (!this.#jobs.has(job) || this.#begun.has(job)) return false
+    this.remove(job)
+    return true
+  }
+
+  abort(job: InFlightJob, code: AbortCode): void {
+    this.aborted.push({ job, code })
+  }
+
+  startedAt(job: InFlightJob): number | undefined {
+    return this.#begun.get(job)
+  }
+
+  collect(): void {
+    this.onCollect()
+  }
+
+  kill(reason: ThreadEnd): void {
+    this.endReason ??= reason
+    this.open = false
+  }
+
+  jobs(): InFlightJob[] {
+    return [...this.#jobs]
+  }
+
+  /** The thread begins this job now. */
+  begin(job: InFlightJob): void {
+    this.#begun.set(job, this.#clock.monotonicMs())
+  }
+
+  /** The job leaves its slot. */
+  remove(job: InFlightJob): void {
+    this.#jobs.delete(job)
+    this.#begun.delete(job)
+    this.backlogMs = this.#jobs.size === 0 ? 0 : this.backlogMs - job.estimateMs
+    job.handler.posted -= 1
+    job.lane = undefined
+  }
+}
+
+/** A handler's profile: two attempts more than one, and a backoff without chance. */
+export function profile(overrides: Partial<HandlerProfile> = {}): HandlerProfile {
+  return {
+    name: 'a',
+    pool: 'cpu',
+    deadlineMs: 10_000,
+    graceMs: 500,
+    retry: {
+      maxAttempts: 3,
+      backoff: { kind: 'exponential', baseMs: 1_000, factor: 2, maxMs: 60_000, jitter: 'none' },
+    },
+    concurrency: Number.POSITIVE_INFINITY,
+    ...overrides,
+  }
+}
+
+export function handlerState(overrides: Partial<HandlerProfile> = {}): HandlerState {
+  return new HandlerState(profile(overrides), 0)
+}
+
+/** The arrival of job `sequence`; `reply` tells deliveries apart: `r<sequence>.<deliveries>`. */
+export function delivery(sequence: number, overrides: Partial<Delivery> = {}): Delivery {
+  const { handler = 'a', deliveries = 1 } = overrides
+  return {
+    handler,
+    stream: 'JOBS',
+    subject: `jobs.${handler}`,
+    sequence,
+    deliveries,
+    storedAt: Date.UTC(2026, 0, 1),
+    reply: `r${sequence}.${deliveries}`,
+    data: new Uint8Array(),
+    headers: undefined,
+    headerProblem: undefined,
+    ...overrides,
+  }
+}
+
+/** A job as it is after its arrival at monotonic instant `now`. */
+export function heldJob(
+  sequence: number,
+  options: { handler?: HandlerState; now?: number } & Partial<Omit<Delivery, 'handler'>> = {},
+): InFlightJob {
+  const { handler = handlerState(), now = 0, ...rest } = options
+  return new InFlightJob(delivery(sequence, { handler: handler.profile.name, ...rest }), handler, now)
+}
+
+export const ackWaitMs = 30_000
+
+/** A whole engine on fakes. */
+export function fakeEngine(
+  overrides: Partial<Omit<EngineOptions, 'handlers'>> & {
+    handlers?: readonly Partial<HandlerProfile>[]
+  } = {},
+) {
+  const clock = new ManualClock()
+  const broker = new FakeBroker()
+  const observer = new FakeObserver()
+  let restarts = 0
+  const { handlers = [{}], ...rest } = overrides
+  const engine = new Engine({
+    broker,
+    clock,
+    observer,
+    random: () => 0.5,
+    supervisorId: 's1',
+    rooms: new Map<PoolName, { threads: number; concurrency: number }>([
+      ['cpu', { threads: 2, concurrency: 1 }],
+      ['io', { threads: 1, concurrency: 10 }],
+    ]),
+    ackWaitMs,
+    limits: { deadlineLimitMs: 60_000, attemptsLimit: 10 },
+    stuckLimit: 1,
+    restartWanted: () => {
+      restarts += 1
+    },
+    ...rest,
+    handlers: handlers.map((each) => profile(each)),
+  })
+  let threads = 0
+  return {
+    clock,
+    broker,
+    observer,
+    engine,
+    get restarts() {
+      return restarts
+    },
+    /** One more thread that is ready for jobs. */
+    addLane(options: { pool?: PoolName; concurrency?: number } = {}): FakeLane {
+      threads += 1
+      const lane = new FakeLane(clock, { threadId: threads, ...options })
+      engine.laneReady(lane)
+      return lane
+    },
+    /** Delivers, and waits until the job is where it goes. */
+    async deliver(sequence: number, options: Partial<Delivery> = {}): Promise<InFlightJob | undefined> {
+      engine.delivered(delivery(sequence, options))
+      await settled()
+      return engine.inFlight.find(sequence)
+    },
+    /** The thread reports how this job ended. */
+    async end(
+      lane: FakeLane,
+      job: InFlightJob,
+      outcome: Parameters<Engine['jobEnded']>[2],
+      durationMs = 1,
+    ): Promise<void> {
+      const startedAt = lane.startedAt(job) ?? clock.monotonicMs()
+      lane.remove(job)
+      engine.jobEnded(lane, job, outcome, startedAt, durationMs)
+      engine.resultsHandled()
+      await settled()
+    },
+    /** The thread is gone, with what was on it. */
+    async endLane(lane: FakeLane, cause?: Parameters<Engine['laneEnded']>[3]): Promise<void> {
+      lane.open = false
+      const started = lane
+        .jobs()
+        .filter((job) => lane.startedAt(job) !== undefined)
+        .map((job) => ({ job, startedAt: lane.startedAt(job)! }))
+      const unstarted = lane.jobs().filter((job) => lane.startedAt(job) === undefined)
+      for (const job of lane.jobs()) lane.remove(job)
+      engine.laneEnded(lane, started, unstarted, cause)
+      await settled()
+    },
+  }
+}
