@@ -15,10 +15,10 @@ import type { Finished } from './finished.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlight } from './in-flight.ts'
 import { InFlightJob } from './in-flight-job.ts'
+import { judgeLaneLoss } from './lane-loss.ts'
 import type { Broker, Clock, Delivery, Lane, Observer, StartedJob } from './ports.ts'
 import type { Receipts } from './receipts.ts'
 import type { Settlement } from './settlement.ts'
-import { partInKill } from './starvation.ts'
 import { Suspects } from './suspects.ts'
 
 /** What a job meets on its way; made by the engine. */
@@ -58,7 +58,7 @@ export class JobLife {
 
   constructor(parts: LifeParts) {
     this.#parts = parts
-    this.#suspects = new Suspects(parts.broker, parts.observer, (job) => this.#queue(job))
+    this.#suspects = new Suspects(parts.broker, parts.clock, parts.observer, (job) => this.#queue(job))
   }
 
   arrive(delivery: Delivery): void {
@@ -83,7 +83,7 @@ export class JobLife {
     handler.held += 1
     inFlight.add(job)
     const admitted = this.#parts.admission.admit(job)
-    if (admitted instanceof Promise) void admitted.then((late) => this.#admit(job, late))
+    if (admitted instanceof Promise) this.#suspects.expect(admitted.then((late) => this.#admit(job, late)))
     else this.#admit(job, admitted)
     this.#parts.roomChanged(handler)
   }
@@ -212,65 +212,35 @@ export class JobLife {
     if (pauseMs > 0) this.#parts.observer.handlerPaused(handler.profile.name, pauseMs, handler.crashesInARow)
   }
 
-  /**
-   * A thread is gone. Only the culprit is charged: whoever passed its deadline by its own doing, or was
-   * alone on a thread that died. When several could have done it, each is run again alone. The rest
-   * start again.
-   */
+  /** A thread is gone. Only the culprit is charged; what else was on it starts again. */
   laneEnded(
     lane: Lane,
     started: readonly StartedJob[],
     unstarted: readonly InFlightJob[],
     cause: AttemptError | undefined,
   ): void {
-    const neighbours: StartedJob[] = []
-    const suspects: StartedJob[] = []
-    const overdue = started.filter(({ job }) => job.abortCode === 'deadline')
-    for (const each of started) {
-      const { job } = each
-      const part = overdue.includes(each) ? partInKill(each, overdue) : 'starved'
-      if (part === 'charged') this.#cut(lane, each, timedOut(job.deadlineMs))
-      else if (this.draining || job.leaseLost) this.#cut(lane, each, { kind: 'interrupted' })
-      else if (part === 'suspect') suspects.push(each)
-      else neighbours.push(each)
+    const again: InFlightJob[] = []
+    for (const [{ job, startedAt }, fate] of judgeLaneLoss(started, cause !== undefined, this.draining)) {
+      const durationMs = this.#parts.clock.monotonicMs() - startedAt
+      const end = (outcome: Outcome): void => this.end(job, outcome, startedAt, durationMs, lane.threadId)
+      if (fate === 'timed_out') end(timedOut(job.deadlineMs))
+      else if (fate === 'crashed') end({ kind: 'crashed', error: cause! })
+      else if (fate === 'interrupted') end({ kind: 'interrupted' })
+      else {
+        this.#interrupted(job, durationMs, lane.threadId)
+        if (fate === 'suspect') this.#suspects.add(job)
+        else again.push(job)
+      }
     }
-    if (cause) this.#blame(lane, neighbours, cause)
-    else this.#again(neighbours)
-    this.#suspect(suspects)
-    this.#requeue(unstarted)
+    this.#requeue([...again, ...unstarted])
   }
 
-  #blame(lane: Lane, started: readonly StartedJob[], cause: AttemptError): void {
-    const suspects = started.filter(({ job }) => job.suspect)
-    const culprit = started.length === 1 ? started[0] : suspects.length === 1 ? suspects[0] : undefined
-    if (culprit) {
-      this.#cut(lane, culprit, { kind: 'crashed', error: cause })
-      this.#again(started.filter((each) => each !== culprit))
-      return
-    }
-    this.#suspect(started)
-  }
-
-  #suspect(started: readonly StartedJob[]): void {
-    for (const each of started) {
-      this.#interrupted(each)
-      each.job.abortCode = undefined
-      this.#suspects.add(each.job)
-    }
-  }
-
-  #again(neighbours: readonly StartedJob[]): void {
-    for (const each of neighbours) this.#interrupted(each)
-    this.#requeue(neighbours.map(({ job }) => job))
-  }
-
-  #cut(lane: Lane, { job, startedAt }: StartedJob, outcome: Outcome): void {
-    this.end(job, outcome, startedAt, this.#parts.clock.monotonicMs() - startedAt, lane.threadId)
-  }
-
-  #interrupted({ job, startedAt }: StartedJob): void {
-    this.#parts.observer.ended(job, 'interrupted', this.#parts.clock.monotonicMs() - startedAt, -1)
+  /** Its thread is gone, and it was not to blame: this start does not count. */
+  #interrupted(job: InFlightJob, durationMs: number, threadId: number): void {
+    this.sayStarted(job, threadId)
+    this.#parts.observer.ended(job, 'interrupted', durationMs, -1)
     job.startSaid = false
+    job.abortCode = undefined
   }
 
   #requeue(jobs: readonly InFlightJob[]): void {

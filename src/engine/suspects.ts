@@ -1,6 +1,11 @@
 import { withRelease } from '../core/attempt.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Broker, Observer } from './ports.ts'
+import type { Broker, Clock, Observer } from './ports.ts'
+
+/** Suspects of the same crash come back together; the first of them waits so long for the rest. */
+const companionMs = 100
+/** It waits no longer than for so many of them one after the other. */
+const companionLimit = 10
 
 /**
  * Runs suspects one at a time.
@@ -9,26 +14,40 @@ import type { Broker, Observer } from './ports.ts'
  * runs beside no other suspect does the next crash tell for certain who did it. While one waits here,
  * its record says that this delivery does not count, so that a crash of the process charges only the
  * suspect that was running; the mark is taken back before its own turn.
+ *
+ * One crash brings many jobs back at the same moment. The first suspect of a series therefore begins only
+ * when no other has arrived for 100 ms and all marks are stored: begun at once, it could bring the process
+ * down before the others are marked, again and again, until they are out of attempts.
  */
 export class Suspects {
   readonly #broker: Broker
+  readonly #clock: Clock
   readonly #observer: Observer
   readonly #run: (job: InFlightJob) => void
   readonly #waiting: InFlightJob[] = []
-  readonly #marking = new Set<Promise<void>>()
+  readonly #admitting = new Set<Promise<unknown>>()
+  readonly #marking = new Set<Promise<unknown>>()
+  #lastArrivalAt = Number.NEGATIVE_INFINITY
   #running: InFlightJob | undefined
   #choosing = false
 
-  constructor(broker: Broker, observer: Observer, run: (job: InFlightJob) => void) {
+  constructor(broker: Broker, clock: Clock, observer: Observer, run: (job: InFlightJob) => void) {
     this.#broker = broker
+    this.#clock = clock
     this.#observer = observer
     this.#run = run
   }
 
+  /** A redelivered job has arrived, and its record is being read: it may become a suspect. */
+  expect(admitted: Promise<unknown>): void {
+    track(this.#admitting, admitted)
+  }
+
   add(job: InFlightJob): void {
     job.suspect = true
+    this.#lastArrivalAt = this.#clock.monotonicMs()
     this.#waiting.push(job)
-    if (this.#running || this.#waiting.length > 1) this.#track(this.#write(job, true))
+    if (this.#running || this.#waiting.length > 1) track(this.#marking, this.#write(job, true))
     this.#next()
   }
 
@@ -59,6 +78,7 @@ export class Suspects {
   }
 
   async #choose(): Promise<void> {
+    await this.#companions()
     // Every other suspect's mark must be stored before this one can bring the process down.
     while (this.#marking.size > 0) await Promise.all(this.#marking)
     const job = this.#waiting[0]
@@ -70,6 +90,15 @@ export class Suspects {
     this.#run(job)
   }
 
+  async #companions(): Promise<void> {
+    for (let looks = 0; looks < companionLimit; looks += 1) {
+      const waitMs = this.#lastArrivalAt + companionMs - this.#clock.monotonicMs()
+      if (waitMs <= 0) break
+      await new Promise<void>((resolve) => this.#clock.after(waitMs, resolve))
+    }
+    await Promise.all(this.#admitting)
+  }
+
   async #write(job: InFlightJob, waiting: boolean): Promise<void> {
     job.hasRecord = true
     try {
@@ -78,9 +107,9 @@ export class Suspects {
       this.#observer.recordUnavailable(error)
     }
   }
+}
 
-  #track(write: Promise<void>): void {
-    this.#marking.add(write)
-    void write.finally(() => this.#marking.delete(write))
-  }
+function track(set: Set<Promise<unknown>>, promise: Promise<unknown>): void {
+  set.add(promise)
+  void promise.finally(() => set.delete(promise))
 }

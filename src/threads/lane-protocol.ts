@@ -110,7 +110,7 @@ export interface ReadyMessage {
   readonly faults: HandlerFault[]
 }
 
-/** Thread to supervisor: ended attempts. */
+/** Thread to supervisor: ended attempts; none of them when it only says that it gets on again. */
 export interface ResultBatch {
   readonly kind: 'results'
   /** slot, ticket, run time in ms of each completed job, one after the other. */

@@ -29,6 +29,11 @@ interface OpenBatch {
 
 /** The jobs that were posted to a thread and have not begun, in the order in which they came. */
 export class Mailbox {
+  /**
+   * A job that was taken back was come upon. The supervisor believes the thread stalled, and sends nothing
+   * more until it hears from it; whoever reports sets this back.
+   */
+  skipped = false
   readonly #table: LaneTable
   readonly #batches: OpenBatch[] = []
   #next = 0
@@ -59,7 +64,10 @@ export class Mailbox {
       const { numbers } = batch
       const at = position * fieldCount
       const startedAt = monotonicMs()
-      if (!this.#claim(numbers[at + fields.slot]!, numbers[at + fields.ticket]!, startedAt)) continue
+      if (!this.#claim(numbers[at + fields.slot]!, numbers[at + fields.ticket]!, startedAt)) {
+        this.skipped = true
+        continue
+      }
       const offset = numbers[at + fields.offset]!
       const bytes = batch.payloads.subarray(offset, offset + numbers[at + fields.length]!)
       return { numbers, at, bytes, extras: batch.extras?.[position], startedAt }

@@ -102,6 +102,7 @@ export class ThreadLane {
         return
       }
       const claimed = this.#mailbox.claim()
+      if (this.#mailbox.skipped) this.#askForTurn()
       if (!claimed) return
       this.#start(claimed)
     }
@@ -183,7 +184,8 @@ export class ThreadLane {
 
   /** Sends what has ended; from here on a late rejection of these jobs charges nobody. */
   #report(): void {
-    if (this.#ended.length === 0) return
+    if (this.#ended.length === 0 && !this.#mailbox.skipped) return
+    this.#mailbox.skipped = false
     const finished: number[] = []
     const others: EndedJob[] = []
     for (const job of this.#ended) {

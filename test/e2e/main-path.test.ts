@@ -160,3 +160,18 @@ test('a job on its main path', async (t) => {
     },
   )
 })
+
+test('a shared thread that was blocked for a moment takes jobs again, although none of its own ends', async (t) => {
+  const world = await World.create(t)
+  await world.supervise()
+  const { broker, ledger } = world
+  const gate = world.gate('now')
+  const blocking = await broker.enqueue('io', { do: 'compute-and-hold', ms: 300, gate: gate.path })
+  await eventually('it blocks the thread', () => ledger.starts(blocking).length === 1)
+  const ids = await broker.enqueueAll('io', [{ do: 'return' }, { do: 'return' }, { do: 'return' }])
+  await eventually('the others are done', () => ids.every((id) => ledger.ends(id).length === 1))
+  assert.equal(ledger.ends(blocking).length, 0)
+  gate.open()
+  await broker.drained()
+  for (const id of [blocking, ...ids]) assert.deepEqual(ledger.attempts(id), [1])
+})

@@ -1,0 +1,46 @@
+import type { StartedJob } from './ports.ts'
+import { partInKill } from './starvation.ts'
+
+/** What becomes of a job that was running on a thread that is gone. */
+export type Fate =
+  /** It passed its deadline by its own doing: charged. */
+  | 'timed_out'
+  /** It ended the thread: charged. */
+  | 'crashed'
+  /** We are stopping, or its lease is lost: not charged, and not started again here. */
+  | 'interrupted'
+  /** It may have been the one: not charged, and started again beside no other suspect. */
+  | 'suspect'
+  /** It was merely there: not charged, and started again. */
+  | 'again'
+
+/**
+ * Decides who is charged for the end of a thread, and who starts again.
+ *
+ * A kill at a deadline charges who passed it by its own doing. A thread that died by itself charges the
+ * job that was alone on it, or the only suspect; when several could have done it, all of them are
+ * suspects, and the next time tells.
+ *
+ * @param diedByItself - nobody told the thread to end, and no job is known to have ended it.
+ */
+export function judgeLaneLoss(
+  started: readonly StartedJob[],
+  diedByItself: boolean,
+  draining: boolean,
+): Map<StartedJob, Fate> {
+  const overdue = started.filter(({ job }) => job.abortCode === 'deadline')
+  const fates = new Map<StartedJob, Fate>()
+  for (const each of started) {
+    const part = overdue.includes(each) ? partInKill(each, overdue) : 'starved'
+    if (part === 'charged') fates.set(each, 'timed_out')
+    else if (draining || each.job.leaseLost) fates.set(each, 'interrupted')
+    else fates.set(each, part === 'suspect' ? 'suspect' : 'again')
+  }
+  if (!diedByItself) return fates
+  const candidates = started.filter((each) => fates.get(each) === 'again')
+  const suspects = candidates.filter(({ job }) => job.suspect)
+  const culprit = candidates.length === 1 ? candidates[0] : suspects.length === 1 ? suspects[0] : undefined
+  if (culprit) fates.set(culprit, 'crashed')
+  else for (const each of candidates) fates.set(each, 'suspect')
+  return fates
+}
