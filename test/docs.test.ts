@@ -14,6 +14,8 @@ const rootPages = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'
 const pages = [...rootPages, ...listFiles('docs').filter((file) => file.endsWith('.md'))]
 /** Written by `npm run bench`, so it may not be there yet. */
 const generatedPages = ['docs/benchmarks.md']
+/** The handler of the introduction. */
+const imaginedFiles = ['handlers/email/send.ts']
 
 test('docs/settings.md is the table of settings', () => {
   const rows: [string, SettingRow<unknown>][] = settingNames.map((name) => [name, settingTable[name]])
@@ -47,7 +49,8 @@ test('docs/errors.md is the list of error codes', () => {
     documented.map((row) => row.slice(0, 2)),
     Object.entries(errorCodes).map(([code, meaning]) => [`\`${code}\``, meaning]),
   )
-  for (const [code, , cause, remedy] of documented) assert.ok(cause && remedy, `${code} lacks cause or remedy`)
+  for (const [code, , cause, remedy] of documented)
+    assert.ok(cause && remedy, `${code} lacks cause or remedy`)
 })
 
 test('docs/operations.md lists every log message, and no other', () => {
@@ -76,7 +79,8 @@ test('every variable, metric and source file that a page names exists', () => {
       assert.ok(metrics.has(metric), `${page} names ${metric}, which is no metric`)
     }
     for (const [, file] of text.matchAll(/`((?:src|test|handlers|deploy|scripts)\/[\w./-]+\.\w+)`/g)) {
-      assert.ok(existsSync(path.join(root, file!)), `${page} names ${file}, which does not exist`)
+      const isThere = imaginedFiles.includes(file!) || existsSync(path.join(root, file!))
+      assert.ok(isThere, `${page} names ${file}, which does not exist`)
     }
   }
 })
