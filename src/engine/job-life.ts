@@ -254,6 +254,14 @@ export class JobLife {
     }
   }
 
+  /**
+   * Their thread is blocked in native code, for nobody knows how long. They keep their leases and wait
+   * for its end, but no longer take up room: another thread is there for the jobs after them.
+   */
+  stuck(jobs: readonly InFlightJob[]): void {
+    for (const job of jobs) this.#leaveRoom(job)
+  }
+
   /** What was posted to a thread that will never begin it. */
   takenBack(jobs: readonly InFlightJob[]): void {
     this.#requeue(jobs)

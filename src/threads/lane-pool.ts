@@ -3,7 +3,7 @@ import { Piscina } from 'piscina'
 import type { PoolName } from '../core/handler-definition.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
 import type { InFlightJob } from '../engine/in-flight-job.ts'
-import type { PoolListener, ThreadEnd } from '../engine/ports.ts'
+import type { Lane, PoolListener, ThreadEnd } from '../engine/ports.ts'
 import { describeThrown } from './error-transfer.ts'
 import { type LaneOwner, ThreadLaneHandle } from './lane.ts'
 import type { FromThread, HandlerFault, HandlerFile, LaneTask } from './lane-protocol.ts'
@@ -32,7 +32,7 @@ export interface LanePoolOptions {
 export interface LanePoolListener extends PoolListener {
   threadEnded(pool: PoolName, reason: ThreadEnd): void
   handlersFailed(pool: PoolName, faults: readonly HandlerFault[]): void
-  leaked(pool: PoolName, leak: Extract<FromThread, { kind: 'leak' }>): void
+  leaked(lane: Lane, leak: Extract<FromThread, { kind: 'leak' }>): void
   /** The pool itself reported an error that belongs to no job. */
   poolError(pool: PoolName, error: unknown): void
 }
@@ -139,7 +139,7 @@ export class LanePool implements LaneOwner {
   }
 
   leaked(lane: ThreadLaneHandle, message: Extract<FromThread, { kind: 'leak' }>): void {
-    this.#listener.leaked(this.name, message)
+    this.#listener.leaked(lane, message)
     if (!lane.open) return
     // What a finished job left behind may throw again at any time: let this thread finish, then replace it.
     lane.open = false

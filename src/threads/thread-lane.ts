@@ -245,6 +245,7 @@ export class ThreadLane {
       kind: 'leak',
       handler: job?.handler.name,
       jobId: job?.id,
+      attempt: job?.attempt,
       code,
       message: describeThrown(thrown).message,
     })
