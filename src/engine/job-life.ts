@@ -94,6 +94,7 @@ export class JobLife {
     job.deliveries = delivery.deliveries
     job.renewedAt = now
     job.leaseLost = false
+    job.adoptions += 1
     job.record = withRelease(job.record)
     this.#parts.observer.duplicateSuppressed(delivery.handler)
   }
