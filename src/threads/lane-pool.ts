@@ -37,6 +37,8 @@ export interface LanePoolListener extends PoolListener {
   poolError(pool: PoolName, error: unknown): void
 }
 
+/** Room for the short-lived objects of a thread; Node's default for threads collects them several times as often. */
+const youngGenerationMb = 32
 /** Pause before a thread that keeps dying is replaced once more; the first replacements are immediate. */
 const quickRestarts = 20
 const longestPauseMs = 1_000
@@ -80,9 +82,10 @@ export class LanePool implements LaneOwner {
       // An idle lane must turn its event loop, or a finished job's timers fire inside the next job.
       atomics: 'disabled',
       recordTiming: false,
-      ...(options.memoryMb === undefined
-        ? {}
-        : { resourceLimits: { maxOldGenerationSizeMb: options.memoryMb } }),
+      resourceLimits: {
+        maxYoungGenerationSizeMb: youngGenerationMb,
+        ...(options.memoryMb === undefined ? {} : { maxOldGenerationSizeMb: options.memoryMb }),
+      },
     })
     this.#piscina.on('error', (error) => listener.poolError(this.name, error))
     for (let index = 0; index < options.threads; index += 1) this.#startLane()
