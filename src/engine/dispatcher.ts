@@ -9,7 +9,7 @@ export const horizonMs = 30
 export const aheadLimit = 511
 const batchLimit = 256
 /** Waking a thread for less work than this costs more than it saves. */
-const wakeMs = 0.5
+const wakeMs = 1
 /** A thread that holds unbegun jobs and reports nothing for this long has to give them back. */
 const stallMs = 30
 
