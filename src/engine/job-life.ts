@@ -76,6 +76,7 @@ export class JobLife {
     const held = inFlight.find(delivery.sequence)
     if (held?.storedAt === delivery.storedAt) {
       this.#adopt(held, delivery, now)
+      this.#parts.roomChanged(handler)
       return
     }
     if (held) this.orphan(held)

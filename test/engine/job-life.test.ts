@@ -422,3 +422,18 @@ test('the thread that ended an attempt is the one that is told, also when anothe
   assert.equal(second.threadId, 2)
   await end(blocked, first, completed)
 })
+
+test('a handler is pulled on when its last asked-for job turns out to be one that it holds already', async () => {
+  const { broker, engine, addLane, deliver, end } = fakeEngine({
+    rooms: new Map([['cpu', { threads: 1, concurrency: 1 }]]),
+  })
+  engine.start()
+  const lane = addLane()
+  broker.refusals = 1_000
+  const job = (await deliver(7))!
+  await end(lane, job, { kind: 'failed', error, steer: { kind: 'permanent' } }, 100)
+  assert.equal(engine.handlers[0]!.credit, 1)
+  broker.take()
+  assert.equal(await deliver(7, { deliveries: 2 }), job)
+  assert.equal(broker.asked('a'), 1)
+})
