@@ -72,16 +72,26 @@ export class Dispatcher {
   readonly lanes: Lane[] = []
   readonly #clock: Clock
   readonly #posted: (jobs: readonly InFlightJob[]) => void
+  readonly #takenBack: (jobs: readonly InFlightJob[]) => void
   readonly #queues = new Map<HandlerState, Queue>()
   #turns: HandlerState[] = []
   #waiting = 0
   #scheduled = false
   #watching = false
 
-  constructor(pool: PoolName, clock: Clock, posted: (jobs: readonly InFlightJob[]) => void) {
+  constructor(
+    pool: PoolName,
+    clock: Clock,
+    hooks: {
+      posted: (jobs: readonly InFlightJob[]) => void
+      /** Decides what becomes of jobs that were posted ahead in vain; usually they come back with `addFirst`. */
+      takenBack: (jobs: readonly InFlightJob[]) => void
+    },
+  ) {
     this.pool = pool
     this.#clock = clock
-    this.#posted = posted
+    this.#posted = hooks.posted
+    this.#takenBack = hooks.takenBack
   }
 
   get waiting(): number {
@@ -229,7 +239,7 @@ export class Dispatcher {
       if (!slow) ahead = true
       if (taken.length === 0) continue
       lane.stalled = true
-      this.addFirst(taken)
+      this.#takenBack(taken)
     }
     if (ahead) this.#watchStalls()
   }
