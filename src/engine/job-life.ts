@@ -58,7 +58,10 @@ export class JobLife {
 
   constructor(parts: LifeParts) {
     this.#parts = parts
-    this.#suspects = new Suspects(parts.broker, parts.clock, parts.observer, (job) => this.#queue(job))
+    this.#suspects = new Suspects(parts.broker, parts.clock, parts.observer, (job) => {
+      this.#takeRoom(job)
+      this.#queue(job)
+    })
   }
 
   arrive(delivery: Delivery): void {
@@ -108,8 +111,14 @@ export class JobLife {
       this.#leaveRoom(job)
       void this.#parts.settlement.release(job, admitted.delayMs)
     } else if (this.draining) this.release(job)
-    else if (admitted.kind === 'suspect') this.#suspects.add(job)
+    else if (admitted.kind === 'suspect') this.#suspect(job)
     else this.#queue(job)
+  }
+
+  /** It waits for its turn, perhaps for long, and holds no room meanwhile: other jobs go on. */
+  #suspect(job: InFlightJob): void {
+    this.#leaveRoom(job)
+    this.#suspects.add(job)
   }
 
   #queue(job: InFlightJob): void {
@@ -229,7 +238,7 @@ export class JobLife {
       else if (fate === 'interrupted') end({ kind: 'interrupted' })
       else {
         this.#interrupted(job, durationMs, lane.threadId)
-        if (fate === 'suspect') this.#suspects.add(job)
+        if (fate === 'suspect') this.#suspect(job)
         else again.push(job)
       }
     }
@@ -296,6 +305,12 @@ export class JobLife {
     this.#leaveRoom(job)
     if (job.suspect) this.#suspects.ended(job)
     void this.#parts.settlement.abandon(job, false)
+  }
+
+  #takeRoom(job: InFlightJob): void {
+    if (job.takesRoom) return
+    job.takesRoom = true
+    job.handler.held += 1
   }
 
   #leaveRoom(job: InFlightJob): void {

@@ -437,3 +437,19 @@ test('a handler is pulled on when its last asked-for job turns out to be one tha
   assert.equal(await deliver(7, { deliveries: 2 }), job)
   assert.equal(broker.asked('a'), 1)
 })
+
+test('a suspect that waits for its turn holds no room, so that other jobs of its handler go on', async () => {
+  const { broker, clock, engine, addLane, deliver, end } = fakeEngine()
+  const [handler] = engine.handlers
+  const lane = addLane()
+  addLane()
+  for (const sequence of [1, 2, 3]) await deliver(sequence, { deliveries: 2 })
+  await clock.pass(200)
+  assert.equal(handler!.held, 1)
+  assert.ok(broker.asked('a') >= 1)
+  const [first] = lane.jobs()
+  lane.begin(first!)
+  await end(lane, first!, completed)
+  await clock.pass(1)
+  assert.equal(handler!.held, 1)
+})
