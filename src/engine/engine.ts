@@ -181,7 +181,7 @@ export class Engine implements BrokerListener, PoolListener {
 
   laneStuck(lane: Lane): void {
     this.#stuck.add(lane)
-    this.life.takenBack(lane.jobs().filter((job) => lane.takeBack(job)))
+    this.life.laneStuck(lane)
     if (this.#stuck.size > this.#options.stuckLimit) this.#options.restartWanted()
     this.#onLaneChange?.()
   }

@@ -264,6 +264,12 @@ export class JobLife {
     }
   }
 
+  /** A thread does not end: what it has not begun goes elsewhere, and no other suspect waits for one on it. */
+  laneStuck(lane: Lane): void {
+    this.takenBack(lane.jobs().filter((job) => lane.takeBack(job)))
+    for (const job of lane.jobs()) if (job.suspect) this.#suspects.ended(job)
+  }
+
   /** What was posted to a thread that will never begin it. */
   takenBack(jobs: readonly InFlightJob[]): void {
     this.#requeue(jobs)

@@ -453,3 +453,17 @@ test('a suspect that waits for its turn holds no room, so that other jobs of its
   await clock.pass(1)
   assert.equal(handler!.held, 1)
 })
+
+test('a suspect on a thread that does not end keeps no other suspect waiting', async () => {
+  const { clock, engine, addLane, deliver } = fakeEngine()
+  const [stuck, other] = [addLane(), addLane()]
+  const first = (await deliver(1, { deliveries: 2 }))!
+  const second = (await deliver(2, { deliveries: 2 }))!
+  await clock.pass(200)
+  assert.equal(first.lane, stuck)
+  stuck.begin(first)
+  stuck.kill('deadline')
+  engine.laneStuck(stuck)
+  await clock.pass(200)
+  assert.equal(second.lane, other)
+})
