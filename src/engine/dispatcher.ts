@@ -10,6 +10,8 @@ export const aheadLimit = 511
 const batchLimit = 256
 /** Waking a thread for less work than this costs more than it saves. */
 const wakeMs = 1
+/** A thread with less work than this is as good as free, and better than one that sleeps. */
+const almostFreeMs = 0.1
 /** A thread that holds unbegun jobs and reports nothing for this long has to give them back. */
 const stallMs = 30
 
@@ -72,16 +74,26 @@ export class Dispatcher {
   readonly lanes: Lane[] = []
   readonly #clock: Clock
   readonly #posted: (jobs: readonly InFlightJob[]) => void
+  readonly #takenBack: (jobs: readonly InFlightJob[]) => void
   readonly #queues = new Map<HandlerState, Queue>()
   #turns: HandlerState[] = []
   #waiting = 0
   #scheduled = false
   #watching = false
 
-  constructor(pool: PoolName, clock: Clock, posted: (jobs: readonly InFlightJob[]) => void) {
+  constructor(
+    pool: PoolName,
+    clock: Clock,
+    hooks: {
+      posted: (jobs: readonly InFlightJob[]) => void
+      /** Decides what becomes of jobs that were posted ahead in vain; usually they come back with `addFirst`. */
+      takenBack: (jobs: readonly InFlightJob[]) => void
+    },
+  ) {
     this.pool = pool
     this.#clock = clock
-    this.#posted = posted
+    this.#posted = hooks.posted
+    this.#takenBack = hooks.takenBack
   }
 
   get waiting(): number {
@@ -140,8 +152,8 @@ export class Dispatcher {
   }
 
   #dispatch(): void {
-    const free = this.lanes.filter((lane) => takes(lane) && lane.outstanding < lane.concurrency)
-    free.sort((a, b) => a.outstanding - b.outstanding)
+    const free = this.lanes.filter((lane) => takes(lane) && isFree(lane))
+    free.sort((a, b) => (a.concurrency === 1 ? b.backlogMs - a.backlogMs : a.outstanding - b.outstanding))
     for (const [index, lane] of free.entries()) {
       if (this.#waiting === 0) return
       this.#fill(lane, Math.max(this.#worthWaking(), Math.ceil(this.#waiting / (free.length - index))))
@@ -229,10 +241,15 @@ export class Dispatcher {
       if (!slow) ahead = true
       if (taken.length === 0) continue
       lane.stalled = true
-      this.addFirst(taken)
+      this.#takenBack(taken)
     }
     if (ahead) this.#watchStalls()
   }
+}
+
+/** It has a free slot, or will have one sooner than another thread could wake up. */
+function isFree(lane: Lane): boolean {
+  return lane.outstanding < lane.concurrency || (lane.concurrency === 1 && lane.backlogMs < almostFreeMs)
 }
 
 function takes(lane: Lane): boolean {

@@ -69,7 +69,11 @@ export class Engine implements BrokerListener, PoolListener {
     this.#deadlines = new Deadlines(clock, () => this.lanes())
     for (const [pool, room] of options.rooms) {
       const handlers = this.handlers.filter((handler) => handler.profile.pool === pool)
-      this.dispatchers.set(pool, new Dispatcher(pool, clock, (jobs) => this.#posted(jobs)))
+      const hooks = {
+        posted: (jobs: readonly InFlightJob[]) => this.#posted(jobs),
+        takenBack: (jobs: readonly InFlightJob[]) => this.life.takenBack(jobs),
+      }
+      this.dispatchers.set(pool, new Dispatcher(pool, clock, hooks))
       this.#pulls.set(pool, new PullLoop(broker, clock, handlers, room))
     }
     const { inFlight, receipts } = this
@@ -179,8 +183,7 @@ export class Engine implements BrokerListener, PoolListener {
 
   laneStuck(lane: Lane): void {
     this.#stuck.add(lane)
-    this.life.takenBack(lane.jobs().filter((job) => lane.takeBack(job)))
-    this.life.stuck(lane.jobs())
+    this.life.laneStuck(lane)
     if (this.#stuck.size === this.#options.stuckLimit + 1) this.#options.restartWanted(this.#stuck.size)
     this.#onLaneChange?.()
   }

@@ -58,7 +58,10 @@ export class JobLife {
 
   constructor(parts: LifeParts) {
     this.#parts = parts
-    this.#suspects = new Suspects(parts.broker, parts.clock, parts.observer, (job) => this.#queue(job))
+    this.#suspects = new Suspects(parts.broker, parts.clock, parts.observer, (job) => {
+      this.#takeRoom(job)
+      this.#queue(job)
+    })
   }
 
   arrive(delivery: Delivery): void {
@@ -76,6 +79,7 @@ export class JobLife {
     const held = inFlight.find(delivery.sequence)
     if (held?.storedAt === delivery.storedAt) {
       this.#adopt(held, delivery, now)
+      this.#parts.roomChanged(handler)
       return
     }
     if (held) this.orphan(held)
@@ -108,8 +112,14 @@ export class JobLife {
       this.#leaveRoom(job)
       void this.#parts.settlement.release(job, admitted.delayMs)
     } else if (this.draining) this.release(job)
-    else if (admitted.kind === 'suspect') this.#suspects.add(job)
+    else if (admitted.kind === 'suspect') this.#suspect(job)
     else this.#queue(job)
+  }
+
+  /** It waits for its turn, perhaps for long, and holds no room meanwhile: other jobs go on. */
+  #suspect(job: InFlightJob): void {
+    this.#leaveRoom(job)
+    this.#suspects.add(job)
   }
 
   #queue(job: InFlightJob): void {
@@ -229,7 +239,7 @@ export class JobLife {
       else if (fate === 'interrupted') end({ kind: 'interrupted' })
       else {
         this.#interrupted(job, durationMs, lane.threadId)
-        if (fate === 'suspect') this.#suspects.add(job)
+        if (fate === 'suspect') this.#suspect(job)
         else again.push(job)
       }
     }
@@ -256,11 +266,16 @@ export class JobLife {
   }
 
   /**
-   * Their thread is blocked in native code, for nobody knows how long. They keep their leases and wait
-   * for its end, but no longer take up room: another thread is there for the jobs after them.
+   * A thread is blocked in native code, for nobody knows how long. What it has not begun goes elsewhere.
+   * What it runs keeps its lease and waits for the thread's end, but takes up no more room, and no other
+   * suspect waits for it: another thread is there for the jobs after it.
    */
-  stuck(jobs: readonly InFlightJob[]): void {
-    for (const job of jobs) this.#leaveRoom(job)
+  laneStuck(lane: Lane): void {
+    this.takenBack(lane.jobs().filter((job) => lane.takeBack(job)))
+    for (const job of lane.jobs()) {
+      this.#leaveRoom(job)
+      if (job.suspect) this.#suspects.ended(job)
+    }
   }
 
   /** What was posted to a thread that will never begin it. */
@@ -304,6 +319,12 @@ export class JobLife {
     this.#leaveRoom(job)
     if (job.suspect) this.#suspects.ended(job)
     void this.#parts.settlement.abandon(job, false)
+  }
+
+  #takeRoom(job: InFlightJob): void {
+    if (job.takesRoom) return
+    job.takesRoom = true
+    job.handler.held += 1
   }
 
   #leaveRoom(job: InFlightJob): void {

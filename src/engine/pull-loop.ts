@@ -4,6 +4,8 @@ import type { Broker, Clock } from './ports.ts'
 
 /** A handler counts as active this long after its last job arrived. */
 const activeMs = 1_000
+/** Room that is less than a quarter is asked for when nothing has arrived for so long. */
+const quarterMs = 10
 
 /** The threads of a pool, as far as pulling cares. */
 export interface Room {
@@ -18,7 +20,8 @@ export interface Room {
  * 1. A handler's room is what the threads of its pool run at once, plus what may be posted ahead at
  *    its measured run time; the active handlers of a pool share it evenly.
  * 2. A handler without work keeps one pull of one job open, so that its first job starts at once.
- * 3. Room is asked for in quarters: fewer, larger pulls cost the server less.
+ * 3. Room is asked for in quarters: fewer, larger pulls cost the server less. A smaller rest is asked for
+ *    after a moment, because a quarter may not come free while long jobs hold the others.
  */
 export class PullLoop {
   readonly #broker: Broker
@@ -27,7 +30,7 @@ export class PullLoop {
   readonly #room: Room
   #scheduled = false
   #stopped = false
-  /** On the monotonic clock; when a paused handler may be asked for again. */
+  /** On the monotonic clock; when to look again, for a paused handler or a small rest of room. */
   #wakeAt = Number.POSITIVE_INFINITY
   #cancelWake: (() => void) | undefined
 
@@ -73,6 +76,11 @@ export class PullLoop {
       const share = this.#share(handler, active)
       const missing = share - outstanding
       if (missing >= Math.max(1, share >> 2)) this.#ask(handler, missing)
+      else if (missing > 0 && handler.credit === 0) {
+        const askAt = handler.lastArrivalAt + quarterMs
+        if (now >= askAt) this.#ask(handler, missing)
+        else this.#wake(askAt, now)
+      }
     }
   }
 

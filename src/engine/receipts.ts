@@ -7,6 +7,8 @@ interface Nak {
   readonly reply: string
   readonly delayMs: number
   readonly sentAt: number
+  /** On the monotonic clock; from then on somebody else may have the job. */
+  readonly leaseUntil: number
 }
 
 /**
@@ -16,8 +18,8 @@ interface Nak {
  * 2. Every 50 ms while there are any, one barrier (a round trip behind them on the same connection)
  *    proves that the server has them all; that costs nothing per job.
  * 3. After a reconnect, what was not proven is sent again: every ack, because an ack is right at any
- *    time, and a nak only while its own delay cannot have passed, because a second nak after that
- *    would hand out the job twice.
+ *    time, and a nak only while its own delay cannot have passed and its lease was surely ours,
+ *    because a second nak after that would take the job from whoever has it now.
  */
 export class Receipts {
   readonly #broker: Broker
@@ -48,9 +50,9 @@ export class Receipts {
     this.#askLater()
   }
 
-  nak(reply: string, delayMs: number): void {
+  nak(reply: string, delayMs: number, leaseUntil: number): void {
     this.#broker.nak(reply, delayMs)
-    this.#naks.push({ reply, delayMs, sentAt: this.#clock.monotonicMs() })
+    this.#naks.push({ reply, delayMs, sentAt: this.#clock.monotonicMs(), leaseUntil })
     this.#askLater()
   }
 
@@ -64,7 +66,7 @@ export class Receipts {
     }
     for (const [handler, count] of perHandler) this.#observer.acksRepeated(handler, count)
     const now = this.#clock.monotonicMs()
-    this.#naks = this.#naks.filter((nak) => now - nak.sentAt < nak.delayMs)
+    this.#naks = this.#naks.filter((nak) => now - nak.sentAt < nak.delayMs && now < nak.leaseUntil)
     for (const nak of this.#naks) this.#broker.nak(nak.reply, nak.delayMs - (now - nak.sentAt))
     if (this.outstanding > 0) this.#askLater()
   }

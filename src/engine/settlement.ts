@@ -155,7 +155,7 @@ export class Settlement {
   }
 
   #giveBack(job: InFlightJob, delayMs: number): void {
-    if (this.holdsLease(job)) this.#receipts.nak(job.reply, delayMs)
+    if (this.holdsLease(job)) this.#receipts.nak(job.reply, delayMs, job.renewedAt + this.#ackWaitMs)
     this.#inFlight.remove(job)
   }
 

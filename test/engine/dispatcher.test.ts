@@ -8,7 +8,10 @@ import { FakeLane, handlerState, heldJob, ManualClock, settled } from '../suppor
 function createDispatcher(lanes: { concurrency?: number }[] = [{}]) {
   const clock = new ManualClock()
   const posted: InFlightJob[][] = []
-  const dispatcher = new Dispatcher('cpu', clock, (jobs) => posted.push([...jobs]))
+  const dispatcher = new Dispatcher('cpu', clock, {
+    posted: (jobs) => posted.push([...jobs]),
+    takenBack: (jobs) => dispatcher.addFirst(jobs),
+  })
   const made = lanes.map((options, index) => new FakeLane(clock, { threadId: index + 1, ...options }))
   dispatcher.lanes.push(...made)
   let sequence = 0

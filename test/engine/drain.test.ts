@@ -174,3 +174,23 @@ test('leases are renewed during a long drain', async () => {
   await settled()
   assert.equal(job.leaseLost, false)
 })
+
+test('G4: what is taken back from a slow thread during a drain is given back, and not started', async () => {
+  const parts = fakeEngine()
+  const { broker, clock, engine, addLane, deliver, end } = parts
+  const lane = addLane()
+  engine.handlers[0]!.averageMs = 1
+  const slow = (await deliver(1))!
+  const ahead = (await deliver(2))!
+  lane.begin(slow)
+  assert.equal(ahead.lane, lane)
+  const state = drainOf(parts)
+  broker.take()
+  await clock.pass(60)
+  assert.equal(ahead.lane, undefined)
+  assert.deepEqual(broker.take('pull', 'barrier'), ['write 2 released=1 failures=0', 'nak r2.1 0'])
+  await end(lane, slow, completed)
+  await clock.pass(100)
+  assert.deepEqual(state.report, { interrupted: 0, stuckThreads: 0 })
+  assert.deepEqual(lane.jobs(), [])
+})

@@ -422,3 +422,48 @@ test('the thread that ended an attempt is the one that is told, also when anothe
   assert.equal(second.threadId, 2)
   await end(blocked, first, completed)
 })
+
+test('a handler is pulled on when its last asked-for job turns out to be one that it holds already', async () => {
+  const { broker, engine, addLane, deliver, end } = fakeEngine({
+    rooms: new Map([['cpu', { threads: 1, concurrency: 1 }]]),
+  })
+  engine.start()
+  const lane = addLane()
+  broker.refusals = 1_000
+  const job = (await deliver(7))!
+  await end(lane, job, { kind: 'failed', error, steer: { kind: 'permanent' } }, 100)
+  assert.equal(engine.handlers[0]!.credit, 1)
+  broker.take()
+  assert.equal(await deliver(7, { deliveries: 2 }), job)
+  assert.equal(broker.asked('a'), 1)
+})
+
+test('a suspect that waits for its turn holds no room, so that other jobs of its handler go on', async () => {
+  const { broker, clock, engine, addLane, deliver, end } = fakeEngine()
+  const [handler] = engine.handlers
+  const lane = addLane()
+  addLane()
+  for (const sequence of [1, 2, 3]) await deliver(sequence, { deliveries: 2 })
+  await clock.pass(200)
+  assert.equal(handler!.held, 1)
+  assert.ok(broker.asked('a') >= 1)
+  const [first] = lane.jobs()
+  lane.begin(first!)
+  await end(lane, first!, completed)
+  await clock.pass(1)
+  assert.equal(handler!.held, 1)
+})
+
+test('a suspect on a thread that does not end keeps no other suspect waiting', async () => {
+  const { clock, engine, addLane, deliver } = fakeEngine()
+  const [stuck, other] = [addLane(), addLane()]
+  const first = (await deliver(1, { deliveries: 2 }))!
+  const second = (await deliver(2, { deliveries: 2 }))!
+  await clock.pass(200)
+  assert.equal(first.lane, stuck)
+  stuck.begin(first)
+  stuck.kill('deadline')
+  engine.laneStuck(stuck)
+  await clock.pass(200)
+  assert.equal(second.lane, other)
+})

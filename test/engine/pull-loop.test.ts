@@ -121,6 +121,19 @@ test('room is asked for in quarters', async () => {
   assert.deepEqual(await look(), ['pull a 4'])
 })
 
+test('a thread that is free while long jobs hold the others is asked for, too', async () => {
+  const handler = a()
+  const { clock, broker, look, arrive } = createPulls({ threads: 8, concurrency: 1 }, handler)
+  await look()
+  arrive(handler, 1)
+  await look()
+  arrive(handler, 7)
+  handler.held -= 1
+  assert.deepEqual(await look(), [])
+  await clock.pass(10)
+  assert.deepEqual(broker.take(), ['pull a 1'])
+})
+
 test("a handler's own concurrency bounds what is asked for", async () => {
   const handler = a({ concurrency: 2 })
   const { look, arrive } = createPulls({ threads: 8, concurrency: 1 }, handler)

@@ -20,7 +20,7 @@ function createReceipts() {
 test('many settlements are proven by one round trip', async () => {
   const { clock, broker, receipts } = createReceipts()
   for (let index = 0; index < 100; index += 1) receipts.ack(`r${index}`, 'a')
-  receipts.nak('n', 500)
+  receipts.nak('n', 500, 30_000)
   assert.equal(receipts.outstanding, 101)
   await clock.pass(49)
   assert.deepEqual(broker.take('ack', 'nak'), [])
@@ -35,11 +35,11 @@ test('a confirmation drops exactly what was sent before it', async () => {
   const { broker, receipts, reconnect } = createReceipts()
   broker.barrierGate = new Gate()
   receipts.ack('before', 'a')
-  receipts.nak('nak-before', 60_000)
+  receipts.nak('nak-before', 60_000, 30_000)
   const confirmed = receipts.confirm()
   await settled()
   receipts.ack('after', 'a')
-  receipts.nak('nak-after', 60_000)
+  receipts.nak('nak-after', 60_000, 30_000)
   await broker.barrierGate.open()
   assert.equal(await confirmed, true)
   assert.equal(receipts.outstanding, 2)
@@ -68,12 +68,23 @@ test('what the server has proven is not sent again', async () => {
   assert.deepEqual(broker.take(), [])
 })
 
+test('a nak is not repeated once the lease has run out: somebody else may have the job', async () => {
+  const { clock, broker, receipts, reconnect } = createReceipts()
+  broker.connected = false
+  receipts.nak('r1', 60_000, 20_000)
+  receipts.nak('r2', 60_000, 20_001)
+  await clock.pass(20_000)
+  broker.take()
+  reconnect()
+  assert.deepEqual(broker.take(), ['nak r2 40000'])
+})
+
 test('a nak is repeated with what is left of its delay, and never after it', async () => {
   const { clock, broker, receipts, reconnect } = createReceipts()
   broker.connected = false
-  receipts.nak('r1', 1_000)
-  receipts.nak('r2', 300)
-  receipts.nak('r3', 0)
+  receipts.nak('r1', 1_000, 30_000)
+  receipts.nak('r2', 300, 30_000)
+  receipts.nak('r3', 0, 30_000)
   await clock.pass(400)
   broker.take()
   reconnect()
