@@ -22,6 +22,13 @@ export type Verdict =
   /** Give it back after `delayMs`; nothing is counted. */
   | { readonly kind: 'release'; readonly delayMs: number }
 
+export const verdictKinds = [
+  'ack',
+  'retry',
+  'dead_letter',
+  'release',
+] as const satisfies readonly Verdict['kind'][]
+
 /** How often a job may be attempted, and how far apart. */
 export interface RetryPolicy {
   readonly maxAttempts: number

@@ -1,4 +1,4 @@
-import { countAttempt, noRecord } from '../core/attempt.ts'
+import { countAttempt, noRecord, withRelease } from '../core/attempt.ts'
 import { type PlainHeaders, readJobHeaders } from '../core/job-headers.ts'
 import type { AttemptError } from '../core/outcome.ts'
 import type { DeadReason } from '../core/verdict.ts'
@@ -51,8 +51,11 @@ export class Admission {
   async #admitAgain(job: InFlightJob, problem: string | undefined): Promise<Admitted> {
     let unexplained = 0
     try {
-      job.record = (await this.#broker.readRecord(job.sequence)) ?? noRecord
-      job.hasRecord = job.record !== noRecord
+      const record = await this.#broker.readRecord(job.sequence)
+      job.hasRecord = record !== undefined
+      job.record = record ?? noRecord
+      // It was delivered to us again while we read.
+      for (let times = job.adoptions; times > 0; times -= 1) job.record = withRelease(job.record)
       const count = countAttempt(job.deliveries, job.record)
       job.attempt = count.attempt
       unexplained = count.unexplained

@@ -6,10 +6,10 @@ import type { Clock, Lane } from './ports.ts'
 /** How much measured run time may be posted to a thread ahead of its turn. */
 export const horizonMs = 30
 /** The most jobs posted ahead to one thread, and in one message. */
-export const aheadLimit = 255
-const batchLimit = 128
+export const aheadLimit = 511
+const batchLimit = 256
 /** Waking a thread for less work than this costs more than it saves. */
-const wakeMs = 0.5
+const wakeMs = 1
 /** A thread that holds unbegun jobs and reports nothing for this long has to give them back. */
 const stallMs = 30
 

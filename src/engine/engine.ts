@@ -38,7 +38,7 @@ export interface EngineOptions {
   readonly limits: HeaderLimits
   /** More threads than this that do not end, and the supervisor wants a restart. */
   readonly stuckLimit: number
-  restartWanted(): void
+  restartWanted(stuckThreads: number): void
 }
 
 /** How soon after a job was posted it is looked whether it runs. */
@@ -172,8 +172,10 @@ export class Engine implements BrokerListener, PoolListener {
   ): void {
     this.#stuck.delete(lane)
     this.#forget(lane)
+    const culprit = started.find(({ job }) => job.abortCode === 'deadline') ?? started[0]
+    if (culprit) culprit.job.threadId = lane.threadId
     if (cause || started.length > 0 || lane.endReason === 'deadline') {
-      this.#options.observer.threadKilled(lane, lane.endReason ?? 'crash', started[0]?.job)
+      this.#options.observer.threadKilled(lane, lane.endReason ?? 'crash', culprit?.job)
     }
     this.life.laneEnded(lane, started, unstarted, cause)
     this.#onLaneChange?.()
@@ -181,8 +183,9 @@ export class Engine implements BrokerListener, PoolListener {
 
   laneStuck(lane: Lane): void {
     this.#stuck.add(lane)
-    this.life.laneStuck(lane)
-    if (this.#stuck.size > this.#options.stuckLimit) this.#options.restartWanted()
+    this.life.takenBack(lane.jobs().filter((job) => lane.takeBack(job)))
+    this.life.stuck(lane.jobs())
+    if (this.#stuck.size === this.#options.stuckLimit + 1) this.#options.restartWanted(this.#stuck.size)
     this.#onLaneChange?.()
   }
 

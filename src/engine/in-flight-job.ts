@@ -38,6 +38,8 @@ export class InFlightJob {
   /** On the monotonic clock; when the broker was last known to have renewed the lease. */
   renewedAt: number
   leaseLost = false
+  /** How often it was delivered to us again while we held it; these deliveries do not count. */
+  adoptions = 0
   /** Its stream was deleted: what we say to the broker about it could hit a job of the next stream. */
   orphaned = false
   /** Takes up room among the handler's jobs. */

@@ -98,6 +98,7 @@ export class JobLife {
     job.deliveries = delivery.deliveries
     job.renewedAt = now
     job.leaseLost = false
+    job.adoptions += 1
     job.record = withRelease(job.record)
     this.#parts.observer.duplicateSuppressed(delivery.handler)
   }
@@ -264,10 +265,16 @@ export class JobLife {
     }
   }
 
-  /** A thread does not end: what it has not begun goes elsewhere, and no other suspect waits for one on it. */
-  laneStuck(lane: Lane): void {
-    this.takenBack(lane.jobs().filter((job) => lane.takeBack(job)))
-    for (const job of lane.jobs()) if (job.suspect) this.#suspects.ended(job)
+  /**
+   * Their thread is blocked in native code, for nobody knows how long. They keep their leases and wait
+   * for its end, but no longer take up room: another thread is there for the jobs after them. No other
+   * suspect waits for one of them.
+   */
+  stuck(jobs: readonly InFlightJob[]): void {
+    for (const job of jobs) {
+      this.#leaveRoom(job)
+      if (job.suspect) this.#suspects.ended(job)
+    }
   }
 
   /** What was posted to a thread that will never begin it. */

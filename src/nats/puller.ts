@@ -17,6 +17,13 @@ interface OpenPull {
   readonly deadAt: number
 }
 
+interface PulledHandler {
+  readonly name: string
+  readonly subject: string
+  /** Its open pulls, the oldest first: what arrives is charged to that one. */
+  readonly pulls: OpenPull[]
+}
+
 /** Why a pull ended that should not have: time to look whether stream and consumers are still there. */
 export type PullTrouble = 'no_responders' | 'consumer_gone' | 'silence' | 'refused'
 
@@ -38,7 +45,8 @@ export class Puller {
   readonly #listener: BrokerListener
   readonly #trouble: (trouble: PullTrouble) => void
   readonly #newInbox: () => string
-  readonly #handlers = new Map<string, string>()
+  /** By the name of their consumer. */
+  readonly #handlers = new Map<string, PulledHandler>()
   readonly #open = new Map<number, OpenPull>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #subscription: Subscription | undefined
@@ -60,7 +68,9 @@ export class Puller {
     this.#listener = parts.listener
     this.#newInbox = parts.newInbox
     this.#trouble = parts.trouble
-    for (const handler of parts.handlers) this.#handlers.set(consumerName(handler), handler)
+    for (const name of parts.handlers) {
+      this.#handlers.set(consumerName(name), { name, subject: parts.names.jobSubject(name), pulls: [] })
+    }
   }
 
   /** A new connection: nothing of the old one will be answered. */
@@ -70,8 +80,14 @@ export class Puller {
     this.#subscription = this.#nc.subscribe(`${this.#inbox}.*`, {
       // The client stops reading its socket for good when a callback throws.
       callback: (error, message) => {
-        if (error) this.#trouble('refused')
-        else this.#receive(message)
+        try {
+          if (error) this.#trouble('refused')
+          else this.#receive(message)
+        } catch (defect) {
+          setImmediate(() => {
+            throw defect
+          })
+        }
       },
     })
   }
@@ -79,6 +95,7 @@ export class Puller {
   /** Forgets every pull, with whatever they might still bring. */
   close(): void {
     this.#open.clear()
+    for (const handler of this.#handlers.values()) handler.pulls.length = 0
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
     clearTimeout(this.#sweeper)
@@ -89,9 +106,12 @@ export class Puller {
   }
 
   pull(handler: string, count: number): void {
+    const consumer = consumerName(handler)
     const id = this.#nextId++
-    this.#open.set(id, { id, handler, left: count, deadAt: performance.now() + pullExpiresMs + writeOffMs })
-    const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#names.jobStream}.${consumerName(handler)}`
+    const pull = { id, handler, left: count, deadAt: performance.now() + pullExpiresMs + writeOffMs }
+    this.#open.set(id, pull)
+    this.#handlers.get(consumer)!.pulls.push(pull)
+    const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#names.jobStream}.${consumer}`
     this.#nc.publish(subject, `{"batch":${count},"expires":${pullExpiresMs}000000}`, {
       reply: `${this.#inbox}.${id}`,
     })
@@ -114,17 +134,12 @@ export class Puller {
     }
     const handler = this.#handlers.get(ack.consumer)
     if (handler === undefined) return
-    this.#charge(handler)
-    this.#listener.delivered(toDelivery(message, ack, handler))
-  }
-
-  #charge(handler: string): void {
-    for (const pull of this.#open.values()) {
-      if (pull.handler !== handler) continue
-      pull.left -= 1
-      if (pull.left === 0) this.#end(pull)
-      return
+    const [oldest] = handler.pulls
+    if (oldest) {
+      oldest.left -= 1
+      if (oldest.left === 0) this.#end(oldest)
     }
+    this.#listener.delivered(toDelivery(message, ack, handler.name, handler.subject))
   }
 
   #status(message: Msg): void {
@@ -154,6 +169,8 @@ export class Puller {
 
   #end(pull: OpenPull): void {
     this.#open.delete(pull.id)
+    const { pulls } = this.#handlers.get(consumerName(pull.handler))!
+    pulls.splice(pulls.indexOf(pull), 1)
     if (this.#open.size === 0) this.#whenNoneOpen?.()
   }
 

@@ -88,6 +88,8 @@ export class Supervisor {
       ]),
     )
     for (const fault of catalog.faults) this.#faulty(fault)
+    if (this.#settings.schedulesFile !== null)
+      this.#logger.warn('MILLRACE_SCHEDULES is set, but this version has no schedules yet')
     const profiles = catalog.handlers.map(({ file, options }) =>
       profileOf(file.name, options, this.#settings),
     )
@@ -238,8 +240,8 @@ export class Supervisor {
       ackWaitMs: settings.ackWaitMs,
       limits: { deadlineLimitMs: settings.deadlineLimitMs, attemptsLimit: settings.attemptsLimit },
       stuckLimit: settings.threads,
-      restartWanted: () => {
-        this.#logger.error({ stuck_threads: settings.threads }, 'too many threads are stuck, restart wanted')
+      restartWanted: (stuckThreads) => {
+        this.#logger.error({ stuck_threads: stuckThreads }, 'too many threads are stuck, restart wanted')
         this.#wantRestart()
       },
     })
@@ -263,9 +265,16 @@ export class Supervisor {
         for (const fault of faults) this.#faulty(fault)
         engine.withdraw(faults.map((fault) => fault.name))
       },
-      leaked: (pool, { handler, jobId, code, message }) =>
+      leaked: (lane, { handler, jobId, attempt, code, message }) =>
         this.#logger.warn(
-          { pool, handler, job_id: jobId, err: { code, message } },
+          {
+            job_id: jobId,
+            handler,
+            attempt,
+            worker_id: `${this.id}/${lane.threadId}`,
+            pool: lane.pool,
+            err: { code, message },
+          },
           'a finished job left something behind that threw',
         ),
       poolError: (pool, error) => this.#logger.error({ pool, err: plainError(error) }, 'thread pool error'),

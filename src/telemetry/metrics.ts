@@ -1,6 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client'
-import type { AttemptOutcome } from '../core/outcome.ts'
-import type { DeadReason, Verdict } from '../core/verdict.ts'
+import { type AttemptOutcome, attemptOutcomes } from '../core/outcome.ts'
+import { type DeadReason, deadReasons, type Verdict, verdictKinds } from '../core/verdict.ts'
 import type { QueueDepth } from '../nats/queue-depth.ts'
 import { registerTallies, SecondsTally } from './tally.ts'
 
@@ -41,8 +41,8 @@ type MetricName = keyof typeof metricTable
 
 /** What one handler has counted; plain numbers, because they are added to for every job. */
 class HandlerCounts {
-  readonly outcomes = new Map<AttemptOutcome, number>()
-  readonly verdicts = new Map<Verdict['kind'], number>()
+  readonly outcomes = new Map<AttemptOutcome, number>(attemptOutcomes.map((outcome) => [outcome, 0]))
+  readonly verdicts = new Map<Verdict['kind'], number>(verdictKinds.map((kind) => [kind, 0]))
   readonly duration = new SecondsTally()
   readonly wait = new SecondsTally()
   completed = 0
@@ -103,8 +103,15 @@ export class Metrics {
     if (!counts) {
       counts = new HandlerCounts()
       this.#counts.set(handler, counts)
+      this.#startAtZero(handler)
     }
     return counts
+  }
+
+  // A counter that is first seen above 0 hides its first event from `increase()`.
+  #startAtZero(handler: string): void {
+    for (const reason of deadReasons) this.#deadLetters.inc({ handler, reason }, 0)
+    for (const counter of [this.#leaseLost, this.#suppressed, this.#ackRetries]) counter.inc({ handler }, 0)
   }
 
   /** `waitMs` below 0 is not known. */

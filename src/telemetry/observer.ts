@@ -66,8 +66,9 @@ export class TelemetryObserver implements Observer {
   }
 
   threadKilled(lane: Lane, reason: ThreadEnd, job: InFlightJob | undefined): void {
-    const about = job ? { job_id: job.jobId, handler: job.handler.profile.name, attempt: job.attempt } : {}
-    this.#logger.warn({ pool: lane.pool, thread_id: lane.threadId, reason, ...about }, 'thread killed')
+    const fields = { pool: lane.pool, thread_id: lane.threadId, reason }
+    if (job) this.#jobs.warn(job, fields, 'thread killed')
+    else this.#logger.warn(fields, 'thread killed')
   }
 
   handlerPaused(handler: string, delayMs: number, crashes: number): void {

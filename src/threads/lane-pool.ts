@@ -3,7 +3,7 @@ import { Piscina } from 'piscina'
 import type { PoolName } from '../core/handler-definition.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
 import type { InFlightJob } from '../engine/in-flight-job.ts'
-import type { PoolListener, ThreadEnd } from '../engine/ports.ts'
+import type { Lane, PoolListener, ThreadEnd } from '../engine/ports.ts'
 import { describeThrown } from './error-transfer.ts'
 import { type LaneOwner, ThreadLaneHandle } from './lane.ts'
 import type { FromThread, HandlerFault, HandlerFile, LaneTask } from './lane-protocol.ts'
@@ -32,11 +32,13 @@ export interface LanePoolOptions {
 export interface LanePoolListener extends PoolListener {
   threadEnded(pool: PoolName, reason: ThreadEnd): void
   handlersFailed(pool: PoolName, faults: readonly HandlerFault[]): void
-  leaked(pool: PoolName, leak: Extract<FromThread, { kind: 'leak' }>): void
+  leaked(lane: Lane, leak: Extract<FromThread, { kind: 'leak' }>): void
   /** The pool itself reported an error that belongs to no job. */
   poolError(pool: PoolName, error: unknown): void
 }
 
+/** Room for the short-lived objects of a thread; Node's default for threads collects them several times as often. */
+const youngGenerationMb = 32
 /** Pause before a thread that keeps dying is replaced once more; the first replacements are immediate. */
 const quickRestarts = 20
 const longestPauseMs = 1_000
@@ -80,9 +82,10 @@ export class LanePool implements LaneOwner {
       // An idle lane must turn its event loop, or a finished job's timers fire inside the next job.
       atomics: 'disabled',
       recordTiming: false,
-      ...(options.memoryMb === undefined
-        ? {}
-        : { resourceLimits: { maxOldGenerationSizeMb: options.memoryMb } }),
+      resourceLimits: {
+        maxYoungGenerationSizeMb: youngGenerationMb,
+        ...(options.memoryMb === undefined ? {} : { maxOldGenerationSizeMb: options.memoryMb }),
+      },
     })
     this.#piscina.on('error', (error) => listener.poolError(this.name, error))
     for (let index = 0; index < options.threads; index += 1) this.#startLane()
@@ -139,7 +142,7 @@ export class LanePool implements LaneOwner {
   }
 
   leaked(lane: ThreadLaneHandle, message: Extract<FromThread, { kind: 'leak' }>): void {
-    this.#listener.leaked(this.name, message)
+    this.#listener.leaked(lane, message)
     if (!lane.open) return
     // What a finished job left behind may throw again at any time: let this thread finish, then replace it.
     lane.open = false

@@ -130,6 +130,7 @@ export interface LeakMessage {
   readonly kind: 'leak'
   readonly handler: string | undefined
   readonly jobId: string | undefined
+  readonly attempt: number | undefined
   readonly code: 'uncaught_exception' | 'unhandled_rejection'
   readonly message: string
 }

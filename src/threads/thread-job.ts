@@ -53,6 +53,10 @@ export class ThreadJob {
     return this.#extras?.id ?? `${this.#task.stream}:${this.#field(fields.sequence)}`
   }
 
+  get attempt(): number {
+    return this.#field(fields.attempt)
+  }
+
   #field(field: number): number {
     return this.#numbers[this.#at + field]!
   }
@@ -61,7 +65,7 @@ export class ThreadJob {
     return {
       id: this.id,
       handler: this.handler.name,
-      attempt: this.#field(fields.attempt),
+      attempt: this.attempt,
       maxAttempts: this.#field(fields.maxAttempts),
       enqueuedAt: new Date(this.#field(fields.enqueuedAt)),
       headers: this.#extras?.headers ?? {},
@@ -75,7 +79,7 @@ export class ThreadJob {
     return {
       job_id: this.id,
       handler: this.handler.name,
-      attempt: this.#field(fields.attempt),
+      attempt: this.attempt,
       worker_id: `${this.#task.supervisorId}/${threadId}`,
     }
   }

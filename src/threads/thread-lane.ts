@@ -43,6 +43,7 @@ export class ThreadLane {
   #ended: ThreadJob[] = []
   #turnStartedAt = 0
   #turnAsked = false
+  #hasFailures = false
 
   constructor(task: LaneTask) {
     this.#task = task
@@ -97,7 +98,8 @@ export class ThreadLane {
   /** Starts jobs while there is room and the turn is young. */
   #fill(): void {
     while (this.#running.size < this.#task.concurrency) {
-      if (performance.now() - this.#turnStartedAt > turnMs) {
+      // What failed is told before anything else begins: the next job may block the thread.
+      if (this.#hasFailures || performance.now() - this.#turnStartedAt > turnMs) {
         if (!this.#mailbox.isEmpty) this.#askForTurn()
         return
       }
@@ -164,9 +166,8 @@ export class ThreadLane {
     job.outcome = outcome
     job.durationMs = monotonicMs() - job.startedMonotonicMs
     this.#running.delete(job.slot)
-    if (outcome.kind === 'completed') {
-      Atomics.store(this.#table.cells, job.slot, cell(job.ticket, phases.done))
-    }
+    if (outcome.kind !== 'completed') this.#hasFailures = true
+    else Atomics.store(this.#table.cells, job.slot, cell(job.ticket, phases.done))
     this.#ended.push(job)
     this.#askForTurn()
   }
@@ -195,6 +196,7 @@ export class ThreadLane {
       else others.push({ slot: job.slot, ticket: job.ticket, durationMs: job.durationMs, outcome })
     }
     this.#ended = []
+    this.#hasFailures = false
     this.#task.port.postMessage({ kind: 'results', completed: finished, others })
   }
 
@@ -245,6 +247,7 @@ export class ThreadLane {
       kind: 'leak',
       handler: job?.handler.name,
       jobId: job?.id,
+      attempt: job?.attempt,
       code,
       message: describeThrown(thrown).message,
     })

@@ -113,6 +113,8 @@ test('a suspect that is taken out while it was being chosen does not run, and th
   one.hasRecord = true
   for (const job of [one, two, three]) suspects.add(job)
   await quiet()
+  for (let marks = 0; marks < 2; marks += 1) await broker.writeGate.open()
+  assert.equal(broker.take().at(-1), 'write 1 released=0 failures=0', 'it is chosen, its mark goes')
   assert.ok(suspects.remove(one))
   assert.ok(!suspects.remove(one))
   while (broker.writeGate.waiting > 0) await broker.writeGate.open()

@@ -68,7 +68,7 @@ test('a delivery has the bytes, and its headers in order and as often as they we
     ['X-One', ['1', '3']],
     ['x-one', ['2']],
   ])
-  assert.deepEqual(toDelivery({ subject: 'jobs.email.send', reply, data, headers }, read, 'email.send'), {
+  assert.deepEqual(toDelivery({ reply, data, headers }, read, 'email.send', 'jobs.email.send'), {
     handler: 'email.send',
     stream: 'JOBS',
     subject: 'jobs.email.send',
@@ -88,7 +88,7 @@ test('a delivery has the bytes, and its headers in order and as often as they we
 
 test('no headers and an empty header block are the same: none', () => {
   for (const headers of [undefined, new Map<string, string[]>()]) {
-    assert.equal(toDelivery({ subject: 's', reply, data, headers }, read, 'a').headers, undefined)
+    assert.equal(toDelivery({ reply, data, headers }, read, 'a', 's').headers, undefined)
   }
 })
 
@@ -102,7 +102,7 @@ test('a header block that cannot be read is a problem of the job, never a crash'
       throw new Error('secret bytes')
     },
   }
-  const delivery = toDelivery(message, read, 'a')
+  const delivery = toDelivery(message, read, 'a', 's')
   assert.deepEqual(
     [delivery.headers, delivery.headerProblem],
     [[], 'the header block is not a NATS header block'],
