@@ -74,7 +74,7 @@ export class Engine implements BrokerListener, PoolListener {
         takenBack: (jobs: readonly InFlightJob[]) => this.life.takenBack(jobs),
       }
       this.dispatchers.set(pool, new Dispatcher(pool, clock, hooks))
-      this.#pulls.set(pool, new PullLoop(broker, clock, handlers, room))
+      this.#pulls.set(pool, new PullLoop(broker, clock, handlers, room, () => this.inFlight.size))
     }
     const { inFlight, receipts } = this
     const finished = this.#finished

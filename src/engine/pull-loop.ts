@@ -4,6 +4,9 @@ import type { Broker, Clock } from './ports.ts'
 
 /** A handler counts as active this long after its last job arrived. */
 const activeMs = 1_000
+/** So many deliveries in flight (dead letters that cannot be stored, mostly) and nothing more is pulled. */
+const heldLimit = 10_000
+const heldAgainMs = 1_000
 /** Room that is less than a quarter is asked for when nothing has arrived for so long. */
 const quarterMs = 10
 
@@ -28,17 +31,26 @@ export class PullLoop {
   readonly #clock: Clock
   readonly #handlers: readonly HandlerState[]
   readonly #room: Room
+  readonly #held: () => number
   #scheduled = false
   #stopped = false
   /** On the monotonic clock; when to look again, for a paused handler or a small rest of room. */
   #wakeAt = Number.POSITIVE_INFINITY
   #cancelWake: (() => void) | undefined
 
-  constructor(broker: Broker, clock: Clock, handlers: readonly HandlerState[], room: Room) {
+  /** `held` counts every delivery in flight, of all pools, whether it takes up room or not. */
+  constructor(
+    broker: Broker,
+    clock: Clock,
+    handlers: readonly HandlerState[],
+    room: Room,
+    held: () => number,
+  ) {
     this.#broker = broker
     this.#clock = clock
     this.#handlers = handlers
     this.#room = room
+    this.#held = held
   }
 
   /** Looks at the end of the current synchronous work whether something is to be pulled. */
@@ -60,6 +72,10 @@ export class PullLoop {
   #pull(): void {
     if (this.#stopped || !this.#broker.connected) return
     const now = this.#clock.monotonicMs()
+    if (this.#held() >= heldLimit) {
+      this.#wake(now + heldAgainMs, now)
+      return
+    }
     let active = 0
     for (const handler of this.#handlers) if (isActive(handler, now)) active += 1
     for (const handler of this.#handlers) {

@@ -22,6 +22,8 @@ const longestNakMs = 3.15e12
 
 /** While something is missing, how often to look again. */
 const lookAgainMs = 1_000
+/** After a reconnect, how often to try to see the job stream. */
+const verifyAgainMs = 100
 /** Signs of trouble within this are one. */
 const troubleMs = 50
 
@@ -46,6 +48,8 @@ export class JetStreamBroker implements Broker {
   readonly #puller: Puller
   readonly #records: AttemptsBucket
   readonly #deadLetters: DeadLetterStream
+  /** The job stream has been seen on this connection. */
+  #verified = true
   #looking: Promise<void> | undefined
   #lookTimer: NodeJS.Timeout | undefined
   /** Of the job stream that was last seen, even when it is gone. */
@@ -94,7 +98,7 @@ export class JetStreamBroker implements Broker {
   }
 
   get connected(): boolean {
-    return this.#connection.connected && this.#jobStreamThere
+    return this.#connection.connected && this.#verified && this.#jobStreamThere
   }
 
   get epoch(): number {
@@ -103,14 +107,22 @@ export class JetStreamBroker implements Broker {
 
   /** To be called by whoever hears of the connection's loss. */
   disconnected(): void {
+    this.#verified = false
     this.#puller.close()
     this.#listener.disconnected()
   }
 
-  /** To be called when the connection is there again. */
+  /**
+   * To be called when the connection is there again. Nothing is said before the job stream was seen: a
+   * broker that lost its store may have another one by now, in which an old ack would hit a new job.
+   */
   reconnected(): void {
+    this.#lookIn(0)
+  }
+
+  #resume(): void {
+    this.#verified = true
     this.#puller.open()
-    this.#look()
     this.#listener.reconnected()
   }
 
@@ -175,7 +187,7 @@ export class JetStreamBroker implements Broker {
 
   // The client throws when it is closed; by then nothing can be sent, and the engine is told elsewhere.
   #send(publish: () => void): void {
-    if (this.#nc.isClosed()) return
+    if (!this.#verified || this.#nc.isClosed()) return
     try {
       publish()
     } catch (error) {
@@ -198,15 +210,18 @@ export class JetStreamBroker implements Broker {
       this.#lookTimer = undefined
       this.#looking = this.#lookNow().finally(() => {
         this.#looking = undefined
-        if (this.missing.length > 0) this.#lookIn(lookAgainMs)
+        if (!this.#verified && this.#connection.connected) this.#lookIn(verifyAgainMs)
+        else if (this.missing.length > 0) this.#lookIn(lookAgainMs)
       })
     }, delayMs)
   }
 
   async #lookNow(): Promise<void> {
     if (!this.#connection.connected) return
+    const { epoch } = this.#connection
     try {
       await this.#ensure()
+      if (!this.#verified && this.#connection.connected && this.#connection.epoch === epoch) this.#resume()
     } catch (error) {
       this.#reports.topologyFailed(error)
       this.missing = this.missing.length > 0 ? this.missing : [`an answer: ${explain(error).message}`]

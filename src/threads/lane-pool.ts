@@ -143,14 +143,12 @@ export class LanePool implements LaneOwner {
 
   leaked(lane: ThreadLaneHandle, message: Extract<FromThread, { kind: 'leak' }>): void {
     this.#listener.leaked(lane, message)
-    if (!lane.open) return
-    // What a finished job left behind may throw again at any time: let this thread finish, then replace it.
-    lane.open = false
+    // What a finished job left behind may throw again at any time: replace the thread when it has nothing to do.
     lane.retiring = true
     this.retire(lane)
   }
 
-  /** Replaces a lane that takes no more jobs as soon as it has none. */
+  /** Replaces a lane that is to be replaced as soon as it has no job. */
   retire(lane: ThreadLaneHandle): void {
     if (lane.retiring && lane.outstanding === 0) this.kill(lane, 'leak')
   }

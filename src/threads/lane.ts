@@ -53,7 +53,7 @@ export class ThreadLaneHandle implements Lane {
   backlogMs = 0
   lastProgressAt = 0
   stalled = false
-  /** Takes no more jobs and is replaced when it has none. */
+  /** Is replaced when it has no job. */
   retiring = false
   endReason: ThreadEnd | undefined
   readonly #port: MessagePort

@@ -107,6 +107,11 @@ export class ThreadLane {
       if (this.#mailbox.skipped) this.#askForTurn()
       if (!claimed) return
       this.#start(claimed)
+      // What it has settled already takes effect before the next job can block the thread.
+      if (this.#running.size > 0 && this.#running.size < this.#task.concurrency) {
+        queueMicrotask(() => this.#fill())
+        return
+      }
     }
   }
 

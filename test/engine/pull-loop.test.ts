@@ -7,7 +7,7 @@ import { FakeBroker, handlerState, ManualClock, settled } from '../support/fake-
 function createPulls(room: { threads: number; concurrency: number }, ...handlers: HandlerState[]) {
   const clock = new ManualClock()
   const broker = new FakeBroker()
-  const pulls = new PullLoop(broker, clock, handlers, room)
+  const pulls = new PullLoop(broker, clock, handlers, room, () => 0)
   return {
     clock,
     broker,
