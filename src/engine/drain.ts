@@ -1,10 +1,26 @@
-import type { Engine } from './engine.ts'
+import type { PoolName } from '../core/handler-definition.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Clock, Lane } from './ports.ts'
 
 /** How long an ended thread, and then the last settlements, may take. */
 const exitMs = 700
 const settleMs = 700
+
+/** The parts of the engine that a drain moves. */
+export interface Drainable {
+  readonly life: {
+    draining: boolean
+    release(job: InFlightJob): void
+    takeSuspects(): InFlightJob[]
+  }
+  readonly dispatchers: ReadonlyMap<PoolName, { takeAll(): InFlightJob[] }>
+  readonly settlement: { stop(): void }
+  readonly receipts: { confirm(): Promise<boolean> }
+  readonly unsettled: number
+  readonly stuckThreads: number
+  lanes(): Iterable<Lane>
+  isStuck(lane: Lane): boolean
+}
 
 export interface DrainOrder {
   /** How long running jobs may go on. */
@@ -31,7 +47,7 @@ export interface DrainReport {
  * 3. The last settlements are sent, and the server is asked whether it has them.
  */
 export async function drain(
-  engine: Engine,
+  engine: Drainable,
   clock: Clock,
   order: DrainOrder,
   onLaneChange: (changed: () => void) => void,
@@ -84,12 +100,12 @@ export async function drain(
 }
 
 /** Lanes with jobs on them; a stuck one will not change any more. */
-function busyLanes(engine: Engine): Lane[] {
+function busyLanes(engine: Drainable): Lane[] {
   return [...engine.lanes()].filter((lane) => lane.outstanding > 0 && !engine.isStuck(lane))
 }
 
 /** Gives back what has not begun, and tells the rest to stop. */
-function interrupt(engine: Engine): InFlightJob[] {
+function interrupt(engine: Drainable): InFlightJob[] {
   const running: InFlightJob[] = []
   for (const lane of busyLanes(engine)) {
     for (const job of lane.jobs()) {

@@ -11,7 +11,7 @@ import { captureOutput } from './thread-output.ts'
  */
 export default async function runThread(task: LaneTask): Promise<void> {
   const lane = new ThreadLane(task)
-  captureOutput(lane)
+  captureOutput(() => lane.currentJob()?.logFields())
   lane.guard()
   const { handlers, faults } = await importHandlers(task.handlers)
   lane.serve(handlers)

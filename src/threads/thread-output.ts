@@ -1,5 +1,4 @@
 import { writeSync } from 'node:fs'
-import type { ThreadLane } from './thread-lane.ts'
 
 const stdoutFd = 1
 /** Lines that one thread may print in a second; a flood would fill whatever reads our stdout. */
@@ -54,18 +53,21 @@ const pause = new Int32Array(new SharedArrayBuffer(4))
  * Makes what handlers print with `console` or `process.stdout` a log line of the job that printed it,
  * so that stdout stays JSON.
  */
-export function captureOutput(lane: ThreadLane): void {
-  capture(process.stdout, 30, lane)
-  capture(process.stderr, 40, lane)
+export function captureOutput(fieldsOfJob: FieldsOfJob): void {
+  capture(process.stdout, 30, fieldsOfJob)
+  capture(process.stderr, 40, fieldsOfJob)
 }
 
-function capture(stream: NodeJS.WriteStream, level: number, lane: ThreadLane): void {
+/** The log fields of the job in whose name the current code runs. */
+type FieldsOfJob = () => Record<string, unknown> | undefined
+
+function capture(stream: NodeJS.WriteStream, level: number, fieldsOfJob: FieldsOfJob): void {
   stream.write = ((chunk: string | Uint8Array, encoding?: unknown, callback?: unknown): boolean => {
     const text = typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('utf8')
     for (const line of text.split('\n')) {
       if (line === '') continue
       writeLine(
-        `${JSON.stringify({ level, time: Date.now(), ...lane.currentJob()?.logFields(), msg: line.slice(0, 16_384) })}\n`,
+        `${JSON.stringify({ level, time: Date.now(), ...fieldsOfJob(), msg: line.slice(0, 16_384) })}\n`,
       )
     }
     const done = typeof encoding === 'function' ? encoding : callback
