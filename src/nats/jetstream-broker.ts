@@ -6,6 +6,7 @@ import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Names } from '../core/names.ts'
 import type { Broker, BrokerListener } from '../engine/ports.ts'
+import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
 import type { BrokerConnection } from './connection.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
@@ -13,7 +14,6 @@ import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
 import { ensureTopology, type TopologyReport } from './topology.ts'
 
-const ackBytes = Buffer.from('+ACK')
 const nakBytes = Buffer.from('-NAK')
 const extendBytes = Buffer.from('+WPI')
 
@@ -45,6 +45,7 @@ export class JetStreamBroker implements Broker {
   readonly #settings: Settings
   readonly #reports: BrokerReports
   readonly #listener: BrokerListener
+  readonly #acks: AckWriter
   readonly #puller: Puller
   readonly #records: AttemptsBucket
   readonly #deadLetters: DeadLetterStream
@@ -66,6 +67,7 @@ export class JetStreamBroker implements Broker {
     this.#settings = parts.settings
     this.#reports = parts.reports
     this.#listener = parts.listener
+    this.#acks = new AckWriter(this.#nc)
     this.#records = new AttemptsBucket(this.#nc, jsm, parts.names)
     this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names)
     this.#puller = new Puller({
@@ -131,7 +133,7 @@ export class JetStreamBroker implements Broker {
   }
 
   ack(reply: string): void {
-    this.#send(() => this.#nc.publish(reply, ackBytes))
+    if (this.#verified) this.#acks.add(reply)
   }
 
   nak(reply: string, delayMs: number): void {
@@ -145,6 +147,7 @@ export class JetStreamBroker implements Broker {
   }
 
   async barrier(): Promise<void> {
+    this.#acks.flush()
     await this.#nc.flush()
   }
 
