@@ -60,6 +60,14 @@ export interface HandlerContext {
   readonly deadlineAt: Date
   /** Writes to the supervisor's stdout with the job's fields on every line. */
   readonly logger: JobLogger
+  /**
+   * Tells whoever listens how far the job is, as an event on `events.<namespace>.<handler>.progress`. The
+   * value is anything that JSON can hold. Nobody has to listen, events can be lost, and of values within
+   * 100 ms only the first is sent.
+   *
+   * @throws {TypeError} when JSON cannot hold the value.
+   */
+  progress(value: unknown): void
 }
 
 /** How often and how a failed job is attempted again. Each field falls back to the settings. */

@@ -9,6 +9,7 @@ export interface Names {
   readonly controlBucket: string
   jobSubject(handler: string): string
   deadSubject(handler: string): string
+  eventSubject(handler: string, event: string): string
 }
 
 /** Names everything for `namespace` (`[a-z0-9-]+`, checked by the settings). */
@@ -24,6 +25,7 @@ export function namesFor(namespace: string): Names {
     controlBucket: `${namespace}_control`,
     jobSubject: (handler) => `${namespace}.${handler}`,
     deadSubject: (handler) => `dead.${namespace}.${handler}`,
+    eventSubject: (handler, event) => `events.${namespace}.${handler}.${event}`,
   }
 }
 

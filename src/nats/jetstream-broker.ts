@@ -173,6 +173,11 @@ export class JetStreamBroker implements Broker {
     this.#records.forget(sequence)
   }
 
+  /** Tells whoever listens; lost when nobody does. */
+  publishEvent(handler: string, event: string, json: string): void {
+    this.#send(() => this.#nc.publish(this.#names.eventSubject(handler, event), json))
+  }
+
   readDepth(): Promise<QueueDepth> {
     return readQueueDepth(this.#jsm, this.#names, this.#handlers)
   }

@@ -277,6 +277,10 @@ export class Supervisor {
           },
           'a finished job left something behind that threw',
         ),
+      progressed: ({ handler, jobId, attempt, value }) => {
+        const event = `{"job_id":${JSON.stringify(jobId)},"handler":"${handler}","attempt":${attempt},"value":${value}}`
+        this.#broker?.publishEvent(handler, 'progress', event)
+      },
       poolError: (pool, error) => this.#logger.error({ pool, err: plainError(error) }, 'thread pool error'),
     }
   }

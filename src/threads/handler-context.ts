@@ -54,6 +54,10 @@ export class AttemptContext implements HandlerContext {
     return this.#logger
   }
 
+  progress(value: unknown): void {
+    this.#job.sayProgress(value)
+  }
+
   /** Called by the lane when the supervisor says so. */
   abort(code: AbortCode): void {
     this.#controller?.abort(new AbortReason(code))

@@ -6,7 +6,7 @@ import type { InFlightJob } from '../engine/in-flight-job.ts'
 import type { Lane, PoolListener, ThreadEnd } from '../engine/ports.ts'
 import { describeThrown } from './error-transfer.ts'
 import { type LaneOwner, ThreadLaneHandle } from './lane.ts'
-import type { FromThread, HandlerFault, HandlerFile, LaneTask } from './lane-protocol.ts'
+import type { FromThread, HandlerFault, HandlerFile, LaneTask, ProgressMessage } from './lane-protocol.ts'
 
 export interface LanePoolOptions {
   readonly name: PoolName
@@ -33,6 +33,7 @@ export interface LanePoolListener extends PoolListener {
   threadEnded(pool: PoolName, reason: ThreadEnd): void
   handlersFailed(pool: PoolName, faults: readonly HandlerFault[]): void
   leaked(lane: Lane, leak: Extract<FromThread, { kind: 'leak' }>): void
+  progressed(progress: ProgressMessage): void
   /** The pool itself reported an error that belongs to no job. */
   poolError(pool: PoolName, error: unknown): void
 }
@@ -146,6 +147,10 @@ export class LanePool implements LaneOwner {
     // What a finished job left behind may throw again at any time: replace the thread when it has nothing to do.
     lane.retiring = true
     this.retire(lane)
+  }
+
+  progressed(message: ProgressMessage): void {
+    this.#listener.progressed(message)
   }
 
   /** Replaces a lane that is to be replaced as soon as it has no job. */

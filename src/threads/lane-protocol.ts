@@ -135,7 +135,17 @@ export interface LeakMessage {
   readonly message: string
 }
 
-export type FromThread = ReadyMessage | ResultBatch | LeakMessage
+/** Thread to supervisor: how far a job is. */
+export interface ProgressMessage {
+  readonly kind: 'progress'
+  readonly handler: string
+  readonly jobId: string
+  readonly attempt: number
+  /** JSON. */
+  readonly value: string
+}
+
+export type FromThread = ReadyMessage | ResultBatch | LeakMessage | ProgressMessage
 
 /** A handler file, as found in the folder. */
 export interface HandlerFile {

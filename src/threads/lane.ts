@@ -12,6 +12,7 @@ import {
   type JobBatch,
   type JobExtras,
   type LaneTable,
+  type ProgressMessage,
   phaseOf,
   phases,
   type ResultBatch,
@@ -32,6 +33,7 @@ export interface LaneOwner {
   resultsHandled(): void
   ready(lane: ThreadLaneHandle, message: Extract<FromThread, { kind: 'ready' }>): void
   leaked(lane: ThreadLaneHandle, message: Extract<FromThread, { kind: 'leak' }>): void
+  progressed(message: ProgressMessage): void
   kill(lane: ThreadLaneHandle, reason: ThreadEnd): void
 }
 
@@ -225,7 +227,8 @@ export class ThreadLaneHandle implements Lane {
   #receive(message: FromThread): void {
     if (message.kind === 'results') this.#results(message)
     else if (message.kind === 'ready') this.#owner.ready(this, message)
-    else this.#owner.leaked(this, message)
+    else if (message.kind === 'leak') this.#owner.leaked(this, message)
+    else this.#owner.progressed(message)
   }
 
   #results(batch: ResultBatch): void {

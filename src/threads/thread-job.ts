@@ -3,9 +3,12 @@ import type { AbortCode, Job } from '../core/handler-definition.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
 import { AttemptContext } from './handler-context.ts'
 import type { LoadedHandler } from './handler-import.ts'
-import { fields, type JobExtras, type LaneTask } from './lane-protocol.ts'
+import { fields, type JobExtras, type LaneTask, type ProgressMessage } from './lane-protocol.ts'
 import type { ClaimedJob } from './mailbox.ts'
 import { monotonicMs } from './monotonic.ts'
+
+/** A job's progress is passed on at most this often. */
+const progressMs = 100
 
 /** One attempt inside its thread: the numbers it came with, what it was told, how it ended. */
 export class ThreadJob {
@@ -27,6 +30,7 @@ export class ThreadJob {
   readonly #numbers: Float64Array
   readonly #at: number
   readonly #extras: JobExtras | undefined
+  #progressAt = Number.NEGATIVE_INFINITY
 
   constructor(task: LaneTask, handler: LoadedHandler, { numbers, at, extras, startedAt }: ClaimedJob) {
     this.slot = numbers[at + fields.slot]!
@@ -51,6 +55,23 @@ export class ThreadJob {
 
   get id(): string {
     return this.#extras?.id ?? `${this.#task.stream}:${this.#field(fields.sequence)}`
+  }
+
+  /** Passes on what the handler says of its progress, not too often. */
+  sayProgress(value: unknown): void {
+    const json: string | undefined = JSON.stringify(value)
+    if (json === undefined) throw new TypeError(`progress takes what JSON can hold, got a ${typeof value}`)
+    const now = monotonicMs()
+    if (now - this.#progressAt < progressMs) return
+    this.#progressAt = now
+    const message: ProgressMessage = {
+      kind: 'progress',
+      handler: this.handler.name,
+      jobId: this.id,
+      attempt: this.attempt,
+      value: json,
+    }
+    this.#task.port.postMessage(message)
   }
 
   get attempt(): number {

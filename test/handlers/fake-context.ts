@@ -37,6 +37,7 @@ export function createContext(job: Partial<Job> = {}): FakeContext {
     signal: controller.signal,
     deadlineAt: new Date(Date.now() + 30_000),
     logger: createLogger(lines, {}),
+    progress: () => {},
     lines,
     abort: (code) => controller.abort(Object.assign(new Error(`aborted: ${code}`), { code })),
   }

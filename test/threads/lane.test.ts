@@ -27,6 +27,7 @@ function createLane(t: TestContext, slots = 4, concurrency = 1) {
     },
     ready: () => {},
     leaked: () => {},
+    progressed: () => {},
     kill: () => {},
   }
   const lane = new ThreadLaneHandle('cpu', slots, concurrency, port1, owner)
