@@ -78,11 +78,13 @@ export class Admission {
         attempts,
       }
     }
-    if (this.#clock.now() >= job.expiresAt) {
+    // Without headers there is neither an expiry nor a time to start at.
+    const now = job.headers ? this.#clock.now() : 0
+    if (now >= job.expiresAt) {
       return { kind: 'dead', reason: 'expired', error: expiredError(job), attempts }
     }
     if (job.attempt > job.maxAttempts) return givenUp(job, unexplained)
-    const waitMs = job.runAt - this.#clock.now()
+    const waitMs = job.runAt - now
     if (waitMs > 0) return { kind: 'not_yet', delayMs: waitMs }
     return unexplained > 0 ? { kind: 'suspect' } : run
   }
