@@ -6,7 +6,12 @@ import { consumerName, isHandlerName, namesFor } from '#src/core/names.js'
 test('the names of a namespace are those of the contract', () => {
   const names = namesFor('jobs')
   assert.deepEqual(
-    { ...names, jobSubject: names.jobSubject('email.send'), deadSubject: names.deadSubject('email.send') },
+    {
+      ...names,
+      jobSubject: names.jobSubject('email.send'),
+      deadSubject: names.deadSubject('email.send'),
+      eventSubject: names.eventSubject('email.send', 'progress'),
+    },
     {
       namespace: 'jobs',
       jobStream: 'JOBS',
@@ -17,6 +22,7 @@ test('the names of a namespace are those of the contract', () => {
       controlBucket: 'jobs_control',
       jobSubject: 'jobs.email.send',
       deadSubject: 'dead.jobs.email.send',
+      eventSubject: 'events.jobs.email.send.progress',
     },
   )
 })
