@@ -1,13 +1,13 @@
 import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { createInbox, errors, type NatsConnection } from '@nats-io/transport-node'
+import { createInbox, type NatsConnection } from '@nats-io/transport-node'
 import type { Settings } from '../config/settings.ts'
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
-import { MillraceError } from '../core/errors.ts'
 import type { Names } from '../core/names.ts'
 import type { Broker, BrokerListener } from '../engine/ports.ts'
 import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
+import { explainBrokerError } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
 import { Puller, type PullTrouble } from './puller.ts'
@@ -92,7 +92,7 @@ export class JetStreamBroker implements Broker {
     try {
       await broker.#ensure()
     } catch (error) {
-      throw explain(error)
+      throw explainBrokerError(error)
     }
     broker.#puller.open()
     if (broker.missing.length > 0) broker.#lookIn(lookAgainMs)
@@ -232,7 +232,8 @@ export class JetStreamBroker implements Broker {
       if (!this.#verified && this.#connection.connected && this.#connection.epoch === epoch) this.#resume()
     } catch (error) {
       this.#reports.topologyFailed(error)
-      this.missing = this.missing.length > 0 ? this.missing : [`an answer: ${explain(error).message}`]
+      this.missing =
+        this.missing.length > 0 ? this.missing : [`an answer: ${explainBrokerError(error).message}`]
     }
   }
 
@@ -275,42 +276,4 @@ export interface BrokerParts {
   readonly settings: Settings
   readonly listener: BrokerListener
   readonly reports: BrokerReports
-}
-
-/** The error of a request to JetStream, in words that say what to do. */
-function explain(error: unknown): MillraceError {
-  if (error instanceof MillraceError) return error
-  if (
-    hasCause(error, errors.NoRespondersError) ||
-    (error instanceof Error && error.name === 'JetStreamNotEnabled')
-  ) {
-    return new MillraceError(
-      'jetstream_disabled',
-      'the NATS server answers, but JetStream is not enabled for this account; start it with -js, or enable it for the account',
-      { cause: error },
-    )
-  }
-  if (hasCause(error, errors.PermissionViolationError)) {
-    return new MillraceError(
-      'not_permitted',
-      `the NATS server does not permit this: ${messageOf(error)}; grant it, or set MILLRACE_MANAGE=false and create streams, consumers and buckets elsewhere`,
-      { cause: error },
-    )
-  }
-  return new MillraceError(
-    'broker_request_failed',
-    `the NATS server did not carry out a request: ${messageOf(error)}`,
-    { cause: error },
-  )
-}
-
-function hasCause(error: unknown, kind: abstract new (...rest: never[]) => Error): boolean {
-  if (error instanceof kind) return true
-  const cause = (error as { cause?: unknown } | undefined)?.cause
-  return cause !== undefined && hasCause(cause, kind)
-}
-
-function messageOf(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : ''
-  return `${error instanceof Error ? error.message : String(error)}${cause}`
 }

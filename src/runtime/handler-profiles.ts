@@ -1,6 +1,7 @@
 import type { Settings } from '../config/settings.ts'
-import type { HandlerOptions } from '../core/handler-definition.ts'
+import type { HandlerOptions, PoolName } from '../core/handler-definition.ts'
 import type { HandlerProfile } from '../engine/ports.ts'
+import type { Room } from '../engine/pull-loop.ts'
 
 /** Settles every option of a handler: what its definition leaves open comes from the settings. */
 export function profileOf(name: string, options: HandlerOptions, settings: Settings): HandlerProfile {
@@ -22,4 +23,13 @@ export function profileOf(name: string, options: HandlerOptions, settings: Setti
     },
     concurrency: options.concurrency ?? Number.POSITIVE_INFINITY,
   }
+}
+
+/** The pools that these handlers need, and how much room each has. */
+export function roomsOf(profiles: readonly HandlerProfile[], settings: Settings): Map<PoolName, Room> {
+  const rooms = new Map<PoolName, Room>()
+  const has = (pool: PoolName): boolean => profiles.some((profile) => profile.pool === pool)
+  if (has('cpu')) rooms.set('cpu', { threads: settings.threads, concurrency: 1 })
+  if (has('io')) rooms.set('io', { threads: settings.ioThreads, concurrency: settings.ioConcurrency })
+  return rooms
 }

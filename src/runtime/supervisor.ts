@@ -6,7 +6,6 @@ import { namesFor } from '../core/names.ts'
 import { aheadLimit } from '../engine/dispatcher.ts'
 import { Engine } from '../engine/engine.ts'
 import type { BrokerListener, HandlerProfile } from '../engine/ports.ts'
-import type { Room } from '../engine/pull-loop.ts'
 import { createHttpServer } from '../http/server.ts'
 import { type BrokerConnection, type ConnectionEvent, connectBroker } from '../nats/connection.ts'
 import { JetStreamBroker } from '../nats/jetstream-broker.ts'
@@ -16,12 +15,13 @@ import { Metrics } from '../telemetry/metrics.ts'
 import { plainError, TelemetryObserver } from '../telemetry/observer.ts'
 import { catalogHandlers } from '../threads/handler-catalog.ts'
 import { findHandlers } from '../threads/handlers-folder.ts'
-import { LanePool, type LanePoolListener } from '../threads/lane-pool.ts'
+import { LanePool } from '../threads/lane-pool.ts'
 import type { HandlerFault } from '../threads/lane-protocol.ts'
 import { systemClock } from './clock.ts'
 import { logConnectionEvent } from './connection-log.ts'
 import { DepthPoll } from './depth-poll.ts'
-import { profileOf } from './handler-profiles.ts'
+import { profileOf, roomsOf } from './handler-profiles.ts'
+import { createPoolListener } from './pool-listener.ts'
 
 /** How long one handler file may take to import. */
 const importMs = 10_000
@@ -101,8 +101,15 @@ export class Supervisor {
     const engine = this.#createEngine(broker, profiles)
     this.#engine = engine
     this.#connectMetrics(engine, connection, broker)
+    const poolListener = createPoolListener(engine, {
+      supervisorId: this.id,
+      logger: this.#logger,
+      metrics: this.#metrics,
+      faulty: (fault) => this.#faulty(fault),
+      publishEvent: (handler, event, json) => broker.publishEvent(handler, event, json),
+    })
     const usable = catalog.handlers.map(({ file }) => file)
-    for (const [name, room] of engineRooms(profiles, this.#settings)) {
+    for (const [name, room] of roomsOf(profiles, this.#settings)) {
       const pool = new LanePool(
         {
           name,
@@ -117,7 +124,7 @@ export class Supervisor {
           logLevel: this.#settings.logLevel,
           stuckMs,
         },
-        this.#poolListener(engine),
+        poolListener,
       )
       this.#pools.set(name, pool)
     }
@@ -236,7 +243,7 @@ export class Supervisor {
       random: Math.random,
       supervisorId: this.id,
       handlers: profiles,
-      rooms: engineRooms(profiles, settings),
+      rooms: roomsOf(profiles, settings),
       ackWaitMs: settings.ackWaitMs,
       limits: { deadlineLimitMs: settings.deadlineLimitMs, attemptsLimit: settings.attemptsLimit },
       stuckLimit: settings.threads,
@@ -245,44 +252,6 @@ export class Supervisor {
         this.#wantRestart()
       },
     })
-  }
-
-  #poolListener(engine: Engine): LanePoolListener {
-    return {
-      laneReady: (lane) => engine.laneReady(lane),
-      jobEnded: (lane, job, outcome, startedAt, durationMs) =>
-        engine.jobEnded(lane, job, outcome, startedAt, durationMs),
-      resultsHandled: () => engine.resultsHandled(),
-      laneEnded: (lane, started, unstarted, cause) => engine.laneEnded(lane, started, unstarted, cause),
-      laneStuck: (lane) => {
-        this.#logger.error({ pool: lane.pool, thread_id: lane.threadId }, 'thread stuck in native code')
-        engine.laneStuck(lane)
-      },
-      threadEnded: (pool, reason) => {
-        if (reason !== 'shutdown') this.#metrics.threadEnded(pool, reason)
-      },
-      handlersFailed: (_pool, faults) => {
-        for (const fault of faults) this.#faulty(fault)
-        engine.withdraw(faults.map((fault) => fault.name))
-      },
-      leaked: (lane, { handler, jobId, attempt, code, message }) =>
-        this.#logger.warn(
-          {
-            job_id: jobId,
-            handler,
-            attempt,
-            worker_id: `${this.id}/${lane.threadId}`,
-            pool: lane.pool,
-            err: { code, message },
-          },
-          'a finished job left something behind that threw',
-        ),
-      progressed: ({ handler, jobId, attempt, value }) => {
-        const event = `{"job_id":${JSON.stringify(jobId)},"handler":"${handler}","attempt":${attempt},"value":${value}}`
-        this.#broker?.publishEvent(handler, 'progress', event)
-      },
-      poolError: (pool, error) => this.#logger.error({ pool, err: plainError(error) }, 'thread pool error'),
-    }
   }
 
   #faulty(fault: HandlerFault): void {
@@ -310,15 +279,6 @@ export class Supervisor {
     if (event.kind === 'disconnected') this.#broker?.disconnected()
     if (event.kind === 'reconnected') this.#broker?.reconnected()
   }
-}
-
-/** The pools that these handlers need, and how much room each has. */
-function engineRooms(profiles: readonly HandlerProfile[], settings: Settings): Map<PoolName, Room> {
-  const rooms = new Map<PoolName, Room>()
-  const has = (pool: PoolName): boolean => profiles.some((profile) => profile.pool === pool)
-  if (has('cpu')) rooms.set('cpu', { threads: settings.threads, concurrency: 1 })
-  if (has('io')) rooms.set('io', { threads: settings.ioThreads, concurrency: settings.ioConcurrency })
-  return rooms
 }
 
 /** Gives up waiting when the start is aborted; whatever still comes is closed by `stop`. */

@@ -6,12 +6,12 @@ import { type TestContext, test } from 'node:test'
 import { eventually } from '../support/eventually.ts'
 import { startTestServer } from '../support/nats-server.ts'
 import { Supervisor } from '../support/supervisor.ts'
-import { World, workHandlers } from '../support/world.ts'
+import { soundHandlers, World } from '../support/world.ts'
 
 const nobody = 'nats://127.0.0.1:1'
 
 function run(t: TestContext, env: Record<string, string>, args: string[] = []): Supervisor {
-  const usual = { NATS_URL: nobody, MILLRACE_HTTP_PORT: '0', MILLRACE_HANDLERS: workHandlers }
+  const usual = { NATS_URL: nobody, MILLRACE_HTTP_PORT: '0', MILLRACE_HANDLERS: soundHandlers }
   const supervisor = new Supervisor({ ...usual, ...env }, args)
   t.after(() => supervisor.kill())
   return supervisor

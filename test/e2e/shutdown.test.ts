@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { eventually } from '../support/eventually.ts'
 import { Supervisor } from '../support/supervisor.ts'
-import { World, workHandlers } from '../support/world.ts'
+import { soundHandlers, World } from '../support/world.ts'
 
 const clean = { code: 0, signal: null }
 
@@ -114,7 +114,7 @@ test('G8: SIGTERM while the broker cannot be reached ends the start', async (t) 
     NATS_URL: 'nats://127.0.0.1:1',
     MILLRACE_STARTUP_MS: '120000',
     MILLRACE_HTTP_PORT: '0',
-    MILLRACE_HANDLERS: workHandlers,
+    MILLRACE_HANDLERS: soundHandlers,
   })
   t.after(() => supervisor.kill())
   await eventually('it has begun', () => supervisor.output !== '')

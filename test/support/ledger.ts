@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync, writeFileSync } from 'node:fs'
 
-/** One line that a fixture handler wrote; see `test/fixtures/handlers/work/_ledger.mjs`. */
+/** One line that a fixture handler wrote; see `test/fixtures/handlers/sound/_ledger.mjs`. */
 export interface LedgerLine {
   kind: 'start' | 'end' | 'abort' | 'alive' | 'seen'
   id: string

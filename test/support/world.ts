@@ -11,7 +11,7 @@ type TestServer = Awaited<ReturnType<typeof startTestServer>>
 type Env = Record<string, string>
 
 /** Handlers whose payload decides what they do. */
-export const workHandlers = join(projectRoot, 'test/fixtures/handlers/work')
+export const soundHandlers = join(projectRoot, 'test/fixtures/handlers/sound')
 /** One good handler among files that cannot be handlers. */
 export const brokenHandlers = join(projectRoot, 'test/fixtures/handlers/broken')
 
@@ -25,7 +25,7 @@ export interface WorldOptions {
 /** Small numbers, so that a test of a retry does not wait for production's delays. */
 const calmSettings: Env = {
   MILLRACE_HTTP_PORT: '0',
-  MILLRACE_HANDLERS: workHandlers,
+  MILLRACE_HANDLERS: soundHandlers,
   MILLRACE_THREADS: '2',
   MILLRACE_JOB_LOGS: 'all',
   MILLRACE_BACKOFF_BASE_MS: '20',
