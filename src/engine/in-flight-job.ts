@@ -34,6 +34,8 @@ export class InFlightJob {
   record: AttemptRecord = noRecord
   /** An earlier delivery ended without a trace, or its thread died beside others. */
   suspect = false
+  /** Its stored record says already that this delivery does not count. */
+  isMarked = false
 
   /** On the monotonic clock; when the broker was last known to have renewed the lease. */
   renewedAt: number

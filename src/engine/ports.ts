@@ -53,6 +53,8 @@ export interface Broker {
   /** Rejects when the bucket cannot be reached. */
   readRecord(sequence: number): Promise<AttemptRecord | undefined>
   writeRecord(sequence: number, record: AttemptRecord): Promise<void>
+  /** Adds a release to whatever record there is now, which may be another supervisor's. */
+  releaseRecord(sequence: number): Promise<void>
   forgetRecord(sequence: number): void
 }
 

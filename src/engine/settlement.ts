@@ -129,9 +129,12 @@ export class Settlement {
   /** Lets go of a delivery that is no longer ours, without telling the broker anything. */
   async abandon(job: InFlightJob, counted: boolean): Promise<void> {
     this.#inFlight.remove(job)
-    if (counted || job.orphaned) return
-    job.record = withRelease(job.record)
-    await this.#write(job)
+    if (counted || job.orphaned || job.isMarked) return
+    try {
+      await this.#broker.releaseRecord(job.sequence)
+    } catch (error) {
+      this.#observer.recordUnavailable(error)
+    }
   }
 
   /** From now on a refused dead letter gives its job back instead of trying again. */

@@ -101,6 +101,7 @@ export class Suspects {
 
   async #write(job: InFlightJob, waiting: boolean): Promise<void> {
     job.hasRecord = true
+    job.isMarked = waiting
     try {
       await this.#broker.writeRecord(job.sequence, waiting ? withRelease(job.record) : job.record)
     } catch (error) {

@@ -1,11 +1,12 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
-import { type KV, Kvm } from '@nats-io/kv'
+import { type KV, type KvEntry, Kvm } from '@nats-io/kv'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { type AttemptRecord, noRecord } from '../core/attempt.ts'
+import { type AttemptRecord, noRecord, withRelease } from '../core/attempt.ts'
 import type { Names } from '../core/names.ts'
 
 /** A record that is not to be had within this is done without. */
 const readMs = 2_000
+const releaseTries = 3
 
 interface StoredRecord extends AttemptRecord {
   /** Which incarnation of the job stream it belongs to. */
@@ -31,17 +32,30 @@ export class AttemptsBucket {
   }
 
   async read(sequence: number): Promise<AttemptRecord | undefined> {
-    const entry = await within(readMs, (await this.#open()).get(this.#key(sequence)))
-    if (entry?.operation !== 'PUT') return undefined
-    const stored = entry.json<StoredRecord>()
-    if (stored.stream !== this.streamCreatedAt) return undefined
-    const { stream: _, ...record } = stored
-    return { ...noRecord, ...record }
+    return this.#decode(await within(readMs, (await this.#open()).get(this.#key(sequence))))
   }
 
   async write(sequence: number, record: AttemptRecord): Promise<void> {
-    const stored: StoredRecord = { stream: this.streamCreatedAt, ...record }
-    await within(readMs, (await this.#open()).put(this.#key(sequence), JSON.stringify(stored)))
+    await within(readMs, (await this.#open()).put(this.#key(sequence), this.#encode(record)))
+  }
+
+  /**
+   * Adds a release to the record as it is now. The delivery was lost to another supervisor, which may be
+   * writing too, so a record that changed meanwhile is read again.
+   */
+  async release(sequence: number): Promise<void> {
+    const bucket = await this.#open()
+    const key = this.#key(sequence)
+    for (let triesLeft = releaseTries; ; triesLeft -= 1) {
+      const entry = await within(readMs, bucket.get(key))
+      const record = this.#encode(withRelease(this.#decode(entry) ?? noRecord))
+      try {
+        await within(readMs, entry ? bucket.update(key, record, entry.revision) : bucket.create(key, record))
+        return
+      } catch (error) {
+        if (triesLeft === 1) throw error
+      }
+    }
   }
 
   /** Removes a record without leaving a marker; nothing is lost when it fails, records expire. */
@@ -53,6 +67,17 @@ export class AttemptsBucket {
   /** Looks the bucket up again next time, because it was made anew. */
   reset(): void {
     this.#bucket = undefined
+  }
+
+  #encode(record: AttemptRecord): string {
+    const stored: StoredRecord = { stream: this.streamCreatedAt, ...record }
+    return JSON.stringify(stored)
+  }
+
+  #decode(entry: KvEntry | null): AttemptRecord | undefined {
+    if (entry?.operation !== 'PUT') return undefined
+    const { stream, ...record } = entry.json<StoredRecord>()
+    return stream === this.streamCreatedAt ? { ...noRecord, ...record } : undefined
   }
 
   #key(sequence: number): string {

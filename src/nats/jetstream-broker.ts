@@ -169,6 +169,10 @@ export class JetStreamBroker implements Broker {
     })
   }
 
+  releaseRecord(sequence: number): Promise<void> {
+    return this.#records.release(sequence)
+  }
+
   forgetRecord(sequence: number): void {
     this.#records.forget(sequence)
   }

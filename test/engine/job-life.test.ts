@@ -176,7 +176,7 @@ test('a lost lease takes a waiting job out, and it does not count', async () => 
   assert.deepEqual(observer.take('leaseLost'), ['leaseLost JOBS:7'])
   assert.equal(engine.inFlight.size, 0)
   assert.equal(engine.handlers[0]!.held, 0)
-  assert.deepEqual(broker.take('pull'), ['write 7 released=1 failures=0'])
+  assert.deepEqual(broker.take('pull'), ['release 7'])
 })
 
 test('a lost lease takes back what was posted and not begun', async () => {

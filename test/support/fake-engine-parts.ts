@@ -160,6 +160,13 @@ export class FakeBroker implements Broker {
     this.records.set(sequence, record)
   }
 
+  async releaseRecord(sequence: number): Promise<void> {
+    this.calls.push(`release ${sequence}`)
+    if (this.bucketError) throw this.bucketError
+    const record = this.records.get(sequence) ?? { released: 0, failures: 0, history: [] }
+    this.records.set(sequence, { ...record, released: record.released + 1 })
+  }
+
   forgetRecord(sequence: number): void {
     this.calls.push(`forget ${sequence}`)
     this.records.delete(sequence)
