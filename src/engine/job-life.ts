@@ -1,4 +1,4 @@
-import { withRelease } from '../core/attempt.ts'
+import { withFailure, withRelease } from '../core/attempt.ts'
 import type { Random } from '../core/backoff.ts'
 import type { HistoryEntry } from '../core/history.ts'
 import {
@@ -187,11 +187,7 @@ export class JobLife {
         const ran = outcome.kind !== 'invalid' && outcome.kind !== 'expired'
         if (ran) {
           const entry = this.#entry(job, outcome, error, startedAt, durationMs, threadId)
-          job.record = {
-            ...job.record,
-            failures: job.record.failures + 1,
-            history: [...job.record.history, entry],
-          }
+          job.record = withFailure(job.record, entry)
         } else job.threadId = 0
         void settlement.deadLetter(job, verdict.reason, error, ran ? job.attempt : job.attempt - 1)
       }
