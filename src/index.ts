@@ -9,6 +9,8 @@ export {
   type Job,
   type JobLogger,
   type PoolName,
+  type RateLimit,
   type RetryOptions,
   type StandardSchema,
 } from './core/handler-definition.ts'
+export type { CatchUp, CronSchedule, IntervalSchedule, Overlap, ScheduleOptions } from './core/schedule.ts'

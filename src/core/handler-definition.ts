@@ -1,4 +1,5 @@
 import type { Backoff } from './backoff.ts'
+import type { ScheduleOptions } from './schedule.ts'
 
 /** What a Standard Schema library (zod, valibot, arktype) hands out. Source: standardschema.dev, version 1. */
 export interface StandardSchema<Output = unknown> {
@@ -58,6 +59,8 @@ export interface HandlerContext {
    */
   readonly signal: AbortSignal
   readonly deadlineAt: Date
+  /** The instant that a scheduled job stands for; undefined for a job that no schedule published. */
+  readonly tick: Date | undefined
   /** Writes to the supervisor's stdout with the job's fields on every line. */
   readonly logger: JobLogger
   /**
@@ -77,6 +80,14 @@ export interface RetryOptions {
   backoff?: Partial<Backoff>
 }
 
+/** At most `jobs` starts within any `perMs`. */
+export interface RateLimit {
+  /** A whole number of at least 1. */
+  jobs: number
+  /** A whole number of at least 1. */
+  perMs: number
+}
+
 /** What a handler file may export by default; every field but `run` is optional. */
 export interface HandlerDefinition<Payload = unknown, Result = unknown> {
   /** A payload that fails it is dead-lettered at once, with reason `invalid`; `run` receives its output. */
@@ -90,6 +101,17 @@ export interface HandlerDefinition<Payload = unknown, Result = unknown> {
   pool?: PoolName
   /** The most attempts in flight on one supervisor. At least 1; without it, as many as the pool has room for. */
   concurrency?: number
+  /** The most attempts in flight on all supervisors together. At least 1. */
+  maxInFlight?: number
+  /** How many attempts all supervisors together may start in any span of time; the others wait, uncharged. */
+  rateLimit?: RateLimit
+  /** Jobs that are published by the clock; the schedule has the handler's name. */
+  schedule?: ScheduleOptions
+  /**
+   * Whether what `run` returns is kept for whoever asks for it, under the job's id.
+   * @default false
+   */
+  result?: boolean
   run(payload: Payload, context: HandlerContext): Result | Promise<Result>
 }
 
@@ -113,120 +135,8 @@ export interface HandlerOptions {
   retry?: RetryOptions
   pool?: PoolName
   concurrency?: number
-}
-
-const knownFields = new Set(['schema', 'deadlineMs', 'graceMs', 'retry', 'pool', 'concurrency', 'run'])
-
-/**
- * Reads the default export of a handler file.
- *
- * Returns the function to run, its schema and its plain options, or every problem found: a handler
- * with a problem is not used at all, because a deadline that was misspelt would not be kept.
- */
-export function readDefinition(
-  exported: unknown,
-):
-  | { kind: 'handler'; run: HandlerFunction; schema: StandardSchema | undefined; options: HandlerOptions }
-  | { kind: 'problems'; problems: string[] } {
-  if (typeof exported === 'function') {
-    return { kind: 'handler', run: exported as HandlerFunction, schema: undefined, options: {} }
-  }
-  if (typeof exported !== 'object' || exported === null) {
-    const got = exported === undefined ? 'nothing' : exported === null ? 'null' : `a ${typeof exported}`
-    return {
-      kind: 'problems',
-      problems: [`the default export must be a function or a handler definition, got ${got}`],
-    }
-  }
-  const definition = exported as Record<string, unknown>
-  const problems: string[] = []
-  for (const field of Object.keys(definition)) {
-    if (!knownFields.has(field))
-      problems.push(`unknown field ${JSON.stringify(field)}; known are ${[...knownFields].join(', ')}`)
-  }
-  if (typeof definition['run'] !== 'function') problems.push('run must be a function')
-  const number = (name: string, value: unknown, least: number, whole: boolean): void => {
-    if (value === undefined) return
-    const fits =
-      typeof value === 'number' &&
-      Number.isFinite(value) &&
-      value >= least &&
-      (!whole || Number.isInteger(value))
-    if (!fits)
-      problems.push(
-        `${name} must be a ${whole ? 'whole ' : ''}number of at least ${least}, got ${describe(value)}`,
-      )
-  }
-  number('deadlineMs', definition['deadlineMs'], 10, true)
-  number('graceMs', definition['graceMs'], 0, true)
-  number('concurrency', definition['concurrency'], 1, true)
-  const pool = definition['pool']
-  if (pool !== undefined && pool !== 'cpu' && pool !== 'io')
-    problems.push(`pool must be 'cpu' or 'io', got ${describe(pool)}`)
-  const schema = definition['schema']
-  if (
-    schema !== undefined &&
-    typeof (schema as StandardSchema | null)?.['~standard']?.validate !== 'function'
-  ) {
-    problems.push(
-      'schema must be a Standard Schema (an object with "~standard"), such as one made by zod, valibot or arktype',
-    )
-  }
-  const retry = definition['retry']
-  if (retry !== undefined) {
-    if (typeof retry !== 'object' || retry === null)
-      problems.push(`retry must be an object, got ${describe(retry)}`)
-    else checkRetry(retry as Record<string, unknown>, problems, number)
-  }
-  if (problems.length > 0) return { kind: 'problems', problems }
-  const options: HandlerOptions = {}
-  for (const field of ['deadlineMs', 'graceMs', 'retry', 'pool', 'concurrency'] as const) {
-    if (definition[field] !== undefined) (options as Record<string, unknown>)[field] = definition[field]
-  }
-  const run = definition['run'] as HandlerFunction
-  return {
-    kind: 'handler',
-    run: (payload, context) => run.call(definition, payload, context),
-    schema: schema as StandardSchema | undefined,
-    options,
-  }
-}
-
-function checkRetry(
-  retry: Record<string, unknown>,
-  problems: string[],
-  number: (name: string, value: unknown, least: number, whole: boolean) => void,
-): void {
-  for (const field of Object.keys(retry)) {
-    if (field !== 'maxAttempts' && field !== 'backoff')
-      problems.push(`unknown field "retry.${field}"; known are maxAttempts, backoff`)
-  }
-  number('retry.maxAttempts', retry['maxAttempts'], 1, true)
-  const backoff = retry['backoff']
-  if (backoff === undefined) return
-  if (typeof backoff !== 'object' || backoff === null) {
-    problems.push(`retry.backoff must be an object, got ${describe(backoff)}`)
-    return
-  }
-  const fields = backoff as Record<string, unknown>
-  for (const field of Object.keys(fields)) {
-    if (!['kind', 'baseMs', 'factor', 'maxMs', 'jitter'].includes(field)) {
-      problems.push(`unknown field "retry.backoff.${field}"; known are kind, baseMs, factor, maxMs, jitter`)
-    }
-  }
-  if (fields['kind'] !== undefined && fields['kind'] !== 'exponential') {
-    problems.push(`retry.backoff.kind must be 'exponential', got ${describe(fields['kind'])}`)
-  }
-  if (fields['jitter'] !== undefined && fields['jitter'] !== 'full' && fields['jitter'] !== 'none') {
-    problems.push(`retry.backoff.jitter must be 'full' or 'none', got ${describe(fields['jitter'])}`)
-  }
-  number('retry.backoff.baseMs', fields['baseMs'], 0, false)
-  number('retry.backoff.maxMs', fields['maxMs'], 0, false)
-  number('retry.backoff.factor', fields['factor'], 1, false)
-}
-
-function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  if (typeof value === 'object' && value !== null) return 'an object'
-  return String(value)
+  maxInFlight?: number
+  rateLimit?: RateLimit
+  schedule?: ScheduleOptions
+  result?: boolean
 }

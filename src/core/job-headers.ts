@@ -10,6 +10,10 @@ export interface JobHeaders {
   readonly runAt: number | undefined
   /** When the job was first enqueued, if it has moved since; epoch milliseconds. */
   readonly enqueuedAt: number | undefined
+  /** Jobs of one handler with the same key run one at a time, in order. */
+  readonly key: string | undefined
+  /** The instant that a scheduled job stands for; epoch milliseconds. */
+  readonly tick: number | undefined
   /** The payload is JSON unless `content-type` names something else. */
   readonly json: boolean
 }
@@ -24,6 +28,8 @@ export const noHeaders: JobHeaders = {
   expiresAt: undefined,
   runAt: undefined,
   enqueuedAt: undefined,
+  key: undefined,
+  tick: undefined,
   json: true,
 }
 
@@ -49,6 +55,10 @@ export function readJobHeaders(headers: PlainHeaders): { headers: JobHeaders; pr
     const at = rfc3339.test(value) ? Date.parse(value) : Number.NaN
     return Number.isNaN(at) ? refuse(name, 'an RFC 3339 instant such as 2026-01-31T12:00:00Z', value) : at
   }
+  const key = headers['millrace-key']
+  if (key !== undefined && hasControlCharacter(key)) {
+    refuse('Millrace-Key', 'text without control characters', key)
+  }
   const read: JobHeaders = {
     id: headers['millrace-job-id'] ?? headers['nats-msg-id'],
     deadlineMs: wholeNumber('Millrace-Deadline-Ms', 10),
@@ -56,6 +66,8 @@ export function readJobHeaders(headers: PlainHeaders): { headers: JobHeaders; pr
     expiresAt: instant('Millrace-Expires-At'),
     runAt: instant('Millrace-Run-At'),
     enqueuedAt: instant('Millrace-Enqueued-At'),
+    key: key === '' ? undefined : key,
+    tick: instant('Millrace-Tick'),
     json: isJson(headers['content-type']),
   }
   return { headers: read, problem }
@@ -63,6 +75,14 @@ export function readJobHeaders(headers: PlainHeaders): { headers: JobHeaders; pr
 
 // RFC 3339 section 5.6. Date.parse takes many other forms, some of them in local time.
 const rfc3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/
+
+function hasControlCharacter(text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at)
+    if (code < 32 || code === 127) return true
+  }
+  return false
+}
 
 function isJson(contentType: string | undefined): boolean {
   if (contentType === undefined) return true

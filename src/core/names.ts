@@ -1,3 +1,7 @@
+/** How soon a job runs beside others of its pool; each has its own subjects and its own stream. */
+export const priorities = ['high', 'normal', 'low'] as const
+export type Priority = (typeof priorities)[number]
+
 /** The streams, subjects, consumers and buckets of one namespace: the names that DESIGN calls the contract. */
 export interface Names {
   readonly namespace: string
@@ -5,9 +9,19 @@ export interface Names {
   readonly jobSubjects: string
   readonly deadStream: string
   readonly deadSubjects: string
+  readonly delayedStream: string
+  readonly delayedSubjects: string
+  readonly ticksStream: string
+  readonly tickSubjects: string
   readonly attemptsBucket: string
   readonly controlBucket: string
-  jobSubject(handler: string): string
+  readonly resultsBucket: string
+  /** The stream of the jobs of one priority. */
+  streamOf(priority: Priority): string
+  /** Every subject of the jobs of one priority. */
+  subjectsOf(priority: Priority): string
+  jobSubject(handler: string, priority?: Priority): string
+  tickSubject(schedule: string): string
   deadSubject(handler: string): string
   eventSubject(handler: string, event: string): string
 }
@@ -15,15 +29,25 @@ export interface Names {
 /** Names everything for `namespace` (`[a-z0-9-]+`, checked by the settings). */
 export function namesFor(namespace: string): Names {
   const upper = namespace.toUpperCase()
+  const prefix = (priority: Priority): string =>
+    priority === 'normal' ? namespace : `${priority}.${namespace}`
   return {
     namespace,
     jobStream: upper,
     jobSubjects: `${namespace}.>`,
     deadStream: `${upper}_DEAD`,
     deadSubjects: `dead.${namespace}.>`,
+    delayedStream: `${upper}_DELAYED`,
+    delayedSubjects: `delayed.${namespace}.>`,
+    ticksStream: `${upper}_TICKS`,
+    tickSubjects: `ticks.${namespace}.>`,
     attemptsBucket: `${namespace}_attempts`,
     controlBucket: `${namespace}_control`,
-    jobSubject: (handler) => `${namespace}.${handler}`,
+    resultsBucket: `${namespace}_results`,
+    streamOf: (priority) => (priority === 'normal' ? upper : `${upper}_${priority.toUpperCase()}`),
+    subjectsOf: (priority) => `${prefix(priority)}.>`,
+    jobSubject: (handler, priority = 'normal') => `${prefix(priority)}.${handler}`,
+    tickSubject: (schedule) => `ticks.${namespace}.${schedule}`,
     deadSubject: (handler) => `dead.${namespace}.${handler}`,
     eventSubject: (handler, event) => `events.${namespace}.${handler}.${event}`,
   }

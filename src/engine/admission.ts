@@ -95,6 +95,7 @@ export class Admission {
     const { headers, problem } = readJobHeaders(plain)
     job.id = headers.id
     job.json = headers.json
+    job.key = headers.key
     job.expiresAt = headers.expiresAt ?? Number.POSITIVE_INFINITY
     job.runAt = headers.runAt ?? 0
     job.enqueuedAt = headers.enqueuedAt ?? job.storedAt

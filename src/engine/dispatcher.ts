@@ -126,9 +126,12 @@ export class Dispatcher {
     return true
   }
 
-  takeAll(): InFlightJob[] {
-    this.#waiting = 0
-    return [...this.#queues.values()].flatMap((queue) => queue.takeAll())
+  /** Takes out everything that has not been posted, or what there is of one handler. */
+  takeAll(handler?: HandlerState): InFlightJob[] {
+    const taken: InFlightJob[] = []
+    for (const [of, queue] of this.#queues) if (!handler || of === handler) taken.push(...queue.takeAll())
+    this.#waiting -= taken.length
+    return taken
   }
 
   /** Dispatches at the end of the current synchronous work, so that what arrives together goes together. */

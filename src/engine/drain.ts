@@ -14,6 +14,7 @@ export interface Drainable {
     takeSuspects(): InFlightJob[]
   }
   readonly dispatchers: ReadonlyMap<PoolName, { takeAll(): InFlightJob[] }>
+  readonly gates: { takeAll(): InFlightJob[] }
   readonly settlement: { stop(): void }
   readonly receipts: { confirm(): Promise<boolean> }
   readonly unsettled: number
@@ -77,7 +78,7 @@ export async function drain(
   engine.life.draining = true
   for (const dispatcher of engine.dispatchers.values())
     for (const job of dispatcher.takeAll()) engine.life.release(job)
-  for (const job of engine.life.takeSuspects()) engine.life.release(job)
+  for (const job of [...engine.gates.takeAll(), ...engine.life.takeSuspects()]) engine.life.release(job)
 
   const isIdle = (): boolean => busyLanes(engine).length === 0
   await until(isIdle, order.drainMs, order.hurry)

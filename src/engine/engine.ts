@@ -6,6 +6,7 @@ import { Deadlines } from './deadlines.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { type DrainOrder, type DrainReport, drain } from './drain.ts'
 import { Finished } from './finished.ts'
+import { Gates } from './gates.ts'
 import { HandlerState } from './handler-state.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { InFlight } from './in-flight.ts'
@@ -47,7 +48,8 @@ const startSaidMs = 20
 /** Everything that moves, put together: what the broker and the threads say goes in here. */
 export class Engine implements BrokerListener, PoolListener {
   readonly handlers: readonly HandlerState[]
-  readonly inFlight = new InFlight()
+  readonly inFlight: InFlight
+  readonly gates: Gates
   readonly dispatchers = new Map<PoolName, Dispatcher>()
   readonly life: JobLife
   readonly settlement: Settlement
@@ -65,6 +67,11 @@ export class Engine implements BrokerListener, PoolListener {
     this.#options = options
     const { broker, clock, observer, ackWaitMs } = options
     this.handlers = options.handlers.map((profile, index) => new HandlerState(profile, index))
+    this.gates = new Gates([], {
+      parked: (job) => this.life.parked(job),
+      through: (job) => this.life.through(job),
+    })
+    this.inFlight = new InFlight((job) => this.gates.settled(job))
     this.receipts = new Receipts(broker, clock, observer)
     this.#deadlines = new Deadlines(clock, () => this.lanes())
     for (const [pool, room] of options.rooms) {
@@ -91,6 +98,8 @@ export class Engine implements BrokerListener, PoolListener {
       receipts,
       admission: new Admission(broker, clock, observer, options.limits),
       settlement: this.settlement,
+      gates: this.gates,
+      lanes: () => this.lanes(),
       dispatcherOf: (job) => this.dispatchers.get(job.handler.profile.pool)!,
       roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
     })

@@ -17,6 +17,10 @@ export class HandlerState {
   held = 0
   /** Of those, posted to a thread. */
   posted = 0
+  /** Deliveries that wait at a gate and take up no room. */
+  parked = 0
+  /** With so many parked, nothing more is pulled. */
+  parkLimit = Number.POSITIVE_INFINITY
   /** Asked for and not yet arrived. */
   credit = 0
   /** On the monotonic clock; when something last arrived. */
@@ -27,12 +31,21 @@ export class HandlerState {
   crashesInARow = 0
   /** Not pulled any more: a thread could not load it. */
   withdrawn = false
-  /** Not pulled until then, on the monotonic clock. */
-  pausedUntil = Number.NEGATIVE_INFINITY
+  /** Not pulled until then, on the monotonic clock: its threads crashed over and over. */
+  restsUntil = Number.NEGATIVE_INFINITY
+  /** An operator has paused it on every supervisor. */
+  paused = false
+  /** Its jobs have keys, and another supervisor takes them. */
+  standby = false
 
   constructor(profile: HandlerProfile, index: number) {
     this.profile = profile
     this.index = index
+  }
+
+  /** Nothing of it is pulled or begun here for now; what runs goes on. */
+  get halted(): boolean {
+    return this.paused || this.standby
   }
 
   /** Its threads crashed over and over: it gets one job at a time until one does not. */
@@ -45,7 +58,7 @@ export class HandlerState {
     this.crashesInARow += 1
     if (!this.onProbation) return 0
     const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** (this.crashesInARow - crashLimit))
-    this.pausedUntil = now + pauseMs
+    this.restsUntil = now + pauseMs
     return pauseMs
   }
 

@@ -2,6 +2,7 @@ import { type AttemptRecord, noRecord } from '../core/attempt.ts'
 import type { HeaderEntry } from '../core/dead-letter.ts'
 import type { AbortCode } from '../core/handler-definition.ts'
 import type { PlainHeaders } from '../core/job-headers.ts'
+import type { Gate } from './gates.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { Delivery, Lane } from './ports.ts'
 
@@ -21,6 +22,8 @@ export class InFlightJob {
   /** From its headers, by lower-case name; undefined when it has none. */
   headers: PlainHeaders | undefined
   id: string | undefined
+  /** Jobs of this handler with the same key run one at a time. */
+  key: string | undefined
   json = true
   enqueuedAt: number
   /** Epoch milliseconds; infinite when it does not expire. */
@@ -44,6 +47,8 @@ export class InFlightJob {
   adoptions = 0
   /** Its stream was deleted: what we say to the broker about it could hit a job of the next stream. */
   orphaned = false
+  /** It was admitted and waits there for its turn. */
+  waitsAt: Gate | undefined
   /** Takes up room among the handler's jobs. */
   takesRoom = true
   /** Its entry in the attempts bucket must go when it is settled for good. */

@@ -3,6 +3,12 @@ import type { InFlightJob } from './in-flight-job.ts'
 /** Every delivery that we hold, by its place in the job stream. */
 export class InFlight {
   readonly #jobs = new Map<number, InFlightJob>()
+  readonly #removed: (job: InFlightJob) => void
+
+  /** @param removed - told of each delivery that is not ours any more. */
+  constructor(removed: (job: InFlightJob) => void = () => {}) {
+    this.#removed = removed
+  }
 
   get size(): number {
     return this.#jobs.size
@@ -18,6 +24,7 @@ export class InFlight {
 
   remove(job: InFlightJob): void {
     if (this.#jobs.get(job.sequence) === job) this.#jobs.delete(job.sequence)
+    this.#removed(job)
   }
 
   all(): IterableIterator<InFlightJob> {

@@ -12,6 +12,7 @@ import { decideVerdict, type RetryPolicy } from '../core/verdict.ts'
 import { type Admission, type Admitted, expiredError } from './admission.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { Finished } from './finished.ts'
+import type { Gates } from './gates.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlight } from './in-flight.ts'
 import { InFlightJob } from './in-flight-job.ts'
@@ -34,7 +35,9 @@ export interface LifeParts {
   readonly receipts: Receipts
   readonly admission: Admission
   readonly settlement: Settlement
-  dispatcherOf(job: InFlightJob): Dispatcher
+  readonly gates: Gates
+  lanes(): Iterable<Lane>
+  dispatcherOf(job: { readonly handler: HandlerState }): Dispatcher
   /** Some room became free, or something arrived: look whether to pull. */
   roomChanged(handler: HandlerState): void
 }
@@ -44,7 +47,7 @@ export interface LifeParts {
  *
  * 1. `arrive`: a delivery comes in; one that we finished or hold already is not run again.
  * 2. `admit`: headers, expiry, attempt; some go straight to their dead letter.
- * 3. `queue`: it waits for a thread. Its deadline does not run yet.
+ * 3. `queue`: it waits at the gates for its turn, then for a thread. Its deadline does not run yet.
  * 4. `end`: its thread reported an outcome, or ended, or was ended.
  * 5. `settle`: the verdict on that outcome is carried out.
  *
@@ -111,7 +114,7 @@ export class JobLife {
     } else if (admitted.kind === 'not_yet') {
       this.#leaveRoom(job)
       void this.#parts.settlement.release(job, admitted.delayMs)
-    } else if (this.draining) this.release(job)
+    } else if (this.#turnsAway(job)) this.release(job)
     else if (admitted.kind === 'suspect') this.#suspect(job)
     else this.#queue(job)
   }
@@ -123,8 +126,36 @@ export class JobLife {
   }
 
   #queue(job: InFlightJob): void {
-    if (this.draining) this.release(job)
+    if (this.#turnsAway(job)) this.release(job)
+    else if (this.#parts.gates.enter(job)) this.#parts.dispatcherOf(job).add(job)
+  }
+
+  /** It has to wait at a gate. */
+  parked(job: InFlightJob): void {
+    this.#leaveRoom(job)
+  }
+
+  /** It has waited, and is past the last gate. */
+  through(job: InFlightJob): void {
+    this.#takeRoom(job)
+    if (this.#turnsAway(job)) this.release(job)
     else this.#parts.dispatcherOf(job).add(job)
+  }
+
+  /** What has not begun is given back while draining, and while others or nobody may begin it. */
+  #turnsAway(job: InFlightJob): boolean {
+    return this.draining || job.handler.halted
+  }
+
+  /** Gives back everything of a handler that has not begun; what runs goes on. */
+  giveBack(handler: HandlerState): void {
+    const { gates, lanes, dispatcherOf } = this.#parts
+    for (const job of gates.takeAll(handler)) this.release(job)
+    for (const job of this.#suspects.takeAll(handler)) this.release(job)
+    for (const job of dispatcherOf({ handler }).takeAll(handler)) this.release(job)
+    for (const lane of lanes()) {
+      for (const job of lane.jobs()) if (job.handler === handler && lane.takeBack(job)) this.release(job)
+    }
   }
 
   /** An attempt is over. `startedAt` is on the monotonic clock. */
@@ -132,6 +163,7 @@ export class JobLife {
     const { clock, observer } = this.#parts
     const outcome = underAbort(reported, job.abortCode, job.deadlineMs)
     this.#leaveRoom(job)
+    this.#parts.gates.ended(job)
     if (outcome.kind !== 'invalid' && outcome.kind !== 'expired') {
       this.sayStarted(job, threadId)
       const startedAtMs = clock.now() - (clock.monotonicMs() - startedAt)
@@ -216,7 +248,7 @@ export class JobLife {
 
   #crashed(handler: HandlerState): void {
     const pauseMs = handler.crashed(this.#parts.clock.monotonicMs())
-    if (pauseMs > 0) this.#parts.observer.handlerPaused(handler.profile.name, pauseMs, handler.crashesInARow)
+    if (pauseMs > 0) this.#parts.observer.handlerRests(handler.profile.name, pauseMs, handler.crashesInARow)
   }
 
   /** A thread is gone. Only the culprit is charged; what else was on it starts again. */
@@ -251,14 +283,14 @@ export class JobLife {
   }
 
   #requeue(jobs: readonly InFlightJob[]): void {
-    for (const job of jobs) job.abortCode = undefined
-    if (this.draining) for (const job of jobs) this.release(job)
-    else {
-      const lost = jobs.filter((job) => job.leaseLost)
-      for (const job of lost) this.#drop(job)
-      const kept = jobs.filter((job) => !job.leaseLost)
-      if (kept.length > 0) this.#parts.dispatcherOf(kept[0]!).addFirst(kept)
+    const kept: InFlightJob[] = []
+    for (const job of jobs) {
+      job.abortCode = undefined
+      if (job.leaseLost) this.#drop(job)
+      else if (this.#turnsAway(job)) this.release(job)
+      else kept.push(job)
     }
+    if (kept.length > 0) this.#parts.dispatcherOf(kept[0]!).addFirst(kept)
   }
 
   /**
@@ -301,7 +333,13 @@ export class JobLife {
         job.abortCode = 'lease_lost'
         lane.abort(job, 'lease_lost')
       }
-    } else if (this.#parts.dispatcherOf(job).remove(job) || this.#suspects.remove(job)) this.#drop(job)
+    } else if (this.#takeOut(job)) this.#drop(job)
+  }
+
+  /** Takes a job out of wherever it waits; false when it runs, or is being settled. */
+  #takeOut(job: InFlightJob): boolean {
+    const { gates, dispatcherOf } = this.#parts
+    return gates.remove(job) || dispatcherOf(job).remove(job) || this.#suspects.remove(job)
   }
 
   /** The stream of this delivery is gone, and its place in it may be another job's by now. */

@@ -1,6 +1,6 @@
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
-import type { AbortCode, PoolName } from '../core/handler-definition.ts'
+import type { AbortCode, PoolName, RateLimit } from '../core/handler-definition.ts'
 import type { AttemptError, AttemptOutcome, Outcome } from '../core/outcome.ts'
 import type { DeadReason, RetryPolicy, Verdict } from '../core/verdict.ts'
 import type { InFlightJob } from './in-flight-job.ts'
@@ -13,6 +13,11 @@ export interface HandlerProfile {
   readonly graceMs: number
   readonly retry: RetryPolicy
   readonly concurrency: number
+  /** On all supervisors together; infinite when it is not limited. */
+  readonly maxInFlight: number
+  readonly rateLimit: RateLimit | undefined
+  /** What it returns is kept for whoever asks. */
+  readonly result: boolean
 }
 
 /** One arrival of a job from the broker. */
@@ -68,6 +73,29 @@ export interface BrokerListener {
   disconnected(): void
   /** The job stream was made anew at `createdAt`: nothing remembered of the old one applies. */
   streamReplaced(createdAt: number): void
+}
+
+/** An entry of the state that all supervisors share, as it was read. */
+export interface SharedEntry {
+  /** Undefined when there is none, or it was removed. */
+  readonly value: string | undefined
+  /** What a write must expect to find; 0 when there never was one. */
+  readonly revision: number
+}
+
+/** Small values that all supervisors share. Everything rejects when the broker cannot be reached. */
+export interface SharedState {
+  read(key: string): Promise<SharedEntry>
+  /** Writes when nobody else has written since `revision` was read; undefined when somebody has. */
+  write(key: string, value: string, revision: number): Promise<number | undefined>
+  /** Writes whatever is there now. */
+  set(key: string, value: string): Promise<void>
+  remove(key: string): Promise<void>
+  /**
+   * Tells every entry whose key begins with `<prefix>.`, and from then on each change; undefined is removed.
+   * Goes on by itself through lost connections and a bucket that is made anew. Returns what ends it.
+   */
+  watch(prefix: string, changed: (key: string, value: string | undefined) => void): () => void
 }
 
 /** One thread of a pool, from the supervisor's side. */
@@ -161,6 +189,6 @@ export interface Observer {
   acksRepeated(handler: string, count: number): void
   clamped(job: InFlightJob, header: string, asked: number, limit: number): void
   threadKilled(lane: Lane, reason: ThreadEnd, job: InFlightJob | undefined): void
-  handlerPaused(handler: string, delayMs: number, crashes: number): void
+  handlerRests(handler: string, delayMs: number, crashes: number): void
   recordUnavailable(error: unknown): void
 }

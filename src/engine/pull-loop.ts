@@ -34,7 +34,7 @@ export class PullLoop {
   readonly #held: () => number
   #scheduled = false
   #stopped = false
-  /** On the monotonic clock; when to look again, for a paused handler or a small rest of room. */
+  /** On the monotonic clock; when to look again, for a resting handler or a small rest of room. */
   #wakeAt = Number.POSITIVE_INFINITY
   #cancelWake: (() => void) | undefined
 
@@ -79,9 +79,9 @@ export class PullLoop {
     let active = 0
     for (const handler of this.#handlers) if (isActive(handler, now)) active += 1
     for (const handler of this.#handlers) {
-      if (handler.withdrawn) continue
-      if (handler.pausedUntil > now) {
-        this.#wake(handler.pausedUntil, now)
+      if (handler.withdrawn || handler.halted || handler.parked >= handler.parkLimit) continue
+      if (handler.restsUntil > now) {
+        this.#wake(handler.restsUntil, now)
         continue
       }
       const outstanding = handler.held + handler.credit

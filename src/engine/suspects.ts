@@ -1,4 +1,5 @@
 import { withRelease } from '../core/attempt.ts'
+import type { HandlerState } from './handler-state.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Broker, Clock, Observer } from './ports.ts'
 
@@ -58,9 +59,12 @@ export class Suspects {
     this.#next()
   }
 
-  /** Hands out everything that waits, for a drain. */
-  takeAll(): InFlightJob[] {
-    return this.#waiting.splice(0)
+  /** Hands out everything that waits, or what waits of one handler. */
+  takeAll(handler?: HandlerState): InFlightJob[] {
+    const waiting = this.#waiting.splice(0)
+    if (!handler) return waiting
+    this.#waiting.push(...waiting.filter((job) => job.handler !== handler))
+    return waiting.filter((job) => job.handler === handler)
   }
 
   /** Takes one job out, because its lease is lost. */

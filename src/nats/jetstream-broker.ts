@@ -9,6 +9,7 @@ import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
 import { explainBrokerError } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
+import { ControlBucket } from './control-bucket.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
 import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
@@ -37,6 +38,7 @@ export interface BrokerReports {
 export class JetStreamBroker implements Broker {
   /** What is missing although it is needed; empty when all is well. */
   missing: readonly string[] = []
+  readonly control: ControlBucket
   readonly #connection: BrokerConnection
   readonly #nc: NatsConnection
   readonly #jsm: JetStreamManager
@@ -69,6 +71,7 @@ export class JetStreamBroker implements Broker {
     this.#listener = parts.listener
     this.#acks = new AckWriter(this.#nc)
     this.#records = new AttemptsBucket(this.#nc, jsm, parts.names)
+    this.control = new ControlBucket(this.#nc, parts.names.controlBucket)
     this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names)
     this.#puller = new Puller({
       nc: this.#nc,
@@ -125,6 +128,7 @@ export class JetStreamBroker implements Broker {
   #resume(): void {
     this.#verified = true
     this.#puller.open()
+    this.control.reset()
     this.#listener.reconnected()
   }
 
@@ -194,6 +198,7 @@ export class JetStreamBroker implements Broker {
   close(): void {
     this.#closed = true
     clearTimeout(this.#lookTimer)
+    this.control.close()
     this.#puller.close()
   }
 
@@ -256,7 +261,10 @@ export class JetStreamBroker implements Broker {
     }
     const healed = missing.length < this.missing.length
     this.missing = missing
-    if (changed.some((change) => change.includes('bucket'))) this.#records.reset()
+    if (changed.some((change) => change.includes('bucket'))) {
+      this.#records.reset()
+      this.control.reset()
+    }
     if (healed || changed.length > 0)
       for (const handler of this.#handlers) this.#listener.creditReturned(handler, 0)
   }

@@ -22,6 +22,9 @@ export function profileOf(name: string, options: HandlerOptions, settings: Setti
       },
     },
     concurrency: options.concurrency ?? Number.POSITIVE_INFINITY,
+    maxInFlight: options.maxInFlight ?? Number.POSITIVE_INFINITY,
+    rateLimit: options.rateLimit,
+    result: options.result ?? false,
   }
 }
 

@@ -71,7 +71,7 @@ export class TelemetryObserver implements Observer {
     else this.#logger.warn(fields, 'thread killed')
   }
 
-  handlerPaused(handler: string, delayMs: number, crashes: number): void {
+  handlerRests(handler: string, delayMs: number, crashes: number): void {
     this.#logger.error({ handler, delay_ms: delayMs, crashes_in_a_row: crashes }, 'handler slowed down')
   }
 

@@ -49,6 +49,11 @@ export class AttemptContext implements HandlerContext {
     return new Date(this.#job.startedAtMs + this.#job.deadlineMs)
   }
 
+  get tick(): Date | undefined {
+    const instant = this.job.headers['millrace-tick']
+    return instant === undefined ? undefined : new Date(instant)
+  }
+
   get logger(): JobLogger {
     this.#logger ??= threadLogger(this.#job.logLevel).child(this.#job.logFields())
     return this.#logger

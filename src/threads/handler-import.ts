@@ -1,10 +1,6 @@
 import { register } from 'node:module'
-import {
-  type HandlerFunction,
-  type HandlerOptions,
-  readDefinition,
-  type StandardSchema,
-} from '../core/handler-definition.ts'
+import type { HandlerFunction, HandlerOptions, StandardSchema } from '../core/handler-definition.ts'
+import { readDefinition } from '../core/read-definition.ts'
 import { describeThrown } from './error-transfer.ts'
 import type { HandlerFault, HandlerFile } from './lane-protocol.ts'
 import { needsOwnName } from './own-name.ts'

@@ -28,6 +28,8 @@ test('each header is read', () => {
     expiresAt: noon,
     runAt: noon,
     enqueuedAt: noon - 500,
+    key: undefined,
+    tick: undefined,
     json: false,
   })
 })

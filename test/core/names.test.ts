@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { consumerName, isHandlerName, namesFor } from '#src/core/names.js'
+import { consumerName, isHandlerName, namesFor, priorities } from '#src/core/names.js'
 
 test('the names of a namespace are those of the contract', () => {
   const names = namesFor('jobs')
@@ -11,6 +11,9 @@ test('the names of a namespace are those of the contract', () => {
       jobSubject: names.jobSubject('email.send'),
       deadSubject: names.deadSubject('email.send'),
       eventSubject: names.eventSubject('email.send', 'progress'),
+      tickSubject: names.tickSubject('email.send'),
+      streamOf: priorities.map(names.streamOf),
+      subjectsOf: priorities.map(names.subjectsOf),
     },
     {
       namespace: 'jobs',
@@ -18,13 +21,28 @@ test('the names of a namespace are those of the contract', () => {
       jobSubjects: 'jobs.>',
       deadStream: 'JOBS_DEAD',
       deadSubjects: 'dead.jobs.>',
+      delayedStream: 'JOBS_DELAYED',
+      delayedSubjects: 'delayed.jobs.>',
+      ticksStream: 'JOBS_TICKS',
+      tickSubjects: 'ticks.jobs.>',
       attemptsBucket: 'jobs_attempts',
       controlBucket: 'jobs_control',
+      resultsBucket: 'jobs_results',
+      streamOf: ['JOBS_HIGH', 'JOBS', 'JOBS_LOW'],
+      subjectsOf: ['high.jobs.>', 'jobs.>', 'low.jobs.>'],
+      tickSubject: 'ticks.jobs.email.send',
       jobSubject: 'jobs.email.send',
       deadSubject: 'dead.jobs.email.send',
       eventSubject: 'events.jobs.email.send.progress',
     },
   )
+})
+
+test('a priority is part of the subject', () => {
+  const names = namesFor('jobs')
+  assert.equal(names.jobSubject('email.send', 'high'), 'high.jobs.email.send')
+  assert.equal(names.jobSubject('email.send', 'normal'), 'jobs.email.send')
+  assert.equal(names.jobSubject('email.send', 'low'), 'low.jobs.email.send')
 })
 
 test('a handler name is tokens of letters, digits and hyphens joined by dots', () => {

@@ -25,7 +25,7 @@ test('twenty crashes in a row pause a handler, longer each time, up to 30 s', ()
   assert.equal(handler.onProbation, false)
   const pauses = Array.from({ length: 7 }, () => handler.crashed(100))
   assert.deepEqual(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000])
-  assert.equal(handler.pausedUntil, 30_100)
+  assert.equal(handler.restsUntil, 30_100)
   assert.equal(handler.onProbation, true)
 })
 

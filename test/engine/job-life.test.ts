@@ -400,7 +400,7 @@ test('a handler whose threads crash over and over is paused, and told so', async
     await endLane(lane, cause)
     await clock.pass(1)
   }
-  assert.deepEqual(observer.take('handlerPaused'), ['handlerPaused a 1000 20'])
+  assert.deepEqual(observer.take('handlerRests'), ['handlerRests a 1000 20'])
   assert.equal(engine.handlers[0]!.onProbation, true)
   const lane = addLane()
   await end(lane, (await deliver(21))!, completed)

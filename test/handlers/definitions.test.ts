@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readDefinition } from '#src/core/handler-definition.js'
+import { readDefinition } from '#src/core/read-definition.js'
 import arrive from '#src/handlers/file/arrive.js'
 import hash from '#src/handlers/file/hash.js'
 import thumbnail from '#src/handlers/image/thumbnail.js'

@@ -36,6 +36,7 @@ export function createContext(job: Partial<Job> = {}): FakeContext {
     },
     signal: controller.signal,
     deadlineAt: new Date(Date.now() + 30_000),
+    tick: undefined,
     logger: createLogger(lines, {}),
     progress: () => {},
     lines,

@@ -226,8 +226,8 @@ export class FakeObserver implements Observer {
     this.said.push(`threadKilled ${lane.threadId} ${reason}`)
   }
 
-  handlerPaused(handler: string, delayMs: number, crashes: number): void {
-    this.said.push(`handlerPaused ${handler} ${delayMs} ${crashes}`)
+  handlerRests(handler: string, delayMs: number, crashes: number): void {
+    this.said.push(`handlerRests ${handler} ${delayMs} ${crashes}`)
   }
 
   recordUnavailable(error: unknown): void {
@@ -334,6 +334,9 @@ export function profile(overrides: Partial<HandlerProfile> = {}): HandlerProfile
       backoff: { kind: 'exponential', baseMs: 1_000, factor: 2, maxMs: 60_000, jitter: 'none' },
     },
     concurrency: Number.POSITIVE_INFINITY,
+    maxInFlight: Number.POSITIVE_INFINITY,
+    rateLimit: undefined,
+    result: false,
     ...overrides,
   }
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { defineHandler, readDefinition } from '#src/core/handler-definition.js'
+import { defineHandler } from '#src/core/handler-definition.js'
+import { readDefinition } from '#src/core/read-definition.js'
 
 const run = () => {}
 
@@ -65,7 +66,7 @@ test('all problems are reported at once, with the value in them', () => {
     },
   })
   assert.deepEqual(problems, [
-    'unknown field "deadline"; known are schema, deadlineMs, graceMs, retry, pool, concurrency, run',
+    'unknown field "deadline"; known are schema, deadlineMs, graceMs, retry, pool, concurrency, maxInFlight, rateLimit, schedule, result, run',
     'run must be a function',
     'deadlineMs must be a whole number of at least 10, got "5s"',
     'graceMs must be a whole number of at least 0, got -1',
@@ -109,4 +110,31 @@ test('whatever a file exports is read without throwing', () => {
       else assert.equal(typeof read.run, 'function')
     }),
   )
+})
+
+test('the parts of a schedule and of a rate limit are checked', () => {
+  const of = (field: string, value: unknown): string[] => problemsOf({ run, [field]: value })
+  assert.deepEqual(of('schedule', { cron: '0 3 * * *', timeZone: 'Europe/Berlin', catchUp: 'all' }), [])
+  assert.deepEqual(of('schedule', { everyMs: 100, jitterMs: 5, overlap: 'skip', payload: { a: 1 } }), [])
+  assert.deepEqual(of('schedule', '5m'), ['schedule must be an object with cron or everyMs, got "5m"'])
+  assert.deepEqual(of('schedule', {}), ['schedule must have either cron or everyMs'])
+  assert.deepEqual(of('schedule', { cron: '* * * * *', everyMs: 1_000 }), [
+    'schedule must have either cron or everyMs',
+  ])
+  assert.deepEqual(of('schedule', { everyMs: 99, timeZone: 'UTC', catchUp: 'some', payload: run }), [
+    'schedule.everyMs must be a whole number of at least 100, got 99',
+    'schedule.timeZone needs cron: everyMs has no time zone',
+    "schedule.catchUp must be 'none' or 'last' or 'all', got \"some\"",
+    'schedule.payload must be something that JSON can hold',
+  ])
+  assert.deepEqual(of('schedule', { cron: '* * * * *', timeZone: 'Mars/Olympus' }), [
+    'schedule.timeZone must be an IANA time zone such as Europe/Berlin, got "Mars/Olympus"',
+  ])
+  assert.deepEqual(of('rateLimit', { jobs: 10, perMs: 1_000 }), [])
+  assert.deepEqual(of('rateLimit', { jobs: 0 }), [
+    'rateLimit.jobs must be a whole number of at least 1, got 0',
+    'rateLimit.perMs is missing',
+  ])
+  assert.deepEqual(of('maxInFlight', 0), ['maxInFlight must be a whole number of at least 1, got 0'])
+  assert.deepEqual(of('result', 'yes'), ['result must be true or false, got "yes"'])
 })
