@@ -1,6 +1,6 @@
 import { countAttempt, noRecord, withRelease } from '../core/attempt.ts'
 import { type PlainHeaders, readJobHeaders } from '../core/job-headers.ts'
-import type { AttemptError } from '../core/outcome.ts'
+import { type AttemptError, cancelledError } from '../core/outcome.ts'
 import type { DeadReason } from '../core/verdict.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Broker, Clock, Observer } from './ports.ts'
@@ -32,12 +32,20 @@ export class Admission {
   readonly #clock: Clock
   readonly #observer: Observer
   readonly #limits: HeaderLimits
+  readonly #isCancelled: (job: InFlightJob) => boolean
 
-  constructor(broker: Broker, clock: Clock, observer: Observer, limits: HeaderLimits) {
+  constructor(
+    broker: Broker,
+    clock: Clock,
+    observer: Observer,
+    limits: HeaderLimits,
+    isCancelled: (job: InFlightJob) => boolean = () => false,
+  ) {
     this.#broker = broker
     this.#clock = clock
     this.#observer = observer
     this.#limits = limits
+    this.#isCancelled = isCancelled
   }
 
   /** Answers at once for a first delivery; a redelivered job's record has to be read. */
@@ -70,6 +78,7 @@ export class Admission {
 
   #decide(job: InFlightJob, problem: string | undefined, unexplained: number): Admitted {
     const attempts = job.attempt - 1
+    if (this.#isCancelled(job)) return { kind: 'dead', reason: 'cancelled', error: cancelledError, attempts }
     if (problem !== undefined) {
       return {
         kind: 'dead',

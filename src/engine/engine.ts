@@ -2,6 +2,8 @@ import type { Random } from '../core/backoff.ts'
 import type { PoolName } from '../core/handler-definition.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
 import { Admission, type HeaderLimits } from './admission.ts'
+import { Cancels } from './cancels.ts'
+import { Controls } from './controls.ts'
 import { Deadlines } from './deadlines.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { type DrainOrder, type DrainReport, drain } from './drain.ts'
@@ -21,6 +23,7 @@ import type {
   Lane,
   Observer,
   PoolListener,
+  SharedState,
   StartedJob,
 } from './ports.ts'
 import { PullLoop, type Room } from './pull-loop.ts'
@@ -40,6 +43,10 @@ export interface EngineOptions {
   /** More threads than this that do not end, and the supervisor wants a restart. */
   readonly stuckLimit: number
   restartWanted(stuckThreads: number): void
+  /** What operators tell all supervisors; without it nothing can be paused or cancelled. */
+  readonly shared?: SharedState
+  /** The server is to know which handlers are paused. */
+  pauseKnown?(handler: string, paused: boolean): void
 }
 
 /** How soon after a job was posted it is looked whether it runs. */
@@ -59,6 +66,7 @@ export class Engine implements BrokerListener, PoolListener {
   readonly #pulls = new Map<PoolName, PullLoop>()
   readonly #deadlines: Deadlines
   readonly #heartbeat: Heartbeat
+  readonly #controls: Controls | undefined
   readonly #stuck = new Set<Lane>()
   #onLaneChange: (() => void) | undefined
   #watchingStarts = false
@@ -85,7 +93,17 @@ export class Engine implements BrokerListener, PoolListener {
     }
     const { inFlight, receipts } = this
     const finished = this.#finished
-    this.settlement = new Settlement({ broker, clock, observer, inFlight, finished, receipts, ackWaitMs })
+    const cancels = options.shared && new Cancels(options.shared, clock)
+    this.settlement = new Settlement({
+      broker,
+      clock,
+      observer,
+      inFlight,
+      finished,
+      receipts,
+      ackWaitMs,
+      cancels,
+    })
     this.life = new JobLife({
       broker,
       clock,
@@ -96,7 +114,7 @@ export class Engine implements BrokerListener, PoolListener {
       inFlight,
       finished,
       receipts,
-      admission: new Admission(broker, clock, observer, options.limits),
+      admission: new Admission(broker, clock, observer, options.limits, (job) => cancels?.has(job) ?? false),
       settlement: this.settlement,
       gates: this.gates,
       lanes: () => this.lanes(),
@@ -110,6 +128,26 @@ export class Engine implements BrokerListener, PoolListener {
       ackWaitMs,
       lost: (job) => this.life.leaseLost(job),
     })
+    this.#controls =
+      cancels &&
+      new Controls({
+        shared: options.shared!,
+        clock,
+        observer,
+        handlers: this.handlers,
+        inFlight,
+        life: this.life,
+        settlement: this.settlement,
+        deadlines: this.#deadlines,
+        cancels,
+        resumed: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
+        pauseKnown: (handler, paused) => options.pauseKnown?.(handler, paused),
+      })
+  }
+
+  /** Learns what is paused and cancelled; to be awaited before `start`. Never rejects. */
+  async obeyControls(): Promise<void> {
+    await this.#controls?.start()
   }
 
   start(): void {
@@ -129,6 +167,7 @@ export class Engine implements BrokerListener, PoolListener {
     })
     this.#heartbeat.stop()
     this.#deadlines.stop()
+    this.#controls?.stop()
     return report
   }
 
@@ -181,10 +220,11 @@ export class Engine implements BrokerListener, PoolListener {
   ): void {
     this.#stuck.delete(lane)
     this.#forget(lane)
-    const culprit = started.find(({ job }) => job.abortCode === 'deadline') ?? started[0]
+    const { endReason } = lane
+    const culprit = started.find(({ job }) => job.abortCode === (endReason ?? 'deadline')) ?? started[0]
     if (culprit) culprit.job.threadId = lane.threadId
-    if (cause || started.length > 0 || lane.endReason === 'deadline') {
-      this.#options.observer.threadKilled(lane, lane.endReason ?? 'crash', culprit?.job)
+    if (cause || started.length > 0 || endReason === 'deadline' || endReason === 'cancelled') {
+      this.#options.observer.threadKilled(lane, endReason ?? 'crash', culprit?.job)
     }
     this.life.laneEnded(lane, started, unstarted, cause)
     this.#onLaneChange?.()
@@ -211,6 +251,11 @@ export class Engine implements BrokerListener, PoolListener {
 
   isStuck(lane: Lane): boolean {
     return this.#stuck.has(lane)
+  }
+
+  /** Whether each handler is paused. */
+  pausedHandlers(): [handler: string, paused: boolean][] {
+    return this.handlers.map(({ profile, paused }) => [profile.name, paused])
   }
 
   /** Deliveries that are not settled yet although no thread works on them. */

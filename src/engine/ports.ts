@@ -150,7 +150,7 @@ export interface StartedJob {
 }
 
 /** Why a thread ended: the `reason` of `millrace_thread_restarts_total`. */
-export type ThreadEnd = 'deadline' | 'crash' | 'out_of_memory' | 'leak' | 'shutdown'
+export type ThreadEnd = 'deadline' | 'cancelled' | 'crash' | 'out_of_memory' | 'leak' | 'shutdown'
 
 /** What the pools tell the engine. */
 export interface PoolListener {
@@ -198,4 +198,6 @@ export interface Observer {
   threadKilled(lane: Lane, reason: ThreadEnd, job: InFlightJob | undefined): void
   handlerRests(handler: string, delayMs: number, crashes: number): void
   recordUnavailable(error: unknown): void
+  /** An operator has paused or resumed a handler on every supervisor. */
+  handlerPaused(handler: string, paused: boolean): void
 }

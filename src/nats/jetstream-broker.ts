@@ -9,6 +9,7 @@ import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
 import { explainBrokerError } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
+import { ConsumerPauses } from './consumer-pauses.ts'
 import { ControlBucket } from './control-bucket.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
 import { Puller, type PullTrouble } from './puller.ts'
@@ -25,6 +26,8 @@ const longestNakMs = 3.15e12
 const lookAgainMs = 1_000
 /** After a reconnect, how often to try to see the job stream. */
 const verifyAgainMs = 100
+/** That the control bucket cannot be watched is told at most this often. */
+const complaintMs = 30_000
 /** Signs of trouble within this are one. */
 const troubleMs = 50
 
@@ -32,6 +35,8 @@ const troubleMs = 50
 export interface BrokerReports {
   topology(report: TopologyReport): void
   topologyFailed(error: unknown): void
+  /** The server could not be told that a handler is paused, or not any more. */
+  pauseFailed(handler: string, error: unknown): void
 }
 
 /** JetStream as the engine's broker: pulls, settlements, dead letters and attempt records. */
@@ -39,6 +44,7 @@ export class JetStreamBroker implements Broker {
   /** What is missing although it is needed; empty when all is well. */
   missing: readonly string[] = []
   readonly control: ControlBucket
+  readonly consumerPauses: ConsumerPauses
   readonly #connection: BrokerConnection
   readonly #nc: NatsConnection
   readonly #jsm: JetStreamManager
@@ -58,6 +64,7 @@ export class JetStreamBroker implements Broker {
   /** Of the job stream that was last seen, even when it is gone. */
   #jobStreamCreatedAt: string | undefined
   #jobStreamThere = false
+  #complainedAt = Number.NEGATIVE_INFINITY
   #closed = false
 
   private constructor(parts: BrokerParts, jsm: JetStreamManager) {
@@ -76,10 +83,14 @@ export class JetStreamBroker implements Broker {
       jsm,
       inboxPrefix: parts.connection.inboxPrefix,
       bucket: parts.names.controlBucket,
-      trouble: (error) => {
-        if (isStreamMissing(error)) this.#look()
-      },
+      trouble: (error) => this.#watchTrouble(error),
     })
+    this.consumerPauses = new ConsumerPauses(
+      jsm,
+      [parts.names.jobStream],
+      parts.settings.manage,
+      (handler, error) => parts.reports.pauseFailed(handler, error),
+    )
     this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names)
     this.#puller = new Puller({
       nc: this.#nc,
@@ -207,6 +218,7 @@ export class JetStreamBroker implements Broker {
     this.#closed = true
     clearTimeout(this.#lookTimer)
     this.control.close()
+    this.consumerPauses.close()
     this.#puller.close()
   }
 
@@ -223,6 +235,15 @@ export class JetStreamBroker implements Broker {
   #trouble(trouble: PullTrouble): void {
     if (trouble !== 'refused' || this.#nc.isClosed()) this.#look()
     else this.#lookIn(lookAgainMs)
+  }
+
+  /** A watch of the control bucket cannot begin; it tries again by itself. */
+  #watchTrouble(error: unknown): void {
+    if (isStreamMissing(error)) this.#look()
+    else if (this.connected && performance.now() - this.#complainedAt >= complaintMs) {
+      this.#complainedAt = performance.now()
+      this.#reports.topologyFailed(error)
+    }
   }
 
   #look(): void {
@@ -267,6 +288,7 @@ export class JetStreamBroker implements Broker {
     if (changed.length > 0 || missing.join() !== this.missing.join() || report.warnings.length > 0) {
       this.#reports.topology(report)
     }
+    if (changed.length > 0) this.consumerPauses.repeat()
     const healed = missing.length < this.missing.length
     this.missing = missing
     if (changed.some((change) => change.includes('bucket'))) {
