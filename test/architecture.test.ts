@@ -33,6 +33,7 @@ const allowed: Record<string, readonly string[]> = {
   http: ['core', 'engine'],
   config: ['core'],
   broker: ['core'],
+  client: ['core', 'config', 'nats'],
   runtime: ['core', 'engine', 'nats', 'threads', 'telemetry', 'http', 'config', 'broker'],
 }
 

@@ -68,7 +68,7 @@ export function readJobHeaders(headers: PlainHeaders): { headers: JobHeaders; pr
     enqueuedAt: instant('Millrace-Enqueued-At'),
     key: key === '' ? undefined : key,
     tick: instant('Millrace-Tick'),
-    json: isJson(headers['content-type']),
+    json: isJsonType(headers['content-type']),
   }
   return { headers: read, problem }
 }
@@ -84,7 +84,8 @@ function hasControlCharacter(text: string): boolean {
   return false
 }
 
-function isJson(contentType: string | undefined): boolean {
+/** Whether a payload of this `content-type` is parsed as JSON. */
+export function isJsonType(contentType: string | undefined): boolean {
   if (contentType === undefined) return true
   const type = contentType.split(';', 1)[0]!.trim().toLowerCase()
   return type === '' || type === 'application/json' || type === 'text/json' || type.endsWith('+json')

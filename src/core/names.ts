@@ -23,6 +23,8 @@ export interface Names {
   jobSubject(handler: string, priority?: Priority): string
   tickSubject(schedule: string): string
   deadSubject(handler: string): string
+  /** Every event of every handler. */
+  readonly eventSubjects: string
   eventSubject(handler: string, event: string): string
 }
 
@@ -49,6 +51,7 @@ export function namesFor(namespace: string): Names {
     jobSubject: (handler, priority = 'normal') => `${prefix(priority)}.${handler}`,
     tickSubject: (schedule) => `ticks.${namespace}.${schedule}`,
     deadSubject: (handler) => `dead.${namespace}.${handler}`,
+    eventSubjects: `events.${namespace}.>`,
     eventSubject: (handler, event) => `events.${namespace}.${handler}.${event}`,
   }
 }

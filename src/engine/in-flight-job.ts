@@ -2,6 +2,7 @@ import { type AttemptRecord, noRecord } from '../core/attempt.ts'
 import type { HeaderEntry } from '../core/dead-letter.ts'
 import type { AbortCode } from '../core/handler-definition.ts'
 import type { PlainHeaders } from '../core/job-headers.ts'
+import type { ReturnedValue } from '../core/job-outcome.ts'
 import type { Gate } from './gates.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { Delivery, Lane } from './ports.ts'
@@ -61,6 +62,8 @@ export class InFlightJob {
   abortCode: AbortCode | undefined
   /** The start of this attempt has been told. */
   startSaid = false
+  /** What its handler returned, when that is kept. */
+  returned: ReturnedValue | undefined
   /** Of the thread that runs, or last ran it; 0 when it never ran. */
   threadId = 0
 

@@ -178,7 +178,7 @@ export class JobLife {
       if (outcome.kind !== 'interrupted') job.handler.measured(durationMs)
     }
     if (job.suspect) this.#suspects.ended(job)
-    if (outcome.kind === 'completed') this.#parts.settlement.ack(job)
+    if (outcome.kind === 'completed') this.#parts.settlement.complete(job)
     else this.#settle(job, outcome, startedAt, durationMs, threadId)
   }
 

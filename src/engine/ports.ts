@@ -61,6 +61,8 @@ export interface Broker {
   /** Adds a release to whatever record there is now, which may be another supervisor's. */
   releaseRecord(sequence: number): Promise<void>
   forgetRecord(sequence: number): void
+  /** Resolves when the server has stored how this job ended; rejects when it has not, or cannot tell. */
+  storeOutcome(jobId: string, entry: string): Promise<void>
 }
 
 /** What the broker tells the engine. */
@@ -191,4 +193,8 @@ export interface Observer {
   threadKilled(lane: Lane, reason: ThreadEnd, job: InFlightJob | undefined): void
   handlerRests(handler: string, delayMs: number, crashes: number): void
   recordUnavailable(error: unknown): void
+  /** What the handler returned cannot be kept: too large, or nothing that JSON holds. The job has completed. */
+  resultUnusable(job: InFlightJob, error: AttemptError): void
+  /** How this job ended could not be stored, and nobody will learn it from there. */
+  resultLost(job: InFlightJob, error: unknown): void
 }

@@ -13,6 +13,7 @@ import { ControlBucket } from './control-bucket.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
 import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
+import { ResultsBucket } from './results-bucket.ts'
 import { ensureTopology, type TopologyReport } from './topology.ts'
 
 const nakBytes = Buffer.from('-NAK')
@@ -51,6 +52,8 @@ export class JetStreamBroker implements Broker {
   readonly #puller: Puller
   readonly #records: AttemptsBucket
   readonly #deadLetters: DeadLetterStream
+  readonly #results: ResultsBucket
+  readonly #keepsResults: boolean
   /** The job stream has been seen on this connection. */
   #verified = true
   #looking: Promise<void> | undefined
@@ -73,6 +76,8 @@ export class JetStreamBroker implements Broker {
     this.#records = new AttemptsBucket(this.#nc, jsm, parts.names)
     this.control = new ControlBucket(this.#nc, parts.names.controlBucket)
     this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names)
+    this.#results = new ResultsBucket(this.#nc, jsm, parts.names)
+    this.#keepsResults = parts.keepsResults
     this.#puller = new Puller({
       nc: this.#nc,
       names: parts.names,
@@ -181,6 +186,13 @@ export class JetStreamBroker implements Broker {
     this.#records.forget(sequence)
   }
 
+  storeOutcome(jobId: string, entry: string): Promise<void> {
+    return this.#results.store(jobId, entry).catch((error: unknown) => {
+      this.#look()
+      throw error
+    })
+  }
+
   /** Tells whoever listens; lost when nobody does. */
   publishEvent(handler: string, event: string, json: string): void {
     this.#send(() => this.#nc.publish(this.#names.eventSubject(handler, event), json))
@@ -253,6 +265,7 @@ export class JetStreamBroker implements Broker {
       this.#names,
       this.#handlers,
       this.#settings,
+      this.#keepsResults,
       (createdAt) => this.#jobStreamSeen(createdAt),
     )
     const { missing, changed } = report
@@ -286,6 +299,8 @@ export interface BrokerParts {
   readonly names: Names
   readonly handlers: readonly string[]
   readonly settings: Settings
+  /** Some handler has `result: true`. */
+  readonly keepsResults: boolean
   readonly listener: BrokerListener
   readonly reports: BrokerReports
 }

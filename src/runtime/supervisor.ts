@@ -9,6 +9,7 @@ import type { BrokerListener, HandlerProfile } from '../engine/ports.ts'
 import { createHttpServer } from '../http/server.ts'
 import { type BrokerConnection, type ConnectionEvent, connectBroker } from '../nats/connection.ts'
 import { JetStreamBroker } from '../nats/jetstream-broker.ts'
+import { largestResultBytes } from '../nats/results-bucket.ts'
 import { JobLog } from '../telemetry/job-log.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { Metrics } from '../telemetry/metrics.ts'
@@ -96,6 +97,7 @@ export class Supervisor {
     const broker = await this.#openBroker(
       connection,
       files.map((file) => file.name),
+      profiles.some((profile) => profile.result),
     )
     this.#broker = broker
     const engine = this.#createEngine(broker, profiles)
@@ -122,6 +124,7 @@ export class Supervisor {
           stream: namesFor(this.#settings.namespace).jobStream,
           supervisorId: this.id,
           logLevel: this.#settings.logLevel,
+          resultMaxBytes: largestResultBytes(connection.nc, this.#settings.resultMaxBytes),
           stuckMs,
         },
         poolListener,
@@ -207,7 +210,11 @@ export class Supervisor {
     return reasons
   }
 
-  #openBroker(connection: BrokerConnection, handlers: string[]): Promise<JetStreamBroker> {
+  #openBroker(
+    connection: BrokerConnection,
+    handlers: string[],
+    keepsResults: boolean,
+  ): Promise<JetStreamBroker> {
     const engine = (): Engine => this.#engine!
     const listener: BrokerListener = {
       delivered: (delivery) => engine().delivered(delivery),
@@ -221,6 +228,7 @@ export class Supervisor {
       names: namesFor(this.#settings.namespace),
       handlers,
       settings: this.#settings,
+      keepsResults,
       listener,
       reports: {
         topology: ({ changed, missing, warnings }) => {

@@ -24,6 +24,8 @@ export interface LanePoolOptions {
   readonly stream: string
   readonly supervisorId: string
   readonly logLevel: string
+  /** The most bytes of JSON that a handler's result may have. */
+  readonly resultMaxBytes: number
   /** A thread that has not ended this long after it was told to is stuck in native code. */
   readonly stuckMs: number
 }
@@ -106,6 +108,7 @@ export class LanePool implements LaneOwner {
       stream: this.#options.stream,
       supervisorId: this.#options.supervisorId,
       logLevel: this.#options.logLevel,
+      resultMaxBytes: this.#options.resultMaxBytes,
     }
     const abort = new AbortController()
     this.#aborts.set(lane, abort)

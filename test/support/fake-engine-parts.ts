@@ -93,6 +93,9 @@ export class FakeBroker implements Broker {
   readGate: Gate | undefined
   writeGate: Gate | undefined
   letterGate: Gate | undefined
+  outcomeGate: Gate | undefined
+  /** What was kept of jobs that ended, by id. */
+  readonly outcomes = new Map<string, Record<string, unknown>>()
   /** When set, the bucket cannot be reached. */
   bucketError: Error | undefined
   /** So many dead letters are refused. */
@@ -171,6 +174,13 @@ export class FakeBroker implements Broker {
     this.calls.push(`forget ${sequence}`)
     this.records.delete(sequence)
   }
+
+  async storeOutcome(jobId: string, entry: string): Promise<void> {
+    this.calls.push(`outcome ${jobId}`)
+    await this.outcomeGate?.enter()
+    if (this.bucketError) throw this.bucketError
+    this.outcomes.set(jobId, JSON.parse(entry) as Record<string, unknown>)
+  }
 }
 
 /** An observer that notes what it is told, one line each, in order. */
@@ -232,6 +242,14 @@ export class FakeObserver implements Observer {
 
   recordUnavailable(error: unknown): void {
     this.said.push(`recordUnavailable ${(error as Error).message}`)
+  }
+
+  resultUnusable(job: InFlightJob, error: { code: string }): void {
+    this.said.push(`resultUnusable ${job.jobId} ${error.code}`)
+  }
+
+  resultLost(job: InFlightJob): void {
+    this.said.push(`resultLost ${job.jobId}`)
   }
 }
 
