@@ -34,6 +34,7 @@ const allowed: Record<string, readonly string[]> = {
   config: ['core'],
   broker: ['core'],
   client: ['core', 'config', 'nats'],
+  cli: ['core', 'config', 'client', ''],
   runtime: ['core', 'engine', 'nats', 'threads', 'telemetry', 'http', 'config', 'broker'],
 }
 
