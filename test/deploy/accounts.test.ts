@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { jetstream } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { createClient } from '#src/client/index.js'
 import { startTestServer } from '../support/nats-server.js'
 import { tempDir } from '../support/temp-dir.js'
 import { startSupervisor } from './supervisor-process.js'
@@ -25,6 +26,7 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
     path.join(folder, 'bad.mjs'),
     "export default { retry: { maxAttempts: 2, backoff: { baseMs: 1 } }, run() { throw new Error('no') } }",
   )
+  await writeFile(path.join(folder, 'sum.mjs'), 'export default { result: true, run: ([a, b]) => a + b }')
   const startAs = (user: string, manage: boolean) =>
     startSupervisor(t, {
       NATS_URL: broker.url,
@@ -45,6 +47,18 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
   await jetstream(producer).publish('jobs.bad', '{}')
   await supervisor.said('job completed')
   await supervisor.said('job dead-lettered')
+  const client = await createClient({
+    environment: {},
+    servers: broker.url,
+    user: 'client',
+    password: 'client',
+    inboxPrefix: '_INBOX.client',
+  })
+  t.after(() => client.close())
+  const { id } = await client.enqueue('sum', [1, 2])
+  const outcome = await client.waitFor(id, { onProgress: () => {} })
+  assert.equal(outcome.kind === 'completed' && outcome.result, 3)
+  await client.cancel('no such job')
   const url = /"url":"([^"]+)"/.exec(supervisor.output)![1]!
   assert.equal((await fetch(`${url}/readyz`)).status, 200)
   assert.match(await (await fetch(`${url}/metrics`)).text(), /^millrace_dead_letters\{handler="bad"\} 1$/m)
@@ -53,6 +67,11 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
   assert.ok(!/violation/i.test(log), log)
 
   await refuses(producer, ['dead.jobs.good', '$KV.jobs_control.x', '$JS.API.STREAM.INFO.JOBS'])
+  await refuses(await connectAs(t, broker.url, 'client', '_INBOX.client'), [
+    '$KV.jobs_results.x',
+    '$JS.API.STREAM.MSG.GET.JOBS',
+    '$JS.API.STREAM.INFO.JOBS',
+  ])
   await refuses(await connectAs(t, broker.url, 'supervisor', '_INBOX.jobs.test'), [
     '$JS.API.STREAM.DELETE.JOBS',
     '$JS.API.STREAM.PURGE.JOBS',
