@@ -33,6 +33,7 @@ test('the names of a namespace are those of the contract', () => {
       tickSubject: 'ticks.jobs.email.send',
       jobSubject: 'jobs.email.send',
       deadSubject: 'dead.jobs.email.send',
+      eventSubjects: 'events.jobs.>',
       eventSubject: 'events.jobs.email.send.progress',
     },
   )
