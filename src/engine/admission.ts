@@ -51,7 +51,7 @@ export class Admission {
   async #admitAgain(job: InFlightJob, problem: string | undefined): Promise<Admitted> {
     let unexplained = 0
     try {
-      const record = await this.#broker.readRecord(job.sequence)
+      const record = await this.#broker.readRecord(job.stream, job.sequence)
       job.hasRecord = record !== undefined
       job.record = record ?? noRecord
       // It was delivered to us again while we read.

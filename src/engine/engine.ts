@@ -153,9 +153,11 @@ export class Engine implements BrokerListener, PoolListener {
     for (const handler of this.handlers) handler.credit = 0
   }
 
-  streamReplaced(createdAt: number): void {
-    this.receipts.clear()
-    for (const job of [...this.inFlight.all()]) if (job.storedAt < createdAt) this.life.orphan(job)
+  streamReplaced(stream: string, createdAt: number): void {
+    this.receipts.forget(stream)
+    for (const job of [...this.inFlight.all()]) {
+      if (job.stream === stream && job.storedAt < createdAt) this.life.orphan(job)
+    }
   }
 
   laneReady(lane: Lane): void {

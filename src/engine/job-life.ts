@@ -73,13 +73,13 @@ export class JobLife {
     const now = clock.monotonicMs()
     handler.credit = Math.max(0, handler.credit - 1)
     handler.lastArrivalAt = now
-    if (finished.has(delivery.sequence, delivery.storedAt)) {
+    if (finished.has(delivery.stream, delivery.sequence, delivery.storedAt)) {
       broker.ack(delivery.reply)
       observer.duplicateSuppressed(delivery.handler)
       this.#parts.roomChanged(handler)
       return
     }
-    const held = inFlight.find(delivery.sequence)
+    const held = inFlight.find(delivery.stream, delivery.sequence)
     if (held?.storedAt === delivery.storedAt) {
       this.#adopt(held, delivery, now)
       this.#parts.roomChanged(handler)

@@ -23,6 +23,7 @@ export interface HandlerProfile {
 /** One arrival of a job from the broker. */
 export interface Delivery {
   readonly handler: string
+  /** Together with `sequence`, which job it is. */
   readonly stream: string
   readonly subject: string
   readonly sequence: number
@@ -55,12 +56,12 @@ export interface Broker {
   barrier(): Promise<void>
   /** Resolves when the server has stored the dead letter; rejects when it has not, or cannot tell. */
   publishDeadLetter(letter: DeadLetter, headers: readonly HeaderEntry[], data: Uint8Array): Promise<void>
-  /** Rejects when the bucket cannot be reached. */
-  readRecord(sequence: number): Promise<AttemptRecord | undefined>
-  writeRecord(sequence: number, record: AttemptRecord): Promise<void>
+  /** The record of the job at this place. Rejects when the bucket cannot be reached. */
+  readRecord(stream: string, sequence: number): Promise<AttemptRecord | undefined>
+  writeRecord(stream: string, sequence: number, record: AttemptRecord): Promise<void>
   /** Adds a release to whatever record there is now, which may be another supervisor's. */
-  releaseRecord(sequence: number): Promise<void>
-  forgetRecord(sequence: number): void
+  releaseRecord(stream: string, sequence: number): Promise<void>
+  forgetRecord(stream: string, sequence: number): void
 }
 
 /** What the broker tells the engine. */
@@ -71,8 +72,8 @@ export interface BrokerListener {
   /** A new connection; open pulls of the old one are void. */
   reconnected(): void
   disconnected(): void
-  /** The job stream was made anew at `createdAt`: nothing remembered of the old one applies. */
-  streamReplaced(createdAt: number): void
+  /** A stream of jobs was made anew at `createdAt`: nothing remembered of the old one applies. */
+  streamReplaced(stream: string, createdAt: number): void
 }
 
 /** An entry of the state that all supervisors share, as it was read. */

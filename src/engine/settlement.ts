@@ -131,7 +131,7 @@ export class Settlement {
     this.#inFlight.remove(job)
     if (counted || job.orphaned || job.isMarked) return
     try {
-      await this.#broker.releaseRecord(job.sequence)
+      await this.#broker.releaseRecord(job.stream, job.sequence)
     } catch (error) {
       this.#observer.recordUnavailable(error)
     }
@@ -152,20 +152,22 @@ export class Settlement {
   #acked(job: InFlightJob): void {
     this.#inFlight.remove(job)
     if (job.orphaned) return
-    this.#finished.add(job.sequence, job.storedAt)
-    this.#receipts.ack(job.reply, job.handler.profile.name)
-    if (job.hasRecord) this.#broker.forgetRecord(job.sequence)
+    this.#finished.add(job.stream, job.sequence, job.storedAt)
+    this.#receipts.ack(job.reply, job.handler.profile.name, job.stream)
+    if (job.hasRecord) this.#broker.forgetRecord(job.stream, job.sequence)
   }
 
   #giveBack(job: InFlightJob, delayMs: number): void {
-    if (this.holdsLease(job)) this.#receipts.nak(job.reply, delayMs, job.renewedAt + this.#ackWaitMs)
+    if (this.holdsLease(job)) {
+      this.#receipts.nak(job.reply, delayMs, job.renewedAt + this.#ackWaitMs, job.stream)
+    }
     this.#inFlight.remove(job)
   }
 
   async #write(job: InFlightJob): Promise<void> {
     job.hasRecord = true
     try {
-      await this.#broker.writeRecord(job.sequence, job.record)
+      await this.#broker.writeRecord(job.stream, job.sequence, job.record)
     } catch (error) {
       this.#observer.recordUnavailable(error)
     }

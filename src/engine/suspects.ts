@@ -107,7 +107,7 @@ export class Suspects {
     job.hasRecord = true
     job.isMarked = waiting
     try {
-      await this.#broker.writeRecord(job.sequence, waiting ? withRelease(job.record) : job.record)
+      await this.#broker.writeRecord(job.stream, job.sequence, waiting ? withRelease(job.record) : job.record)
     } catch (error) {
       this.#observer.recordUnavailable(error)
     }

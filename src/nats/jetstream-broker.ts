@@ -11,6 +11,7 @@ import { explainBrokerError } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
 import { ControlBucket } from './control-bucket.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
+import { Incarnations } from './incarnations.ts'
 import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
 import { ensureTopology, type TopologyReport } from './topology.ts'
@@ -55,8 +56,8 @@ export class JetStreamBroker implements Broker {
   #verified = true
   #looking: Promise<void> | undefined
   #lookTimer: NodeJS.Timeout | undefined
-  /** Of the job stream that was last seen, even when it is gone. */
-  #jobStreamCreatedAt: string | undefined
+  /** Of the streams of jobs that were last seen, even when they are gone. */
+  readonly #incarnations = new Incarnations()
   #jobStreamThere = false
   #closed = false
 
@@ -70,9 +71,9 @@ export class JetStreamBroker implements Broker {
     this.#reports = parts.reports
     this.#listener = parts.listener
     this.#acks = new AckWriter(this.#nc)
-    this.#records = new AttemptsBucket(this.#nc, jsm, parts.names)
+    this.#records = new AttemptsBucket(this.#nc, jsm, parts.names, this.#incarnations)
     this.control = new ControlBucket(this.#nc, parts.names.controlBucket)
-    this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names)
+    this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names, this.#incarnations)
     this.#puller = new Puller({
       nc: this.#nc,
       names: parts.names,
@@ -162,23 +163,23 @@ export class JetStreamBroker implements Broker {
     })
   }
 
-  readRecord(sequence: number): Promise<AttemptRecord | undefined> {
-    return this.#records.read(sequence)
+  readRecord(stream: string, sequence: number): Promise<AttemptRecord | undefined> {
+    return this.#records.read(stream, sequence)
   }
 
-  writeRecord(sequence: number, record: AttemptRecord): Promise<void> {
-    return this.#records.write(sequence, record).catch((error: unknown) => {
+  writeRecord(stream: string, sequence: number, record: AttemptRecord): Promise<void> {
+    return this.#records.write(stream, sequence, record).catch((error: unknown) => {
       this.#look()
       throw error
     })
   }
 
-  releaseRecord(sequence: number): Promise<void> {
-    return this.#records.release(sequence)
+  releaseRecord(stream: string, sequence: number): Promise<void> {
+    return this.#records.release(stream, sequence)
   }
 
-  forgetRecord(sequence: number): void {
-    this.#records.forget(sequence)
+  forgetRecord(stream: string, sequence: number): void {
+    this.#records.forget(stream, sequence)
   }
 
   /** Tells whoever listens; lost when nobody does. */
@@ -253,7 +254,7 @@ export class JetStreamBroker implements Broker {
       this.#names,
       this.#handlers,
       this.#settings,
-      (createdAt) => this.#jobStreamSeen(createdAt),
+      (stream, createdAt) => this.#streamSeen(stream, createdAt),
     )
     const { missing, changed } = report
     if (changed.length > 0 || missing.join() !== this.missing.join() || report.warnings.length > 0) {
@@ -269,15 +270,10 @@ export class JetStreamBroker implements Broker {
       for (const handler of this.#handlers) this.#listener.creditReturned(handler, 0)
   }
 
-  /** The stream's identity is its name and when it was made. */
-  #jobStreamSeen(createdAt: string | undefined): void {
-    this.#jobStreamThere = createdAt !== undefined
-    if (createdAt === undefined) return
-    const replaced = this.#jobStreamCreatedAt !== undefined && this.#jobStreamCreatedAt !== createdAt
-    this.#jobStreamCreatedAt = createdAt
-    this.#records.streamCreatedAt = createdAt
-    this.#deadLetters.streamCreatedAt = createdAt
-    if (replaced) this.#listener.streamReplaced(Date.parse(createdAt))
+  #streamSeen(stream: string, createdAt: string | undefined): void {
+    if (stream === this.#names.jobStream) this.#jobStreamThere = createdAt !== undefined
+    if (createdAt === undefined || !this.#incarnations.seen(stream, createdAt)) return
+    this.#listener.streamReplaced(stream, Date.parse(createdAt))
   }
 }
 

@@ -51,7 +51,7 @@ type Wanted = Pick<
  *
  * Compares what the server answers, not what it was asked for: servers ignore what they do not know.
  *
- * @param jobStreamSeen - told when the job stream was made, before its consumers are looked at: until
+ * @param streamSeen - told when a stream of jobs was made, before its consumers are looked at: until
  *   they are there, no job of a new stream can arrive.
  * @throws {MillraceError} `topology_conflict` when something exists that cannot be changed to what is
  *   needed and would lose jobs as it is.
@@ -62,7 +62,7 @@ export async function ensureTopology(
   names: Names,
   handlers: readonly string[],
   settings: Wanted,
-  jobStreamSeen: (createdAt: string | undefined) => void,
+  streamSeen: (stream: string, createdAt: string | undefined) => void,
 ): Promise<TopologyReport> {
   const report = { missing: [] as string[], changed: [] as string[], warnings: [] as string[] }
   const shared = { storage: settings.storage as StorageType, num_replicas: settings.replicas }
@@ -78,7 +78,7 @@ export async function ensureTopology(
     allow_direct: true,
     ...shared,
   })
-  jobStreamSeen(jobStream?.createdAt)
+  streamSeen(names.jobStream, jobStream?.createdAt)
   await ensureStream(jsm, settings.manage, report, {
     name: names.deadStream,
     subjects: [names.deadSubjects],

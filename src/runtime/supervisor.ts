@@ -214,7 +214,7 @@ export class Supervisor {
       creditReturned: (handler, count) => this.#engine?.creditReturned(handler, count),
       reconnected: () => this.#engine?.reconnected(),
       disconnected: () => this.#engine?.disconnected(),
-      streamReplaced: (createdAt) => this.#engine?.streamReplaced(createdAt),
+      streamReplaced: (stream, createdAt) => this.#engine?.streamReplaced(stream, createdAt),
     }
     return JetStreamBroker.open({
       connection,

@@ -86,6 +86,7 @@ export class FakeBroker implements Broker {
   connected = true
   epoch = 1
   readonly calls: string[] = []
+  /** By sequence alone: tests with several streams look at the calls. */
   readonly records = new Map<number, AttemptRecord>()
   readonly letters: { letter: DeadLetter; headers: readonly HeaderEntry[]; data: Uint8Array }[] = []
   /** When set, requests of that kind wait until the test lets them through. */
@@ -146,28 +147,28 @@ export class FakeBroker implements Broker {
     this.letters.push({ letter, headers, data })
   }
 
-  async readRecord(sequence: number): Promise<AttemptRecord | undefined> {
+  async readRecord(_stream: string, sequence: number): Promise<AttemptRecord | undefined> {
     this.calls.push(`read ${sequence}`)
     await this.readGate?.enter()
     if (this.bucketError) throw this.bucketError
     return this.records.get(sequence)
   }
 
-  async writeRecord(sequence: number, record: AttemptRecord): Promise<void> {
+  async writeRecord(_stream: string, sequence: number, record: AttemptRecord): Promise<void> {
     this.calls.push(`write ${sequence} released=${record.released} failures=${record.failures}`)
     await this.writeGate?.enter()
     if (this.bucketError) throw this.bucketError
     this.records.set(sequence, record)
   }
 
-  async releaseRecord(sequence: number): Promise<void> {
+  async releaseRecord(_stream: string, sequence: number): Promise<void> {
     this.calls.push(`release ${sequence}`)
     if (this.bucketError) throw this.bucketError
     const record = this.records.get(sequence) ?? { released: 0, failures: 0, history: [] }
     this.records.set(sequence, { ...record, released: record.released + 1 })
   }
 
-  forgetRecord(sequence: number): void {
+  forgetRecord(_stream: string, sequence: number): void {
     this.calls.push(`forget ${sequence}`)
     this.records.delete(sequence)
   }
@@ -424,7 +425,7 @@ export function fakeEngine(
     async deliver(sequence: number, options: Partial<Delivery> = {}): Promise<InFlightJob | undefined> {
       engine.delivered(delivery(sequence, options))
       await settled()
-      return engine.inFlight.find(sequence)
+      return engine.inFlight.find(options.stream ?? 'JOBS', sequence)
     },
     /** The thread reports how this job ended. */
     async end(
