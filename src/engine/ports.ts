@@ -95,8 +95,15 @@ export interface SharedState {
   /**
    * Tells every entry whose key begins with `<prefix>.`, and from then on each change; undefined is removed.
    * Goes on by itself through lost connections and a bucket that is made anew. Returns what ends it.
+   *
+   * @param changed - `storedAt` is the broker's clock, epoch milliseconds.
+   * @param listed - all that is there has been told; called again after each new listing.
    */
-  watch(prefix: string, changed: (key: string, value: string | undefined) => void): () => void
+  watch(
+    prefix: string,
+    changed: (key: string, value: string | undefined, storedAt: number) => void,
+    listed?: () => void,
+  ): () => void
 }
 
 /** One thread of a pool, from the supervisor's side. */

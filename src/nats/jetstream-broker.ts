@@ -14,7 +14,7 @@ import { DeadLetterStream } from './dead-letter-stream.ts'
 import { Incarnations } from './incarnations.ts'
 import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
-import { ensureTopology, type TopologyReport } from './topology.ts'
+import { ensureTopology, isStreamMissing, type TopologyReport } from './topology.ts'
 
 const nakBytes = Buffer.from('-NAK')
 const extendBytes = Buffer.from('+WPI')
@@ -72,7 +72,15 @@ export class JetStreamBroker implements Broker {
     this.#listener = parts.listener
     this.#acks = new AckWriter(this.#nc)
     this.#records = new AttemptsBucket(this.#nc, jsm, parts.names, this.#incarnations)
-    this.control = new ControlBucket(this.#nc, parts.names.controlBucket)
+    this.control = new ControlBucket({
+      nc: this.#nc,
+      jsm,
+      inboxPrefix: parts.connection.inboxPrefix,
+      bucket: parts.names.controlBucket,
+      trouble: (error) => {
+        if (isStreamMissing(error)) this.#look()
+      },
+    })
     this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names, this.#incarnations)
     this.#puller = new Puller({
       nc: this.#nc,

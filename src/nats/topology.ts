@@ -228,6 +228,10 @@ async function ensureBucket(
   report.changed.push(`created bucket ${bucket}`)
 }
 
+export function isStreamMissing(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === streamMissing
+}
+
 async function orMissing<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
     return await asked
