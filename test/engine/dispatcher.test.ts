@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { aheadLimit, aheadOf, Dispatcher, horizonMs } from '#src/engine/dispatcher.js'
+import { aheadLimit, aheadOf, Dispatcher } from '#src/engine/dispatcher.js'
 import type { HandlerState } from '#src/engine/handler-state.js'
 import type { InFlightJob } from '#src/engine/in-flight-job.js'
+import { horizonMs } from '#src/engine/waiting-jobs.js'
 import { FakeLane, handlerState, heldJob, ManualClock, settled } from '../support/fake-engine-parts.ts'
 
 function createDispatcher(lanes: { concurrency?: number }[] = [{}]) {

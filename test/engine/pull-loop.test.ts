@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Priority } from '#src/core/names.js'
 import type { HandlerState } from '#src/engine/handler-state.js'
 import { PullLoop } from '#src/engine/pull-loop.js'
 import { FakeBroker, handlerState, ManualClock, settled } from '../support/fake-engine-parts.ts'
@@ -19,10 +20,10 @@ function createPulls(room: { threads: number; concurrency: number }, ...handlers
       return broker.take()
     },
     /** Jobs arrive against open credit. */
-    arrive(handler: HandlerState, count: number): void {
-      handler.credit -= count
-      handler.held += count
-      handler.lastArrivalAt = clock.monotonicMs()
+    arrive(handler: HandlerState, count: number, priority: Priority = 'normal', pending = 0): void {
+      const source = handler.sources[priority]
+      for (let left = count; left > 0; left -= 1) source.arrived(pending, clock.monotonicMs())
+      source.held += count
     },
   }
 }
@@ -55,7 +56,7 @@ test('never more is held and asked for than there is room', async () => {
     await look()
     for (const handler of [one, two]) {
       if (handler.credit > 0) arrive(handler, 1 + Math.floor((handler.credit - 1) / 2))
-      if (round % 3 === 0 && handler.held > 0) handler.held -= 1
+      if (round % 3 === 0 && handler.held > 0) handler.sources.normal.held -= 1
       const outstanding = handler.held + handler.credit
       assert.ok(outstanding <= (handler === one ? 84 : 3), `${handler.profile.name}: ${outstanding}`)
     }
@@ -88,7 +89,7 @@ test('the active handlers of a pool share its room evenly', async () => {
   arrive(two, 1)
   assert.deepEqual(await look(), ['pull b 3'])
   arrive(one, 7)
-  one.held = 2
+  one.sources.normal.held = 2
   assert.deepEqual(await look(), ['pull a 2'])
 })
 
@@ -99,11 +100,11 @@ test('a handler is idle again a second after its last job', async () => {
   arrive(one, 1)
   arrive(two, 1)
   await look()
-  one.held = 0
-  one.credit = 0
+  one.sources.normal.held = 0
+  one.sources.normal.credit = 0
   await clock.pass(999)
   assert.deepEqual(await look(), ['pull a 4'])
-  one.credit = 0
+  one.sources.normal.credit = 0
   await clock.pass(1)
   assert.deepEqual(await look(), ['pull a 1', 'pull b 4'])
 })
@@ -115,9 +116,9 @@ test('room is asked for in quarters', async () => {
   arrive(handler, 1)
   await look()
   arrive(handler, 15)
-  handler.held -= 3
+  handler.sources.normal.held -= 3
   assert.deepEqual(await look(), [])
-  handler.held -= 1
+  handler.sources.normal.held -= 1
   assert.deepEqual(await look(), ['pull a 4'])
 })
 
@@ -128,7 +129,7 @@ test('a thread that is free while long jobs hold the others is asked for, too', 
   arrive(handler, 1)
   await look()
   arrive(handler, 7)
-  handler.held -= 1
+  handler.sources.normal.held -= 1
   assert.deepEqual(await look(), [])
   await clock.pass(10)
   assert.deepEqual(broker.take(), ['pull a 1'])
