@@ -188,3 +188,93 @@ test('many reasons to look within one turn are one look', async () => {
   await settled()
   assert.deepEqual(broker.take(), ['pull a 1'])
 })
+
+test('the other priorities are pulled from when they are bound, and one job is asked for at first', async () => {
+  const handler = a()
+  const { look } = createPulls({ threads: 4, concurrency: 1 }, handler)
+  assert.deepEqual(await look(), ['pull a 1'])
+  handler.sources.high.bound = true
+  handler.sources.low.bound = true
+  assert.deepEqual(await look(), ['pull a 1 high', 'pull a 1 low'])
+})
+
+test('high jobs are asked for although normal ones take all the room', async () => {
+  const handler = a()
+  handler.sources.high.bound = true
+  const { look, arrive } = createPulls({ threads: 4, concurrency: 1 }, handler)
+  await look()
+  arrive(handler, 1, 'normal', 100)
+  assert.deepEqual(await look(), ['pull a 3'])
+  arrive(handler, 3, 'normal', 97)
+  arrive(handler, 1, 'high', 10)
+  assert.deepEqual(await look(), ['pull a 3 high'])
+  arrive(handler, 3, 'high', 7)
+  assert.deepEqual(await look(), [])
+  // Normal ones hold more than their quarter now; as they end, only that is asked for again.
+  handler.sources.normal.held = 1
+  assert.deepEqual(await look(), [])
+  handler.sources.normal.held = 0
+  assert.deepEqual(await look(), ['pull a 1'])
+})
+
+test('low jobs are asked for one at a time while normal ones wait, and for all the room when none does', async () => {
+  const handler = a()
+  const { low, normal } = handler.sources
+  low.bound = true
+  const { look, arrive } = createPulls({ threads: 8, concurrency: 1 }, handler)
+  await look()
+  arrive(handler, 1, 'normal', 100)
+  arrive(handler, 1, 'low', 100)
+  assert.deepEqual(await look(), ['pull a 7'])
+  arrive(handler, 7, 'normal', 93)
+  low.held = 0
+  assert.deepEqual(await look(), ['pull a 1 low'])
+  arrive(handler, 1, 'low', 99)
+  // Two end, two are asked for and come, and these were the last.
+  normal.held = 6
+  assert.deepEqual(await look(), ['pull a 2'])
+  arrive(handler, 2, 'normal', 0)
+  normal.held = 4
+  assert.deepEqual(await look(), ['pull a 4', 'pull a 3 low'])
+})
+
+test('what the server has not said shows when an open pull brings nothing', async () => {
+  const other = a()
+  other.sources.low.bound = true
+  const late = createPulls({ threads: 8, concurrency: 1 }, other)
+  await late.look()
+  late.arrive(other, 1, 'normal', 100)
+  late.arrive(other, 1, 'low', 100)
+  assert.deepEqual(await late.look(), ['pull a 7'])
+  await late.clock.pass(19)
+  assert.deepEqual(late.broker.take(), [])
+  await late.clock.pass(1)
+  assert.deepEqual(late.broker.take(), ['pull a 6 low'])
+})
+
+test('a handler on probation holds one job, whatever its priority', async () => {
+  const handler = a()
+  handler.sources.high.bound = true
+  for (let crash = 0; crash < 20; crash += 1) handler.crashed(-100_000)
+  const { look, arrive } = createPulls({ threads: 8, concurrency: 1 }, handler)
+  await look()
+  arrive(handler, 1, 'high', 10)
+  handler.sources.normal.returned(1)
+  assert.deepEqual(await look(), [])
+})
+
+test('how much is on its way is told only while it can come', async () => {
+  const handler = a()
+  const { broker, pulls, look, arrive } = createPulls({ threads: 4, concurrency: 1 }, handler)
+  await look()
+  arrive(handler, 1, 'normal', 100)
+  await look()
+  assert.deepEqual([pulls.expectedAbove('low'), pulls.expectedAbove('normal')], [3, 0])
+  handler.paused = true
+  await look()
+  assert.equal(pulls.expectedAbove('low'), 0)
+  handler.paused = false
+  await look()
+  broker.connected = false
+  assert.equal(pulls.expectedAbove('low'), 0)
+})
