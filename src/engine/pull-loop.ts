@@ -26,8 +26,8 @@ export interface Room {
  * 3. Room is asked for in quarters: fewer, larger pulls cost the server less. A smaller rest is asked for
  *    after a moment, because a quarter may not come free while long jobs hold the others.
  * 4. The priorities of a handler are sources of their own. What is held of a lower one never keeps a higher
- *    one waiting; what is held of a higher one leaves a lower one a quarter of the room, and low jobs an eighth
- *    while normal ones wait at the broker, so that each is at hand for its minimum share.
+ *    one waiting; what is held of a higher one takes the room of a lower one, down to what that needs at hand
+ *    for its minimum share; low jobs get no more than that while normal ones wait at the broker.
  */
 export class PullLoop {
   readonly #broker: Broker
@@ -102,7 +102,7 @@ export class PullLoop {
       }
       if (high.bound) this.#pullFrom(high, this.#share(handler, active.high), now)
       const share = this.#share(handler, active.normal)
-      this.#pullFrom(normal, Math.max(atLeast(handler, share >> 2), share - high.held), now)
+      this.#pullFrom(normal, Math.max(atHand(handler, share / 5), share - high.held), now)
       if (low.bound) this.#pullFrom(low, this.#lowTarget(handler, this.#share(handler, active.low), now), now)
     }
   }
@@ -123,7 +123,7 @@ export class PullLoop {
   /** All the room that is left when nothing else of the handler waits, else what its minimum share needs. */
   #lowTarget(handler: HandlerState, share: number, now: number): number {
     const { high, normal } = handler.sources
-    const least = atLeast(handler, share >> 3)
+    const least = atHand(handler, share / 10)
     if (high.isEmpty(now) && normal.isEmpty(now)) return Math.max(least, share - high.held - normal.held)
     const emptyAt = Math.max(high.bound ? high.emptyAt : now, normal.emptyAt)
     if (emptyAt < Number.POSITIVE_INFINITY) this.#wake(emptyAt, now)
@@ -172,7 +172,10 @@ export class PullLoop {
   }
 }
 
-/** A lower priority is held at hand for its minimum share, but one job at a time is one job at a time. */
-function atLeast(handler: HandlerState, count: number): number {
-  return handler.onProbation ? 0 : Math.max(1, count)
+/**
+ * What a lower priority needs for its minimum share: so much of the room may be on threads, and one more
+ * waits to be next. A handler on probation holds one job in all.
+ */
+function atHand(handler: HandlerState, ofTheRoom: number): number {
+  return handler.onProbation ? 0 : Math.ceil(ofTheRoom) + 1
 }

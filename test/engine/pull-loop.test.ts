@@ -210,14 +210,14 @@ test('high jobs are asked for although normal ones take all the room', async () 
   assert.deepEqual(await look(), ['pull a 3 high'])
   arrive(handler, 3, 'high', 7)
   assert.deepEqual(await look(), [])
-  // Normal ones hold more than their quarter now; as they end, only that is asked for again.
-  handler.sources.normal.held = 1
+  // Normal ones hold more than their share needs now; as they end, only that is asked for again.
+  handler.sources.normal.held = 2
   assert.deepEqual(await look(), [])
-  handler.sources.normal.held = 0
+  handler.sources.normal.held = 1
   assert.deepEqual(await look(), ['pull a 1'])
 })
 
-test('low jobs are asked for one at a time while normal ones wait, and for all the room when none does', async () => {
+test('low jobs are asked for as their share needs while normal ones wait, and for all the room when none does', async () => {
   const handler = a()
   const { low, normal } = handler.sources
   low.bound = true
@@ -225,17 +225,18 @@ test('low jobs are asked for one at a time while normal ones wait, and for all t
   await look()
   arrive(handler, 1, 'normal', 100)
   arrive(handler, 1, 'low', 100)
-  assert.deepEqual(await look(), ['pull a 7'])
+  assert.deepEqual(await look(), ['pull a 7', 'pull a 1 low'])
   arrive(handler, 7, 'normal', 93)
-  low.held = 0
-  assert.deepEqual(await look(), ['pull a 1 low'])
   arrive(handler, 1, 'low', 99)
+  low.held = 1
+  assert.deepEqual(await look(), ['pull a 1 low'])
+  arrive(handler, 1, 'low', 98)
   // Two end, two are asked for and come, and these were the last.
   normal.held = 6
   assert.deepEqual(await look(), ['pull a 2'])
   arrive(handler, 2, 'normal', 0)
   normal.held = 4
-  assert.deepEqual(await look(), ['pull a 4', 'pull a 3 low'])
+  assert.deepEqual(await look(), ['pull a 4', 'pull a 2 low'])
 })
 
 test('what the server has not said shows when an open pull brings nothing', async () => {
@@ -245,11 +246,11 @@ test('what the server has not said shows when an open pull brings nothing', asyn
   await late.look()
   late.arrive(other, 1, 'normal', 100)
   late.arrive(other, 1, 'low', 100)
-  assert.deepEqual(await late.look(), ['pull a 7'])
+  assert.deepEqual(await late.look(), ['pull a 7', 'pull a 1 low'])
   await late.clock.pass(19)
   assert.deepEqual(late.broker.take(), [])
   await late.clock.pass(1)
-  assert.deepEqual(late.broker.take(), ['pull a 6 low'])
+  assert.deepEqual(late.broker.take(), ['pull a 5 low'])
 })
 
 test('a handler on probation holds one job, whatever its priority', async () => {
