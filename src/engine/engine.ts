@@ -1,5 +1,6 @@
 import type { Random } from '../core/backoff.ts'
 import type { PoolName } from '../core/handler-definition.ts'
+import { type Priority, priorities } from '../core/names.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
 import { Admission, type HeaderLimits } from './admission.ts'
 import { Deadlines } from './deadlines.ts'
@@ -80,8 +81,10 @@ export class Engine implements BrokerListener, PoolListener {
         posted: (jobs: readonly InFlightJob[]) => this.#posted(jobs),
         takenBack: (jobs: readonly InFlightJob[]) => this.life.takenBack(jobs),
       }
-      this.dispatchers.set(pool, new Dispatcher(pool, clock, hooks))
-      this.#pulls.set(pool, new PullLoop(broker, clock, handlers, room, () => this.inFlight.size))
+      const pulls = new PullLoop(broker, clock, handlers, room, () => this.inFlight.size)
+      this.#pulls.set(pool, pulls)
+      const expectedAbove = (priority: Priority) => pulls.expectedAbove(priority)
+      this.dispatchers.set(pool, new Dispatcher(pool, clock, { ...hooks, expectedAbove }))
     }
     const { inFlight, receipts } = this
     const finished = this.#finished
@@ -136,10 +139,17 @@ export class Engine implements BrokerListener, PoolListener {
     this.life.arrive(delivery)
   }
 
-  creditReturned(handler: string, count: number): void {
+  creditReturned(handler: string, priority: Priority, count: number): void {
     const state = this.handlers.find((candidate) => candidate.profile.name === handler)
     if (!state) return
-    state.credit = Math.max(0, state.credit - count)
+    state.sources[priority].returned(count)
+    this.#pulls.get(state.profile.pool)!.schedule()
+  }
+
+  sourceBound(handler: string, priority: Priority): void {
+    const state = this.handlers.find((candidate) => candidate.profile.name === handler)
+    if (!state) return
+    state.sources[priority].bound = true
     this.#pulls.get(state.profile.pool)!.schedule()
   }
 
@@ -150,7 +160,7 @@ export class Engine implements BrokerListener, PoolListener {
   }
 
   disconnected(): void {
-    for (const handler of this.handlers) handler.credit = 0
+    for (const { sources } of this.handlers) for (const priority of priorities) sources[priority].credit = 0
   }
 
   streamReplaced(stream: string, createdAt: number): void {

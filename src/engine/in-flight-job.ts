@@ -4,11 +4,13 @@ import type { AbortCode } from '../core/handler-definition.ts'
 import type { PlainHeaders } from '../core/job-headers.ts'
 import type { Gate } from './gates.ts'
 import type { HandlerState } from './handler-state.ts'
+import type { JobSource } from './job-source.ts'
 import type { Delivery, Lane } from './ports.ts'
 
 /** A delivery that we hold, from its arrival until its settlement is sent. */
 export class InFlightJob {
   readonly handler: HandlerState
+  readonly source: JobSource
   readonly stream: string
   readonly subject: string
   readonly sequence: number
@@ -66,6 +68,7 @@ export class InFlightJob {
 
   constructor(delivery: Delivery, handler: HandlerState, now: number) {
     this.handler = handler
+    this.source = handler.sources[delivery.priority]
     this.stream = delivery.stream
     this.subject = delivery.subject
     this.sequence = delivery.sequence

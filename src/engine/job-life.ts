@@ -71,8 +71,7 @@ export class JobLife {
     const { broker, clock, observer, finished, inFlight, handlers } = this.#parts
     const handler = handlers.get(delivery.handler)!
     const now = clock.monotonicMs()
-    handler.credit = Math.max(0, handler.credit - 1)
-    handler.lastArrivalAt = now
+    handler.sources[delivery.priority].arrived(delivery.pending, now)
     if (finished.has(delivery.stream, delivery.sequence, delivery.storedAt)) {
       broker.ack(delivery.reply)
       observer.duplicateSuppressed(delivery.handler)
@@ -87,7 +86,7 @@ export class JobLife {
     }
     if (held) this.orphan(held)
     const job = new InFlightJob(delivery, handler, now)
-    handler.held += 1
+    job.source.held += 1
     inFlight.add(job)
     const admitted = this.#parts.admission.admit(job)
     if (admitted instanceof Promise) this.#suspects.expect(admitted.then((late) => this.#admit(job, late)))
@@ -358,13 +357,13 @@ export class JobLife {
   #takeRoom(job: InFlightJob): void {
     if (job.takesRoom) return
     job.takesRoom = true
-    job.handler.held += 1
+    job.source.held += 1
   }
 
   #leaveRoom(job: InFlightJob): void {
     if (!job.takesRoom) return
     job.takesRoom = false
-    job.handler.held -= 1
+    job.source.held -= 1
     this.#parts.roomChanged(job.handler)
   }
 }

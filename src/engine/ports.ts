@@ -1,6 +1,7 @@
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
 import type { AbortCode, PoolName, RateLimit } from '../core/handler-definition.ts'
+import type { Priority } from '../core/names.ts'
 import type { AttemptError, AttemptOutcome, Outcome } from '../core/outcome.ts'
 import type { DeadReason, RetryPolicy, Verdict } from '../core/verdict.ts'
 import type { InFlightJob } from './in-flight-job.ts'
@@ -23,12 +24,15 @@ export interface HandlerProfile {
 /** One arrival of a job from the broker. */
 export interface Delivery {
   readonly handler: string
+  readonly priority: Priority
   /** Together with `sequence`, which job it is. */
   readonly stream: string
   readonly subject: string
   readonly sequence: number
   /** How often the broker has delivered this job, this time included. */
   readonly deliveries: number
+  /** How many more jobs of this handler and priority the broker had then, not counting redeliveries. */
+  readonly pending: number
   /** When the broker stored it; epoch milliseconds. */
   readonly storedAt: number
   /** Where its settlement goes. */
@@ -45,8 +49,8 @@ export interface Broker {
   readonly connected: boolean
   /** Rises with every connection; what was sent under an earlier one may have been lost. */
   readonly epoch: number
-  /** Asks for up to `count` jobs of a handler. They, or the credit, come back through the listener. */
-  pull(handler: string, count: number): void
+  /** Asks for up to `count` jobs. They, or the credit, come back through the listener. */
+  pull(handler: string, priority: Priority, count: number): void
   ack(reply: string): void
   /** Gives a delivery back after `delayMs`; 0 is at once. */
   nak(reply: string, delayMs: number): void
@@ -67,8 +71,10 @@ export interface Broker {
 /** What the broker tells the engine. */
 export interface BrokerListener {
   delivered(delivery: Delivery): void
-  /** `count` asked-for jobs of this handler will not come. */
-  creditReturned(handler: string, count: number): void
+  /** `count` asked-for jobs will not come. */
+  creditReturned(handler: string, priority: Priority, count: number): void
+  /** There are, or were, jobs of this handler and priority, and from now on they can be pulled. */
+  sourceBound(handler: string, priority: Priority): void
   /** A new connection; open pulls of the old one are void. */
   reconnected(): void
   disconnected(): void

@@ -3,7 +3,7 @@ import { createInbox, type NatsConnection } from '@nats-io/transport-node'
 import type { Settings } from '../config/settings.ts'
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
-import type { Names } from '../core/names.ts'
+import { consumerName, type Names, type Priority } from '../core/names.ts'
 import type { Broker, BrokerListener } from '../engine/ports.ts'
 import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
@@ -12,9 +12,10 @@ import type { BrokerConnection } from './connection.ts'
 import { ControlBucket } from './control-bucket.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
 import { Incarnations } from './incarnations.ts'
+import { PrioritySources, type RarePriority } from './priority-sources.ts'
 import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
-import { ensureTopology, isStreamMissing, type TopologyReport } from './topology.ts'
+import { ensureConsumer, ensureTopology, isStreamMissing, type TopologyReport } from './topology.ts'
 
 const nakBytes = Buffer.from('-NAK')
 const extendBytes = Buffer.from('+WPI')
@@ -50,6 +51,9 @@ export class JetStreamBroker implements Broker {
   readonly #listener: BrokerListener
   readonly #acks: AckWriter
   readonly #puller: Puller
+  readonly #sources: PrioritySources
+  /** Noticed, and not known to have a consumer; by the name that reports call it. */
+  readonly #unbound = new Map<string, [handler: string, priority: RarePriority]>()
   readonly #records: AttemptsBucket
   readonly #deadLetters: DeadLetterStream
   /** The job stream has been seen on this connection. */
@@ -89,6 +93,13 @@ export class JetStreamBroker implements Broker {
       listener: parts.listener,
       newInbox: () => createInbox(parts.connection.inboxPrefix),
       trouble: (trouble) => this.#trouble(trouble),
+    })
+    this.#sources = new PrioritySources({
+      nc: this.#nc,
+      jsm,
+      names: parts.names,
+      handlers: parts.handlers,
+      onNoticed: (handler, priority) => void this.#bind(handler, priority),
     })
   }
 
@@ -139,10 +150,16 @@ export class JetStreamBroker implements Broker {
     this.#puller.open()
     this.control.reset()
     this.#listener.reconnected()
+    this.#sources.look()
   }
 
-  pull(handler: string, count: number): void {
-    this.#send(() => this.#puller.pull(handler, count))
+  /** Begins to tell of high and low jobs; whoever listens has to be there. */
+  findSources(): void {
+    void this.#sources.start()
+  }
+
+  pull(handler: string, priority: Priority, count: number): void {
+    this.#send(() => this.#puller.pull(handler, priority, count))
   }
 
   ack(reply: string): void {
@@ -208,6 +225,7 @@ export class JetStreamBroker implements Broker {
     this.#closed = true
     clearTimeout(this.#lookTimer)
     this.control.close()
+    this.#sources.close()
     this.#puller.close()
   }
 
@@ -237,7 +255,7 @@ export class JetStreamBroker implements Broker {
       this.#looking = this.#lookNow().finally(() => {
         this.#looking = undefined
         if (!this.#verified && this.#connection.connected) this.#lookIn(verifyAgainMs)
-        else if (this.missing.length > 0) this.#lookIn(lookAgainMs)
+        else if (this.missing.length > 0 || this.#unbound.size > 0) this.#lookIn(lookAgainMs)
       })
     }, delayMs)
   }
@@ -262,6 +280,7 @@ export class JetStreamBroker implements Broker {
       this.#names,
       this.#handlers,
       this.#settings,
+      this.#sources.noticed,
       (stream, createdAt) => this.#streamSeen(stream, createdAt),
     )
     const { missing, changed } = report
@@ -270,12 +289,35 @@ export class JetStreamBroker implements Broker {
     }
     const healed = missing.length < this.missing.length
     this.missing = missing
+    for (const label of this.#unbound.keys()) if (!missing.includes(label)) this.#bound(label)
     if (changed.some((change) => change.includes('bucket'))) {
       this.#records.reset()
       this.control.reset()
     }
     if (healed || changed.length > 0)
-      for (const handler of this.#handlers) this.#listener.creditReturned(handler, 0)
+      for (const handler of this.#handlers) this.#listener.creditReturned(handler, 'normal', 0)
+  }
+
+  /** The first job of a priority: its consumer is made at once, or looked for until it is there. */
+  async #bind(handler: string, priority: RarePriority): Promise<void> {
+    const label = `consumer ${this.#names.streamOf(priority)}/${consumerName(handler)}`
+    this.#unbound.set(label, [handler, priority])
+    const report: TopologyReport = { missing: [], changed: [], warnings: [] }
+    try {
+      await ensureConsumer(this.#jsm, this.#names, report, handler, this.#settings, priority)
+      if (report.missing.length > 0) return this.#look()
+      if (report.changed.length + report.warnings.length > 0) this.#reports.topology(report)
+      this.#bound(label)
+    } catch (error) {
+      this.#reports.topologyFailed(error)
+      this.#lookIn(lookAgainMs)
+    }
+  }
+
+  #bound(label: string): void {
+    const source = this.#unbound.get(label)
+    this.#unbound.delete(label)
+    if (source) this.#listener.sourceBound(...source)
   }
 
   #streamSeen(stream: string, createdAt: string | undefined): void {

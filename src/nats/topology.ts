@@ -14,7 +14,8 @@ import { Kvm } from '@nats-io/kv'
 import { type NatsConnection, nanos } from '@nats-io/transport-node'
 import type { Settings } from '../config/settings.ts'
 import { MillraceError } from '../core/errors.ts'
-import { consumerName, type Names } from '../core/names.ts'
+import { consumerName, type Names, type Priority } from '../core/names.ts'
+import { type RarePriority, rarePriorities } from './priority-sources.ts'
 
 /** What is left free below the server's `max_payload`, so that every dead letter fits. */
 const deadLetterRoomBytes = 16 * 1024
@@ -51,6 +52,8 @@ type Wanted = Pick<
  *
  * Compares what the server answers, not what it was asked for: servers ignore what they do not know.
  *
+ * @param noticed - the handlers that have jobs of a priority other than normal: these need consumers for
+ *   them, too. The streams of these priorities may be missing while nobody needs them.
  * @param streamSeen - told when a stream of jobs was made, before its consumers are looked at: until
  *   they are there, no job of a new stream can arrive.
  * @throws {MillraceError} `topology_conflict` when something exists that cannot be changed to what is
@@ -62,13 +65,14 @@ export async function ensureTopology(
   names: Names,
   handlers: readonly string[],
   settings: Wanted,
+  noticed: Readonly<Record<RarePriority, ReadonlySet<string>>>,
   streamSeen: (stream: string, createdAt: string | undefined) => void,
 ): Promise<TopologyReport> {
   const report = { missing: [] as string[], changed: [] as string[], warnings: [] as string[] }
   const shared = { storage: settings.storage as StorageType, num_replicas: settings.replicas }
-  const jobStream = await ensureStream(jsm, settings.manage, report, {
-    name: names.jobStream,
-    subjects: [names.jobSubjects],
+  const streamOf = (priority: Priority): Partial<StreamConfig> & { name: string } => ({
+    name: names.streamOf(priority),
+    subjects: [names.subjectsOf(priority)],
     retention: RetentionPolicy.Workqueue,
     discard: DiscardPolicy.New,
     max_msgs: settings.maxJobs ?? -1,
@@ -78,6 +82,7 @@ export async function ensureTopology(
     allow_direct: true,
     ...shared,
   })
+  const jobStream = await ensureStream(jsm, settings.manage, report, streamOf('normal'))
   streamSeen(names.jobStream, jobStream?.createdAt)
   await ensureStream(jsm, settings.manage, report, {
     name: names.deadStream,
@@ -103,6 +108,15 @@ export async function ensureTopology(
   else
     for (const handler of handlers)
       report.missing.push(`consumer ${names.jobStream}/${consumerName(handler)}`)
+  for (const priority of rarePriorities) {
+    const needed = noticed[priority].size > 0
+    const streamReport = needed ? report : { ...report, missing: [] }
+    const found = await ensureStream(jsm, settings.manage, streamReport, streamOf(priority))
+    streamSeen(names.streamOf(priority), found?.createdAt)
+    if (!found) continue
+    for (const handler of noticed[priority])
+      await ensureConsumer(jsm, names, report, handler, settings, priority)
+  }
   return report
 }
 
@@ -156,17 +170,20 @@ async function ensureStream(
   return { createdAt: found.created }
 }
 
-async function ensureConsumer(
+/** Creates the consumer of a handler and priority or brings it up to date; with `manage: false` only looks. */
+export async function ensureConsumer(
   jsm: JetStreamManager,
   names: Names,
   report: TopologyReport,
   handler: string,
   settings: Wanted,
+  priority: Priority = 'normal',
 ): Promise<void> {
+  const stream = names.streamOf(priority)
   const durable = consumerName(handler)
   const wanted: Partial<ConsumerConfig> = {
     durable_name: durable,
-    filter_subject: names.jobSubject(handler),
+    filter_subject: names.jobSubject(handler, priority),
     ack_policy: AckPolicy.Explicit,
     deliver_policy: DeliverPolicy.All,
     replay_policy: ReplayPolicy.Instant,
@@ -175,12 +192,12 @@ async function ensureConsumer(
     max_ack_pending: -1,
     max_waiting: 4096,
   }
-  const label = `consumer ${names.jobStream}/${durable}`
-  const found = await orMissing(jsm.consumers.info(names.jobStream, durable))
+  const label = `consumer ${stream}/${durable}`
+  const found = await orMissing(jsm.consumers.info(stream, durable))
   if (!found) {
     if (!settings.manage) report.missing.push(label)
     else {
-      await jsm.consumers.add(names.jobStream, wanted)
+      await jsm.consumers.add(stream, wanted)
       report.changed.push(`created ${label}`)
     }
     return
@@ -202,7 +219,7 @@ async function ensureConsumer(
   }
   const changeable = differing.filter((field) => !fixed.includes(field))
   if (changeable.length === 0 || !settings.manage) return
-  await jsm.consumers.update(names.jobStream, durable, wanted)
+  await jsm.consumers.update(stream, durable, wanted)
   report.changed.push(`updated ${label}: ${changeable.join(', ')}`)
 }
 

@@ -119,7 +119,6 @@ export class Supervisor {
           handlers: usable,
           pool: new Set(profiles.filter((profile) => profile.pool === name).map((profile) => profile.name)),
           namespace: this.#settings.namespace,
-          stream: namesFor(this.#settings.namespace).jobStream,
           supervisorId: this.id,
           logLevel: this.#settings.logLevel,
           stuckMs,
@@ -130,6 +129,7 @@ export class Supervisor {
     }
     await orAborted(signal, Promise.all([...this.#pools.values()].map((pool) => pool.firstReady)))
     engine.start()
+    broker.findSources()
     this.#phase = 'running'
     this.#logger.info(
       {
@@ -211,7 +211,8 @@ export class Supervisor {
     const engine = (): Engine => this.#engine!
     const listener: BrokerListener = {
       delivered: (delivery) => engine().delivered(delivery),
-      creditReturned: (handler, count) => this.#engine?.creditReturned(handler, count),
+      creditReturned: (handler, priority, count) => this.#engine?.creditReturned(handler, priority, count),
+      sourceBound: (handler, priority) => this.#engine?.sourceBound(handler, priority),
       reconnected: () => this.#engine?.reconnected(),
       disconnected: () => this.#engine?.disconnected(),
       streamReplaced: (stream, createdAt) => this.#engine?.streamReplaced(stream, createdAt),

@@ -21,7 +21,6 @@ export interface LanePoolOptions {
   /** The names of those that run in this pool; its threads import no others. */
   readonly pool: ReadonlySet<string>
   readonly namespace: string
-  readonly stream: string
   readonly supervisorId: string
   readonly logLevel: string
   /** A thread that has not ended this long after it was told to is stuck in native code. */
@@ -103,7 +102,6 @@ export class LanePool implements LaneOwner {
       concurrency,
       handlers: this.#options.handlers.map((file) => (this.#options.pool.has(file.name) ? file : undefined)),
       namespace: this.#options.namespace,
-      stream: this.#options.stream,
       supervisorId: this.#options.supervisorId,
       logLevel: this.#options.logLevel,
     }

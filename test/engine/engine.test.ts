@@ -10,8 +10,8 @@ test('a start pulls for every handler, and credit that comes back is asked for a
   engine.start()
   await settled()
   assert.deepEqual(broker.take(), ['pull a 1', 'pull b 1'])
-  engine.creditReturned('b', 1)
-  engine.creditReturned('nobody', 1)
+  engine.creditReturned('b', 'normal', 1)
+  engine.creditReturned('nobody', 'normal', 1)
   await settled()
   assert.deepEqual(broker.take(), ['pull b 1'])
 })
@@ -142,7 +142,7 @@ test('jobs at the same place of two streams are two jobs, and one stream made an
   const lanes = [addLane(), addLane()] as const
   const stored = { storedAt: firstMadeAt + 60_000 }
   const normal = (await deliver(1, stored))!
-  const high = (await deliver(1, { ...stored, stream: 'JOBS_HIGH', reply: 'high1' }))!
+  const high = (await deliver(1, { ...stored, priority: 'high', reply: 'high1' }))!
   assert.notEqual(normal, high)
   assert.deepEqual([normal.jobId, high.jobId], ['JOBS:1', 'JOBS_HIGH:1'])
   assert.deepEqual([...lanes[0].jobs(), ...lanes[1].jobs()], [normal, high])

@@ -24,7 +24,7 @@ test('removing a job leaves another one of the same sequence alone', () => {
 
 test('jobs at the same place of two streams are two jobs', () => {
   const inFlight = new InFlight()
-  const [normal, high] = [heldJob(7), heldJob(7, { stream: 'JOBS_HIGH' })]
+  const [normal, high] = [heldJob(7), heldJob(7, { priority: 'high' })]
   inFlight.add(normal)
   inFlight.add(high)
   assert.deepEqual([...inFlight.all()], [normal, high])

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Priority } from '#src/core/names.js'
 import type { HandlerState } from '#src/engine/handler-state.js'
 import { PullLoop } from '#src/engine/pull-loop.js'
 import { FakeBroker, handlerState, ManualClock, settled } from '../support/fake-engine-parts.ts'
@@ -19,10 +20,10 @@ function createPulls(room: { threads: number; concurrency: number }, ...handlers
       return broker.take()
     },
     /** Jobs arrive against open credit. */
-    arrive(handler: HandlerState, count: number): void {
-      handler.credit -= count
-      handler.held += count
-      handler.lastArrivalAt = clock.monotonicMs()
+    arrive(handler: HandlerState, count: number, priority: Priority = 'normal', pending = 0): void {
+      const source = handler.sources[priority]
+      for (let left = count; left > 0; left -= 1) source.arrived(pending, clock.monotonicMs())
+      source.held += count
     },
   }
 }
@@ -55,7 +56,7 @@ test('never more is held and asked for than there is room', async () => {
     await look()
     for (const handler of [one, two]) {
       if (handler.credit > 0) arrive(handler, 1 + Math.floor((handler.credit - 1) / 2))
-      if (round % 3 === 0 && handler.held > 0) handler.held -= 1
+      if (round % 3 === 0 && handler.held > 0) handler.sources.normal.held -= 1
       const outstanding = handler.held + handler.credit
       assert.ok(outstanding <= (handler === one ? 84 : 3), `${handler.profile.name}: ${outstanding}`)
     }
@@ -88,7 +89,7 @@ test('the active handlers of a pool share its room evenly', async () => {
   arrive(two, 1)
   assert.deepEqual(await look(), ['pull b 3'])
   arrive(one, 7)
-  one.held = 2
+  one.sources.normal.held = 2
   assert.deepEqual(await look(), ['pull a 2'])
 })
 
@@ -99,11 +100,11 @@ test('a handler is idle again a second after its last job', async () => {
   arrive(one, 1)
   arrive(two, 1)
   await look()
-  one.held = 0
-  one.credit = 0
+  one.sources.normal.held = 0
+  one.sources.normal.credit = 0
   await clock.pass(999)
   assert.deepEqual(await look(), ['pull a 4'])
-  one.credit = 0
+  one.sources.normal.credit = 0
   await clock.pass(1)
   assert.deepEqual(await look(), ['pull a 1', 'pull b 4'])
 })
@@ -115,9 +116,9 @@ test('room is asked for in quarters', async () => {
   arrive(handler, 1)
   await look()
   arrive(handler, 15)
-  handler.held -= 3
+  handler.sources.normal.held -= 3
   assert.deepEqual(await look(), [])
-  handler.held -= 1
+  handler.sources.normal.held -= 1
   assert.deepEqual(await look(), ['pull a 4'])
 })
 
@@ -128,7 +129,7 @@ test('a thread that is free while long jobs hold the others is asked for, too', 
   arrive(handler, 1)
   await look()
   arrive(handler, 7)
-  handler.held -= 1
+  handler.sources.normal.held -= 1
   assert.deepEqual(await look(), [])
   await clock.pass(10)
   assert.deepEqual(broker.take(), ['pull a 1'])
@@ -186,4 +187,95 @@ test('many reasons to look within one turn are one look', async () => {
   assert.deepEqual(broker.take(), [])
   await settled()
   assert.deepEqual(broker.take(), ['pull a 1'])
+})
+
+test('the other priorities are pulled from when they are bound, and one job is asked for at first', async () => {
+  const handler = a()
+  const { look } = createPulls({ threads: 4, concurrency: 1 }, handler)
+  assert.deepEqual(await look(), ['pull a 1'])
+  handler.sources.high.bound = true
+  handler.sources.low.bound = true
+  assert.deepEqual(await look(), ['pull a 1 high', 'pull a 1 low'])
+})
+
+test('high jobs are asked for although normal ones take all the room', async () => {
+  const handler = a()
+  handler.sources.high.bound = true
+  const { look, arrive } = createPulls({ threads: 4, concurrency: 1 }, handler)
+  await look()
+  arrive(handler, 1, 'normal', 100)
+  assert.deepEqual(await look(), ['pull a 3'])
+  arrive(handler, 3, 'normal', 97)
+  arrive(handler, 1, 'high', 10)
+  assert.deepEqual(await look(), ['pull a 3 high'])
+  arrive(handler, 3, 'high', 7)
+  assert.deepEqual(await look(), [])
+  // Normal ones hold more than their share needs now; as they end, only that is asked for again.
+  handler.sources.normal.held = 2
+  assert.deepEqual(await look(), [])
+  handler.sources.normal.held = 1
+  assert.deepEqual(await look(), ['pull a 1'])
+})
+
+test('low jobs are asked for as their share needs while normal ones wait, and for all the room when none does', async () => {
+  const handler = a()
+  const { low, normal } = handler.sources
+  low.bound = true
+  const { look, arrive } = createPulls({ threads: 8, concurrency: 1 }, handler)
+  await look()
+  arrive(handler, 1, 'normal', 100)
+  arrive(handler, 1, 'low', 100)
+  assert.deepEqual(await look(), ['pull a 7', 'pull a 1 low'])
+  arrive(handler, 7, 'normal', 93)
+  arrive(handler, 1, 'low', 99)
+  low.held = 1
+  assert.deepEqual(await look(), ['pull a 1 low'])
+  arrive(handler, 1, 'low', 98)
+  // Two end, two are asked for and come, and these were the last.
+  normal.held = 6
+  assert.deepEqual(await look(), ['pull a 2'])
+  arrive(handler, 2, 'normal', 0)
+  normal.held = 4
+  assert.deepEqual(await look(), ['pull a 4', 'pull a 2 low'])
+})
+
+test('what the server has not said shows when an open pull brings nothing', async () => {
+  const other = a()
+  other.sources.low.bound = true
+  const late = createPulls({ threads: 8, concurrency: 1 }, other)
+  await late.look()
+  late.arrive(other, 1, 'normal', 100)
+  late.arrive(other, 1, 'low', 100)
+  assert.deepEqual(await late.look(), ['pull a 7', 'pull a 1 low'])
+  await late.clock.pass(19)
+  assert.deepEqual(late.broker.take(), [])
+  await late.clock.pass(1)
+  assert.deepEqual(late.broker.take(), ['pull a 5 low'])
+})
+
+test('a handler on probation holds one job, whatever its priority', async () => {
+  const handler = a()
+  handler.sources.high.bound = true
+  for (let crash = 0; crash < 20; crash += 1) handler.crashed(-100_000)
+  const { look, arrive } = createPulls({ threads: 8, concurrency: 1 }, handler)
+  await look()
+  arrive(handler, 1, 'high', 10)
+  handler.sources.normal.returned(1)
+  assert.deepEqual(await look(), [])
+})
+
+test('how much is on its way is told only while it can come', async () => {
+  const handler = a()
+  const { broker, pulls, look, arrive } = createPulls({ threads: 4, concurrency: 1 }, handler)
+  await look()
+  arrive(handler, 1, 'normal', 100)
+  await look()
+  assert.deepEqual([pulls.expectedAbove('low'), pulls.expectedAbove('normal')], [3, 0])
+  handler.paused = true
+  await look()
+  assert.equal(pulls.expectedAbove('low'), 0)
+  handler.paused = false
+  await look()
+  broker.connected = false
+  assert.equal(pulls.expectedAbove('low'), 0)
 })

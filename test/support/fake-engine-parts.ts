@@ -2,10 +2,13 @@ import { setImmediate as immediate } from 'node:timers/promises'
 import type { AttemptRecord } from '#src/core/attempt.js'
 import type { DeadLetter, HeaderEntry } from '#src/core/dead-letter.js'
 import type { AbortCode, PoolName } from '#src/core/handler-definition.js'
+import { namesFor, type Priority } from '#src/core/names.js'
 import { Engine, type EngineOptions } from '#src/engine/engine.js'
 import { HandlerState } from '#src/engine/handler-state.js'
 import { InFlightJob } from '#src/engine/in-flight-job.js'
 import type { Broker, Clock, Delivery, HandlerProfile, Lane, Observer, ThreadEnd } from '#src/engine/ports.js'
+
+const names = namesFor('jobs')
 
 /** Lets everything go on that waits for nothing but promises and the end of the turn. */
 export async function settled(): Promise<void> {
@@ -104,7 +107,7 @@ export class FakeBroker implements Broker {
     return this.calls.splice(0).filter((call) => !leaveOut.includes(call.split(' ', 1)[0]!))
   }
 
-  /** How many jobs of a handler were asked for since the calls were last taken. */
+  /** How many jobs of a handler were asked for since the calls were last taken, of every priority. */
   asked(handler: string): number {
     return this.calls
       .map((call) => call.split(' '))
@@ -112,8 +115,8 @@ export class FakeBroker implements Broker {
       .reduce((sum, [, , count]) => sum + Number(count), 0)
   }
 
-  pull(handler: string, count: number): void {
-    this.calls.push(`pull ${handler} ${count}`)
+  pull(handler: string, priority: Priority, count: number): void {
+    this.calls.push(`pull ${handler} ${count}${priority === 'normal' ? '' : ` ${priority}`}`)
   }
 
   ack(reply: string): void {
@@ -348,13 +351,15 @@ export function handlerState(overrides: Partial<HandlerProfile> = {}): HandlerSt
 
 /** The arrival of job `sequence`; `reply` tells deliveries apart: `r<sequence>.<deliveries>`. */
 export function delivery(sequence: number, overrides: Partial<Delivery> = {}): Delivery {
-  const { handler = 'a', deliveries = 1 } = overrides
+  const { handler = 'a', deliveries = 1, priority = 'normal' } = overrides
   return {
     handler,
-    stream: 'JOBS',
-    subject: `jobs.${handler}`,
+    priority,
+    stream: names.streamOf(priority),
+    subject: names.jobSubject(handler, priority),
     sequence,
     deliveries,
+    pending: 0,
     storedAt: Date.UTC(2026, 0, 1),
     reply: `r${sequence}.${deliveries}`,
     data: new Uint8Array(),
@@ -425,7 +430,7 @@ export function fakeEngine(
     async deliver(sequence: number, options: Partial<Delivery> = {}): Promise<InFlightJob | undefined> {
       engine.delivered(delivery(sequence, options))
       await settled()
-      return engine.inFlight.find(options.stream ?? 'JOBS', sequence)
+      return engine.inFlight.find(names.streamOf(options.priority ?? 'normal'), sequence)
     },
     /** The thread reports how this job ended. */
     async end(
