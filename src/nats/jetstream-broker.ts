@@ -13,6 +13,7 @@ import { ControlBucket } from './control-bucket.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
 import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
+import { TickStream } from './tick-stream.ts'
 import { ensureTopology, type TopologyReport } from './topology.ts'
 
 const nakBytes = Buffer.from('-NAK')
@@ -39,11 +40,13 @@ export class JetStreamBroker implements Broker {
   /** What is missing although it is needed; empty when all is well. */
   missing: readonly string[] = []
   readonly control: ControlBucket
+  readonly ticks: TickStream
   readonly #connection: BrokerConnection
   readonly #nc: NatsConnection
   readonly #jsm: JetStreamManager
   readonly #names: Names
   readonly #handlers: readonly string[]
+  readonly #hasSchedules: boolean
   readonly #settings: Settings
   readonly #reports: BrokerReports
   readonly #listener: BrokerListener
@@ -66,12 +69,14 @@ export class JetStreamBroker implements Broker {
     this.#jsm = jsm
     this.#names = parts.names
     this.#handlers = parts.handlers
+    this.#hasSchedules = parts.hasSchedules
     this.#settings = parts.settings
     this.#reports = parts.reports
     this.#listener = parts.listener
     this.#acks = new AckWriter(this.#nc)
     this.#records = new AttemptsBucket(this.#nc, jsm, parts.names)
     this.control = new ControlBucket(this.#nc, parts.names.controlBucket)
+    this.ticks = new TickStream(jetstream(this.#nc), jsm, parts.names, () => this.connected)
     this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names)
     this.#puller = new Puller({
       nc: this.#nc,
@@ -252,6 +257,7 @@ export class JetStreamBroker implements Broker {
       this.#jsm,
       this.#names,
       this.#handlers,
+      this.#hasSchedules,
       this.#settings,
       (createdAt) => this.#jobStreamSeen(createdAt),
     )
@@ -285,6 +291,8 @@ export interface BrokerParts {
   readonly connection: BrokerConnection
   readonly names: Names
   readonly handlers: readonly string[]
+  /** Ticks are to be published, so their stream is needed. */
+  readonly hasSchedules: boolean
   readonly settings: Settings
   readonly listener: BrokerListener
   readonly reports: BrokerReports

@@ -6,6 +6,7 @@ import { Engine, type EngineOptions } from '#src/engine/engine.js'
 import { HandlerState } from '#src/engine/handler-state.js'
 import { InFlightJob } from '#src/engine/in-flight-job.js'
 import type { Broker, Clock, Delivery, HandlerProfile, Lane, Observer, ThreadEnd } from '#src/engine/ports.js'
+import { FakeTicks } from './fake-ticks.ts'
 
 /** Lets everything go on that waits for nothing but promises and the end of the turn. */
 export async function settled(): Promise<void> {
@@ -383,12 +384,15 @@ export function fakeEngine(
   const clock = new ManualClock()
   const broker = new FakeBroker()
   const observer = new FakeObserver()
+  const ticks = new FakeTicks()
   let restarts = 0
   const { handlers = [{}], ...rest } = overrides
   const engine = new Engine({
     broker,
     clock,
     observer,
+    ticks,
+    tickObserver: ticks,
     random: () => 0.5,
     supervisorId: 's1',
     rooms: new Map<PoolName, { threads: number; concurrency: number }>([
@@ -409,6 +413,7 @@ export function fakeEngine(
     clock,
     broker,
     observer,
+    ticks,
     engine,
     get restarts() {
       return restarts
