@@ -1,12 +1,6 @@
 import { Cron } from 'croner'
 import type { TickRule } from '../core/tick-plan.ts'
-import { ZoneOffset } from './zone-offset.ts'
-
-/** After a change of the clocks, an hour may be the repetition of another for so long. */
-const afterChangeMs = 3 * 3_600_000
-/** Nowhere do the clocks change twice within this. */
-const quietMs = 48 * 3_600_000
-const minuteMs = 60_000
+import { ZoneClock } from './zone-clock.ts'
 
 /** A pattern with its rule, or why it is none. */
 export type CronReading =
@@ -30,61 +24,52 @@ export function readCron(pattern: string, timeZone = 'UTC'): CronReading {
 }
 
 /**
- * Croner knows time zones, and where the clocks change its answer is taken: what falls into an hour that is
- * left out comes once, right after it by as much; what falls into an hour that is repeated comes in the
- * first of the two. Two things are done otherwise. A pattern for every hour goes on through both hours,
- * because "every minute" must not pause for an hour. And away from a change the pattern is evaluated at a
- * fixed offset, which takes 10 µs instead of 300.
+ * Croner evaluates the pattern on the dial, and `ZoneClock` says at which instant the dial shows that. Its
+ * own time zones are not used: near a change of the clocks what it answers depends on where one begins to
+ * look, "every minute" pauses for the hour that is repeated, and away from one it takes 300 µs instead of 10.
  */
 function createRule(pattern: string, fields: readonly string[], timeZone: string): TickRule {
-  const mode = '5-or-6-parts'
-  const fixed = new Cron(pattern, { utcOffset: 0, mode })
-  const nextAt = (after: number, offset: number): number | undefined => {
-    const found = fixed.nextRun(new Date(after + offset))
-    return found ? found.getTime() - offset : undefined
-  }
-  if (timeZone === 'UTC') return { next: (after) => nextAt(after, 0) }
-
-  const zone = new ZoneOffset(timeZone)
-  const zoned = new Cron(pattern, { timezone: timeZone, mode })
-  const everyHour = pattern === '@hourly' || fields.at(-4) === '*'
-
-  /** Real time: the offset that is in force counts, up to the instant at which it changes. */
-  const nextThroughChanges = (after: number): number | undefined => {
-    let from = after
-    let offset = zone.at(after)
-    for (;;) {
-      const found = nextAt(from, offset)
-      if (found === undefined) return undefined
-      const change = zone.firstChange(from, found, offset)
-      if (change === undefined) return found
-      from = change - 1
-      offset = zone.at(change)
-    }
-  }
-
-  /** In a repeated hour croner answers with an instant of the first pass, which may be over. */
-  const nextOfCroner = (after: number): number | undefined => {
-    for (let from = after; ; from = endOfMinute(from)) {
-      const found = zoned.nextRun(new Date(from))?.getTime()
-      if (found === undefined || found > after) return found
-    }
-  }
-
+  const cron = new Cron(pattern, { utcOffset: 0, mode: '5-or-6-parts' })
+  const nextOnDial = (after: number): number | undefined => cron.nextRun(new Date(after))?.getTime()
+  if (timeZone === 'UTC') return { next: nextOnDial }
+  const clock = new ZoneClock(timeZone)
+  const isEveryHour = pattern === '@hourly' || fields.at(-4) === '*'
   return {
-    next(after) {
-      const offset = zone.at(after)
-      const found = nextAt(after, offset)
-      if (found === undefined) return undefined
-      const quiet =
-        found - after <= quietMs && zone.at(found) === offset && zone.at(after - afterChangeMs) === offset
-      if (quiet) return found
-      return everyHour ? nextThroughChanges(after) : nextOfCroner(after)
-    },
+    next: (after) =>
+      isEveryHour ? nextInRealTime(after, nextOnDial, clock) : nextOfFixedHours(after, nextOnDial, clock),
   }
 }
 
-/** The last millisecond of a minute: of this one, or of the next if this is it. */
-function endOfMinute(instant: number): number {
-  return (Math.floor((instant + 1) / minuteMs) + 1) * minuteMs - 1
+type Dial = (after: number) => number | undefined
+
+/** A pattern for every hour goes on whatever the clocks do: the offset in force counts until it changes. */
+function nextInRealTime(after: number, nextOnDial: Dial, clock: ZoneClock): number | undefined {
+  let from = after
+  let offset = clock.offsetAt(after)
+  for (;;) {
+    const shown = nextOnDial(from + offset)
+    if (shown === undefined) return undefined
+    const found = shown - offset
+    const change = clock.firstChange(from, found, offset)
+    if (change === undefined) return found
+    from = change - 1
+    offset = clock.offsetAt(change)
+  }
+}
+
+/**
+ * A pattern for certain hours comes once for each time on the dial: later by as much when the clocks leave
+ * that time out, the first time when they repeat it. The order on the dial is therefore not the order in
+ * time, and all times are looked at that could be the next.
+ */
+function nextOfFixedHours(after: number, nextOnDial: Dial, clock: ZoneClock): number | undefined {
+  let best: number | undefined
+  for (let shown = after + Math.min(...clock.offsetsAround(after)); ; ) {
+    const next = nextOnDial(shown)
+    if (next === undefined) return best
+    shown = next
+    const found = clock.instantOf(shown)
+    if (found > after && (best === undefined || found < best)) best = found
+    if (best !== undefined && shown - Math.max(...clock.offsetsAround(best)) >= best) return best
+  }
 }
