@@ -17,7 +17,7 @@ export async function settled(): Promise<void> {
 /** Time that stands still until a test lets it pass. */
 export class ManualClock implements Clock {
   /** Epoch milliseconds at monotonic instant 0; the two differ so that a mix-up shows. */
-  readonly #epochMs = Date.UTC(2026, 0, 1)
+  #epochMs = Date.UTC(2026, 0, 1)
   #monotonicMs = 0
   #timers: { at: number; callback: () => void }[] = []
 
@@ -35,6 +35,11 @@ export class ManualClock implements Clock {
     return () => {
       this.#timers = this.#timers.filter((other) => other !== timer)
     }
+  }
+
+  /** Somebody sets the clock; what never steps goes on. */
+  step(byMs: number): void {
+    this.#epochMs += byMs
   }
 
   /** How many timers are set. */

@@ -37,10 +37,15 @@ export class FakeTicks implements TickStore, TickObserver {
   write(schedule: string, record: TickRecord, revision: number): Promise<number | undefined> {
     return this.#step('write', () => {
       if ((this.records.get(schedule)?.revision ?? 0) !== revision) return undefined
-      this.#revision += 1
-      this.records.set(schedule, { record, revision: this.#revision })
-      return this.#revision
+      return this.put(schedule, record)
     })
+  }
+
+  /** Writes a record whatever is there. */
+  put(schedule: string, record: TickRecord): number {
+    this.#revision += 1
+    this.records.set(schedule, { record, revision: this.#revision })
+    return this.#revision
   }
 
   publishJob(job: TickJob): Promise<{ sequence: number; duplicate: boolean }> {
