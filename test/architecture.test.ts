@@ -33,7 +33,8 @@ const allowed: Record<string, readonly string[]> = {
   http: ['core', 'engine'],
   config: ['core'],
   broker: ['core'],
-  runtime: ['core', 'engine', 'nats', 'threads', 'telemetry', 'http', 'config', 'broker'],
+  schedules: ['core'],
+  runtime: ['core', 'engine', 'nats', 'threads', 'telemetry', 'http', 'config', 'broker', 'schedules'],
 }
 
 /**
@@ -52,6 +53,7 @@ const sharedTypes: readonly (readonly [from: string, to: string])[] = [
 const packages: Record<string, readonly string[]> = {
   '@nats-io/': ['nats'],
   piscina: ['threads'],
+  croner: ['schedules'],
   pino: ['telemetry', 'threads'],
   'prom-client': ['telemetry'],
 }

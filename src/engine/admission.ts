@@ -1,9 +1,11 @@
 import { countAttempt, noRecord, withRelease } from '../core/attempt.ts'
 import { type PlainHeaders, readJobHeaders } from '../core/job-headers.ts'
 import type { AttemptError } from '../core/outcome.ts'
+import { tickOfJob } from '../core/ticks.ts'
 import type { DeadReason } from '../core/verdict.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Broker, Clock, Observer } from './ports.ts'
+import type { TickFence } from './tick-fence.ts'
 
 /** What becomes of a delivery before anything runs. */
 export type Admitted =
@@ -11,6 +13,8 @@ export type Admitted =
   /** Run it, but beside no other suspect: an earlier delivery of it ended without a trace. */
   | { readonly kind: 'suspect' }
   | { readonly kind: 'not_yet'; readonly delayMs: number }
+  /** Another job stands for its tick. */
+  | { readonly kind: 'duplicate' }
   | {
       readonly kind: 'dead'
       readonly reason: DeadReason
@@ -32,16 +36,24 @@ export class Admission {
   readonly #clock: Clock
   readonly #observer: Observer
   readonly #limits: HeaderLimits
+  readonly #fence: TickFence
 
-  constructor(broker: Broker, clock: Clock, observer: Observer, limits: HeaderLimits) {
+  constructor(broker: Broker, clock: Clock, observer: Observer, limits: HeaderLimits, fence: TickFence) {
     this.#broker = broker
     this.#clock = clock
     this.#observer = observer
     this.#limits = limits
+    this.#fence = fence
   }
 
-  /** Answers at once for a first delivery; a redelivered job's record has to be read. */
+  /** Answers at once for a first delivery; a redelivered job's record has to be read, and that of a tick. */
   admit(job: InFlightJob): Admitted | Promise<Admitted> {
+    const admitted = this.#admit(job)
+    const tick = job.headers && tickOfJob(job.headers)
+    return tick ? this.#fence.admit(job, tick, admitted) : admitted
+  }
+
+  #admit(job: InFlightJob): Admitted | Promise<Admitted> {
     const problem = job.headerEntries ? this.#readHeaders(job) : undefined
     if (job.deliveries > 1) return this.#admitAgain(job, problem)
     job.attempt = 1

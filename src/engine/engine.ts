@@ -23,15 +23,20 @@ import type {
   Observer,
   PoolListener,
   StartedJob,
+  TickObserver,
+  TickStore,
 } from './ports.ts'
 import { PullLoop, type Room } from './pull-loop.ts'
 import { Receipts } from './receipts.ts'
 import { Settlement } from './settlement.ts'
+import { TickFence } from './tick-fence.ts'
 
 export interface EngineOptions {
   readonly broker: Broker
   readonly clock: Clock
   readonly observer: Observer
+  readonly ticks: TickStore
+  readonly tickObserver: TickObserver
   readonly random: Random
   readonly supervisorId: string
   readonly handlers: readonly HandlerProfile[]
@@ -99,7 +104,13 @@ export class Engine implements BrokerListener, PoolListener {
       inFlight,
       finished,
       receipts,
-      admission: new Admission(broker, clock, observer, options.limits),
+      admission: new Admission(
+        broker,
+        clock,
+        observer,
+        options.limits,
+        new TickFence(options.ticks, clock, options.tickObserver),
+      ),
       settlement: this.settlement,
       gates: this.gates,
       lanes: () => this.lanes(),

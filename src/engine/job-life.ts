@@ -107,7 +107,10 @@ export class JobLife {
 
   #admit(job: InFlightJob, admitted: Admitted): void {
     if (job.leaseLost) this.#drop(job)
-    else if (admitted.kind === 'dead') {
+    else if (admitted.kind === 'duplicate') {
+      this.#leaveRoom(job)
+      this.#parts.settlement.ack(job)
+    } else if (admitted.kind === 'dead') {
       this.#leaveRoom(job)
       void this.#parts.settlement.deadLetter(job, admitted.reason, admitted.error, admitted.attempts)
     } else if (admitted.kind === 'not_yet') {

@@ -15,6 +15,7 @@ import { Incarnations } from './incarnations.ts'
 import { PrioritySources, type RarePriority } from './priority-sources.ts'
 import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
+import { TickStream } from './tick-stream.ts'
 import { ensureConsumer, ensureTopology, isStreamMissing, type TopologyReport } from './topology.ts'
 
 const nakBytes = Buffer.from('-NAK')
@@ -41,11 +42,13 @@ export class JetStreamBroker implements Broker {
   /** What is missing although it is needed; empty when all is well. */
   missing: readonly string[] = []
   readonly control: ControlBucket
+  readonly ticks: TickStream
   readonly #connection: BrokerConnection
   readonly #nc: NatsConnection
   readonly #jsm: JetStreamManager
   readonly #names: Names
   readonly #handlers: readonly string[]
+  readonly #hasSchedules: boolean
   readonly #settings: Settings
   readonly #reports: BrokerReports
   readonly #listener: BrokerListener
@@ -71,6 +74,7 @@ export class JetStreamBroker implements Broker {
     this.#jsm = jsm
     this.#names = parts.names
     this.#handlers = parts.handlers
+    this.#hasSchedules = parts.hasSchedules
     this.#settings = parts.settings
     this.#reports = parts.reports
     this.#listener = parts.listener
@@ -85,6 +89,7 @@ export class JetStreamBroker implements Broker {
         if (isStreamMissing(error)) this.#look()
       },
     })
+    this.ticks = new TickStream(jetstream(this.#nc), jsm, parts.names, () => this.connected)
     this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names, this.#incarnations)
     this.#puller = new Puller({
       nc: this.#nc,
@@ -279,6 +284,7 @@ export class JetStreamBroker implements Broker {
       this.#jsm,
       this.#names,
       this.#handlers,
+      this.#hasSchedules,
       this.#settings,
       this.#sources.noticed,
       (stream, createdAt) => this.#streamSeen(stream, createdAt),
@@ -331,6 +337,8 @@ export interface BrokerParts {
   readonly connection: BrokerConnection
   readonly names: Names
   readonly handlers: readonly string[]
+  /** Ticks are to be published, so their stream is needed. */
+  readonly hasSchedules: boolean
   readonly settings: Settings
   readonly listener: BrokerListener
   readonly reports: BrokerReports

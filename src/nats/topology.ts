@@ -64,6 +64,7 @@ export async function ensureTopology(
   jsm: JetStreamManager,
   names: Names,
   handlers: readonly string[],
+  hasSchedules: boolean,
   settings: Wanted,
   noticed: Readonly<Record<RarePriority, ReadonlySet<string>>>,
   streamSeen: (stream: string, createdAt: string | undefined) => void,
@@ -94,6 +95,17 @@ export async function ensureTopology(
     allow_direct: true,
     ...shared,
   })
+  if (hasSchedules) {
+    await ensureStream(jsm, settings.manage, report, {
+      name: names.ticksStream,
+      subjects: [names.tickSubjects],
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.Old,
+      max_msgs_per_subject: 1,
+      allow_direct: true,
+      ...shared,
+    })
+  }
   for (const bucket of [names.attemptsBucket, names.controlBucket]) {
     await ensureBucket(
       nc,

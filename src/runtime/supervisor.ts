@@ -1,18 +1,23 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config/settings.ts'
 import type { PoolName } from '../core/handler-definition.ts'
 import { namesFor } from '../core/names.ts'
+import type { TickSchedule } from '../core/tick-plan.ts'
 import { aheadLimit } from '../engine/dispatcher.ts'
 import { Engine } from '../engine/engine.ts'
 import type { BrokerListener, HandlerProfile } from '../engine/ports.ts'
+import { TickLoop } from '../engine/tick-loop.ts'
 import { createHttpServer } from '../http/server.ts'
 import { type BrokerConnection, type ConnectionEvent, connectBroker } from '../nats/connection.ts'
 import { JetStreamBroker } from '../nats/jetstream-broker.ts'
+import { readSchedulesFile } from '../schedules/schedules-file.ts'
 import { JobLog } from '../telemetry/job-log.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import { plainError, TelemetryObserver } from '../telemetry/observer.ts'
+import { TickTelemetry } from '../telemetry/tick-telemetry.ts'
 import { catalogHandlers } from '../threads/handler-catalog.ts'
 import { findHandlers } from '../threads/handlers-folder.ts'
 import { LanePool } from '../threads/lane-pool.ts'
@@ -22,11 +27,14 @@ import { logConnectionEvent } from './connection-log.ts'
 import { DepthPoll } from './depth-poll.ts'
 import { profileOf, roomsOf } from './handler-profiles.ts'
 import { createPoolListener } from './pool-listener.ts'
+import { gatherSchedules } from './schedules.ts'
 
 /** How long one handler file may take to import. */
 const importMs = 10_000
 /** A thread that has not ended this long after it was told to is stuck in native code. */
 const stuckMs = 500
+/** After a drain, how long a tick that is being published may still take. */
+const tickStopMs = 200
 
 /** How a supervisor stopped. */
 export interface StopReport {
@@ -51,14 +59,17 @@ export class Supervisor {
   #connection: BrokerConnection | undefined
   #broker: JetStreamBroker | undefined
   #engine: Engine | undefined
+  readonly #tickObserver: TickTelemetry
   #jobLog: JobLog | undefined
   #depth: DepthPoll | undefined
+  #ticks: TickLoop[] = []
   #phase: 'starting' | 'running' | 'draining' = 'starting'
   #wantRestart: () => void = () => {}
 
   constructor(settings: Settings, logger: Logger) {
     this.#settings = settings
     this.#logger = logger.child({ supervisor: this.id })
+    this.#tickObserver = new TickTelemetry(this.#logger, this.#metrics)
     this.restartWanted = new Promise((resolve) => {
       this.#wantRestart = resolve
     })
@@ -72,6 +83,14 @@ export class Supervisor {
   async start(signal: AbortSignal): Promise<void> {
     await this.#startHttp()
     const files = findHandlers(this.#settings.handlersFolder)
+    const { schedulesFile } = this.#settings
+    const declared =
+      schedulesFile === null
+        ? []
+        : readSchedulesFile(
+            schedulesFile,
+            files.map((file) => file.name),
+          )
     const cataloging = catalogHandlers(files, importMs)
     const [catalog, connection] = await orAborted(
       signal,
@@ -87,15 +106,17 @@ export class Supervisor {
         }),
       ]),
     )
-    for (const fault of catalog.faults) this.#faulty(fault)
-    if (this.#settings.schedulesFile !== null)
-      this.#logger.warn('MILLRACE_SCHEDULES is set, but this version has no schedules yet')
-    const profiles = catalog.handlers.map(({ file, options }) =>
-      profileOf(file.name, options, this.#settings),
+    const { schedules, usable, faults } = gatherSchedules(
+      catalog.handlers,
+      declared,
+      this.#settings.schedulesFile,
     )
+    for (const fault of [...catalog.faults, ...faults]) this.#faulty(fault)
+    const profiles = usable.map(({ file, options }) => profileOf(file.name, options, this.#settings))
     const broker = await this.#openBroker(
       connection,
       files.map((file) => file.name),
+      schedules.length > 0,
     )
     this.#broker = broker
     const engine = this.#createEngine(broker, profiles)
@@ -108,7 +129,6 @@ export class Supervisor {
       faulty: (fault) => this.#faulty(fault),
       publishEvent: (handler, event, json) => broker.publishEvent(handler, event, json),
     })
-    const usable = catalog.handlers.map(({ file }) => file)
     for (const [name, room] of roomsOf(profiles, this.#settings)) {
       const pool = new LanePool(
         {
@@ -116,7 +136,7 @@ export class Supervisor {
           ...room,
           slots: room.concurrency + aheadLimit,
           memoryMb: this.#settings.threadMemoryMb ?? undefined,
-          handlers: usable,
+          handlers: usable.map(({ file }) => file),
           pool: new Set(profiles.filter((profile) => profile.pool === name).map((profile) => profile.name)),
           namespace: this.#settings.namespace,
           supervisorId: this.id,
@@ -130,6 +150,7 @@ export class Supervisor {
     await orAborted(signal, Promise.all([...this.#pools.values()].map((pool) => pool.firstReady)))
     engine.start()
     broker.findSources()
+    this.#startTicks(broker, schedules)
     this.#phase = 'running'
     this.#logger.info(
       {
@@ -148,11 +169,13 @@ export class Supervisor {
       { in_flight: this.#engine?.inFlight.size ?? 0, drain_ms: this.#settings.drainMs },
       'draining',
     )
+    const ticksStopped = Promise.all(this.#ticks.map((loop) => loop.stop()))
     const report = await this.#engine?.drain({
       drainMs: this.#settings.drainMs,
       hurry,
       pullsEnded: this.#broker?.pullsEnded() ?? Promise.resolve(),
     })
+    await Promise.race([ticksStopped, sleep(tickStopMs, undefined, { ref: false })])
     this.#broker?.close()
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
     await this.#connection?.close()
@@ -207,7 +230,11 @@ export class Supervisor {
     return reasons
   }
 
-  #openBroker(connection: BrokerConnection, handlers: string[]): Promise<JetStreamBroker> {
+  #openBroker(
+    connection: BrokerConnection,
+    handlers: string[],
+    hasSchedules: boolean,
+  ): Promise<JetStreamBroker> {
     const engine = (): Engine => this.#engine!
     const listener: BrokerListener = {
       delivered: (delivery) => engine().delivered(delivery),
@@ -221,6 +248,7 @@ export class Supervisor {
       connection,
       names: namesFor(this.#settings.namespace),
       handlers,
+      hasSchedules,
       settings: this.#settings,
       listener,
       reports: {
@@ -241,6 +269,8 @@ export class Supervisor {
       broker,
       clock: systemClock,
       observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics),
+      ticks: broker.ticks,
+      tickObserver: this.#tickObserver,
       random: Math.random,
       supervisorId: this.id,
       handlers: profiles,
@@ -253,6 +283,20 @@ export class Supervisor {
         this.#wantRestart()
       },
     })
+  }
+
+  #startTicks(broker: JetStreamBroker, schedules: readonly TickSchedule[]): void {
+    const parts = {
+      store: broker.ticks,
+      clock: systemClock,
+      observer: this.#tickObserver,
+      supervisorId: this.id,
+    }
+    this.#ticks = schedules.map((schedule) => new TickLoop(schedule, parts))
+    for (const loop of this.#ticks) {
+      this.#tickObserver.begin(loop.schedule)
+      loop.start()
+    }
   }
 
   #faulty(fault: HandlerFault): void {

@@ -32,12 +32,21 @@ export const metricTable = {
     'Deliveries not run because the job was held or finished here',
   ],
   millrace_ack_retries_total: ['counter', ['handler'], 'Acks sent again after a lost connection'],
+  millrace_ticks_total: [
+    'counter',
+    ['schedule', 'outcome'],
+    'Ticks of schedules, by what became of them here',
+  ],
   millrace_nats_connected: ['gauge', [], '1 while connected to NATS'],
   millrace_nats_reconnects_total: ['counter', [], 'Reconnections to NATS'],
   millrace_build_info: ['gauge', ['version', 'node'], 'Always 1'],
 } as const satisfies Record<string, readonly ['counter' | 'gauge' | 'histogram', readonly string[], string]>
 
 type MetricName = keyof typeof metricTable
+
+/** What became of a tick: the `outcome` of `millrace_ticks_total`. */
+export const tickOutcomes = ['published', 'duplicate', 'skipped', 'missed'] as const
+export type TickOutcome = (typeof tickOutcomes)[number]
 
 /** What one handler has counted; plain numbers, because they are added to for every job. */
 class HandlerCounts {
@@ -68,6 +77,7 @@ export class Metrics {
   readonly #leaseLost: Counter
   readonly #suppressed: Counter
   readonly #ackRetries: Counter
+  readonly #ticks: Counter
 
   constructor(version: string) {
     this.#deadLetters = this.#counter('millrace_dead_letters_total')
@@ -75,6 +85,7 @@ export class Metrics {
     this.#leaseLost = this.#counter('millrace_lease_lost_total')
     this.#suppressed = this.#counter('millrace_duplicates_suppressed_total')
     this.#ackRetries = this.#counter('millrace_ack_retries_total')
+    this.#ticks = this.#counter('millrace_ticks_total')
     this.#counter('millrace_attempts_total', (counter) => {
       for (const [handler, counts] of this.#counts) {
         counter.inc({ handler, outcome: 'completed' }, counts.completed)
@@ -147,6 +158,10 @@ export class Metrics {
 
   acksRepeated(handler: string, count: number): void {
     this.#ackRetries.inc({ handler }, count)
+  }
+
+  ticks(schedule: string, outcome: TickOutcome, count: number): void {
+    this.#ticks.inc({ schedule, outcome }, count)
   }
 
   /** A counter; with `read`, its values are set anew at each scrape. */

@@ -3,7 +3,9 @@ import { test } from 'node:test'
 import type { AttemptRecord } from '#src/core/attempt.js'
 import { noRecord } from '#src/core/attempt.js'
 import { Admission } from '#src/engine/admission.js'
+import { TickFence } from '#src/engine/tick-fence.js'
 import { FakeBroker, FakeObserver, heldJob, ManualClock } from '../support/fake-engine-parts.ts'
+import { FakeTicks } from '../support/fake-ticks.ts'
 
 /** The manual clock begins at this instant. */
 const now = Date.UTC(2026, 0, 1)
@@ -12,7 +14,10 @@ function createAdmission() {
   const clock = new ManualClock()
   const broker = new FakeBroker()
   const observer = new FakeObserver()
-  const admission = new Admission(broker, clock, observer, { deadlineLimitMs: 60_000, attemptsLimit: 10 })
+  const ticks = new FakeTicks()
+  const fence = new TickFence(ticks, clock, ticks)
+  const limits = { deadlineLimitMs: 60_000, attemptsLimit: 10 }
+  const admission = new Admission(broker, clock, observer, limits, fence)
   return { clock, broker, observer, admission }
 }
 

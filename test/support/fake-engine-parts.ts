@@ -7,6 +7,7 @@ import { Engine, type EngineOptions } from '#src/engine/engine.js'
 import { HandlerState } from '#src/engine/handler-state.js'
 import { InFlightJob } from '#src/engine/in-flight-job.js'
 import type { Broker, Clock, Delivery, HandlerProfile, Lane, Observer, ThreadEnd } from '#src/engine/ports.js'
+import { FakeTicks } from './fake-ticks.ts'
 
 const names = namesFor('jobs')
 
@@ -19,7 +20,7 @@ export async function settled(): Promise<void> {
 /** Time that stands still until a test lets it pass. */
 export class ManualClock implements Clock {
   /** Epoch milliseconds at monotonic instant 0; the two differ so that a mix-up shows. */
-  readonly #epochMs = Date.UTC(2026, 0, 1)
+  #epochMs = Date.UTC(2026, 0, 1)
   #monotonicMs = 0
   #timers: { at: number; callback: () => void }[] = []
 
@@ -37,6 +38,11 @@ export class ManualClock implements Clock {
     return () => {
       this.#timers = this.#timers.filter((other) => other !== timer)
     }
+  }
+
+  /** Somebody sets the clock; what never steps goes on. */
+  step(byMs: number): void {
+    this.#epochMs += byMs
   }
 
   /** How many timers are set. */
@@ -389,12 +395,15 @@ export function fakeEngine(
   const clock = new ManualClock()
   const broker = new FakeBroker()
   const observer = new FakeObserver()
+  const ticks = new FakeTicks()
   let restarts = 0
   const { handlers = [{}], ...rest } = overrides
   const engine = new Engine({
     broker,
     clock,
     observer,
+    ticks,
+    tickObserver: ticks,
     random: () => 0.5,
     supervisorId: 's1',
     rooms: new Map<PoolName, { threads: number; concurrency: number }>([
@@ -415,6 +424,7 @@ export function fakeEngine(
     clock,
     broker,
     observer,
+    ticks,
     engine,
     get restarts() {
       return restarts
