@@ -12,6 +12,7 @@ import { Heartbeat } from './heartbeat.ts'
 import { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import { JobLife } from './job-life.ts'
+import { LimitGate } from './limit-gate.ts'
 import type {
   Broker,
   BrokerListener,
@@ -21,6 +22,7 @@ import type {
   Lane,
   Observer,
   PoolListener,
+  SharedState,
   StartedJob,
 } from './ports.ts'
 import { PullLoop, type Room } from './pull-loop.ts'
@@ -29,6 +31,7 @@ import { Settlement } from './settlement.ts'
 
 export interface EngineOptions {
   readonly broker: Broker
+  readonly shared: SharedState
   readonly clock: Clock
   readonly observer: Observer
   readonly random: Random
@@ -59,6 +62,7 @@ export class Engine implements BrokerListener, PoolListener {
   readonly #pulls = new Map<PoolName, PullLoop>()
   readonly #deadlines: Deadlines
   readonly #heartbeat: Heartbeat
+  readonly #limits: LimitGate
   readonly #stuck = new Set<Lane>()
   #onLaneChange: (() => void) | undefined
   #watchingStarts = false
@@ -67,7 +71,8 @@ export class Engine implements BrokerListener, PoolListener {
     this.#options = options
     const { broker, clock, observer, ackWaitMs } = options
     this.handlers = options.handlers.map((profile, index) => new HandlerState(profile, index))
-    this.gates = new Gates([], {
+    this.#limits = new LimitGate({ ...options, handlers: this.handlers, pass: (job) => this.gates.pass(job) })
+    this.gates = new Gates([this.#limits], {
       parked: (job) => this.life.parked(job),
       through: (job) => this.life.through(job),
     })
@@ -127,6 +132,7 @@ export class Engine implements BrokerListener, PoolListener {
     const report = await drain(this, this.#options.clock, order, (changed) => {
       this.#onLaneChange = changed
     })
+    await this.#limits.stop()
     this.#heartbeat.stop()
     this.#deadlines.stop()
     return report
@@ -146,6 +152,7 @@ export class Engine implements BrokerListener, PoolListener {
   reconnected(): void {
     this.receipts.repeat()
     this.#heartbeat.beat()
+    this.#limits.reconnected()
     this.#pullAll()
   }
 
@@ -246,7 +253,8 @@ export class Engine implements BrokerListener, PoolListener {
       let unsaid = false
       for (const lane of this.lanes()) {
         for (const job of lane.jobs()) {
-          if (lane.startedAt(job) !== undefined) this.life.sayStarted(job, lane.threadId)
+          const startedAt = lane.startedAt(job)
+          if (startedAt !== undefined) this.life.sayStarted(job, lane.threadId, startedAt)
           else unsaid = true
         }
       }

@@ -90,8 +90,9 @@ export class PullLoop {
         continue
       }
       const share = this.#share(handler, active)
-      const missing = share - outstanding
-      if (missing >= Math.max(1, share >> 2)) this.#ask(handler, missing)
+      const missing = Math.min(share - outstanding, handler.parkLimit - handler.parked - handler.credit)
+      const quarter = Math.min(share, handler.parkLimit) >> 2
+      if (missing >= Math.max(1, quarter)) this.#ask(handler, missing)
       else if (missing > 0 && handler.credit === 0) {
         const askAt = handler.lastArrivalAt + quarterMs
         if (now >= askAt) this.#ask(handler, missing)

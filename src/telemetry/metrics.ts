@@ -32,6 +32,11 @@ export const metricTable = {
     'Deliveries not run because the job was held or finished here',
   ],
   millrace_ack_retries_total: ['counter', ['handler'], 'Acks sent again after a lost connection'],
+  millrace_limit_waits_total: [
+    'counter',
+    ['handler'],
+    'Jobs that could not start at once because of a limit',
+  ],
   millrace_nats_connected: ['gauge', [], '1 while connected to NATS'],
   millrace_nats_reconnects_total: ['counter', [], 'Reconnections to NATS'],
   millrace_build_info: ['gauge', ['version', 'node'], 'Always 1'],
@@ -68,6 +73,7 @@ export class Metrics {
   readonly #leaseLost: Counter
   readonly #suppressed: Counter
   readonly #ackRetries: Counter
+  readonly #limitWaits: Counter
 
   constructor(version: string) {
     this.#deadLetters = this.#counter('millrace_dead_letters_total')
@@ -75,6 +81,7 @@ export class Metrics {
     this.#leaseLost = this.#counter('millrace_lease_lost_total')
     this.#suppressed = this.#counter('millrace_duplicates_suppressed_total')
     this.#ackRetries = this.#counter('millrace_ack_retries_total')
+    this.#limitWaits = this.#counter('millrace_limit_waits_total')
     this.#counter('millrace_attempts_total', (counter) => {
       for (const [handler, counts] of this.#counts) {
         counter.inc({ handler, outcome: 'completed' }, counts.completed)
@@ -147,6 +154,10 @@ export class Metrics {
 
   acksRepeated(handler: string, count: number): void {
     this.#ackRetries.inc({ handler }, count)
+  }
+
+  limitWaits(handler: string, count: number): void {
+    this.#limitWaits.inc({ handler }, count)
   }
 
   /** A counter; with `read`, its values are set anew at each scrape. */

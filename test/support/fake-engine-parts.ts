@@ -7,6 +7,8 @@ import { HandlerState } from '#src/engine/handler-state.js'
 import { InFlightJob } from '#src/engine/in-flight-job.js'
 import type { Broker, Clock, Delivery, HandlerProfile, Lane, Observer, ThreadEnd } from '#src/engine/ports.js'
 
+import { FakeSharedState } from './fake-shared-state.ts'
+
 /** Lets everything go on that waits for nothing but promises and the end of the turn. */
 export async function settled(): Promise<void> {
   // What is put off to the end of the turn may put off more.
@@ -233,6 +235,14 @@ export class FakeObserver implements Observer {
   recordUnavailable(error: unknown): void {
     this.said.push(`recordUnavailable ${(error as Error).message}`)
   }
+
+  limitUnavailable(handler: string, error: unknown): void {
+    this.said.push(`limitUnavailable ${handler} ${(error as Error).message}`)
+  }
+
+  limitWaits(handler: string, count: number): void {
+    this.said.push(`limitWaits ${handler} ${count}`)
+  }
 }
 
 /** A thread without a thread: tests say what has begun and what has ended. */
@@ -383,10 +393,12 @@ export function fakeEngine(
   const clock = new ManualClock()
   const broker = new FakeBroker()
   const observer = new FakeObserver()
+  const shared = new FakeSharedState(clock)
   let restarts = 0
   const { handlers = [{}], ...rest } = overrides
   const engine = new Engine({
     broker,
+    shared,
     clock,
     observer,
     random: () => 0.5,
@@ -408,6 +420,7 @@ export function fakeEngine(
   return {
     clock,
     broker,
+    shared,
     observer,
     engine,
     get restarts() {
