@@ -13,6 +13,7 @@ import { Heartbeat } from './heartbeat.ts'
 import { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import { JobLife } from './job-life.ts'
+import { LimitGate } from './limit-gate.ts'
 import type {
   Broker,
   BrokerListener,
@@ -22,6 +23,7 @@ import type {
   Lane,
   Observer,
   PoolListener,
+  SharedState,
   StartedJob,
   TickObserver,
   TickStore,
@@ -33,6 +35,7 @@ import { TickFence } from './tick-fence.ts'
 
 export interface EngineOptions {
   readonly broker: Broker
+  readonly shared: SharedState
   readonly clock: Clock
   readonly observer: Observer
   readonly ticks: TickStore
@@ -65,6 +68,7 @@ export class Engine implements BrokerListener, PoolListener {
   readonly #pulls = new Map<PoolName, PullLoop>()
   readonly #deadlines: Deadlines
   readonly #heartbeat: Heartbeat
+  readonly #limits: LimitGate
   readonly #stuck = new Set<Lane>()
   #onLaneChange: (() => void) | undefined
   #watchingStarts = false
@@ -73,7 +77,8 @@ export class Engine implements BrokerListener, PoolListener {
     this.#options = options
     const { broker, clock, observer, ackWaitMs } = options
     this.handlers = options.handlers.map((profile, index) => new HandlerState(profile, index))
-    this.gates = new Gates([], {
+    this.#limits = new LimitGate({ ...options, handlers: this.handlers, pass: (job) => this.gates.pass(job) })
+    this.gates = new Gates([this.#limits], {
       parked: (job) => this.life.parked(job),
       through: (job) => this.life.through(job),
     })
@@ -141,6 +146,7 @@ export class Engine implements BrokerListener, PoolListener {
     const report = await drain(this, this.#options.clock, order, (changed) => {
       this.#onLaneChange = changed
     })
+    await this.#limits.stop()
     this.#heartbeat.stop()
     this.#deadlines.stop()
     return report
@@ -167,6 +173,7 @@ export class Engine implements BrokerListener, PoolListener {
   reconnected(): void {
     this.receipts.repeat()
     this.#heartbeat.beat()
+    this.#limits.reconnected()
     this.#pullAll()
   }
 
@@ -269,7 +276,8 @@ export class Engine implements BrokerListener, PoolListener {
       let unsaid = false
       for (const lane of this.lanes()) {
         for (const job of lane.jobs()) {
-          if (lane.startedAt(job) !== undefined) this.life.sayStarted(job, lane.threadId)
+          const startedAt = lane.startedAt(job)
+          if (startedAt !== undefined) this.life.sayStarted(job, lane.threadId, startedAt)
           else unsaid = true
         }
       }

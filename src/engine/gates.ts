@@ -8,6 +8,8 @@ export interface Gate {
    * has passed and whose run is not over passes again: it was interrupted without its fault.
    */
   enter(job: InFlightJob): boolean
+  /** Its run began at `startedAt`, on the monotonic clock; told once for each start, and a moment later. */
+  started?(job: InFlightJob, startedAt: number): void
   /** Its run is over, or will never begin. Also told of jobs that never came here, and more than once. */
   ended(job: InFlightJob): void
   /** It is not ours any more: settled, given back or lost. Also told of jobs that never came here. */
@@ -47,6 +49,10 @@ export class Gates {
     const at = this.#gates.indexOf(job.waitsAt!)
     this.#unpark(job)
     if (this.#enterFrom(job, at + 1)) this.#hooks.through(job)
+  }
+
+  started(job: InFlightJob, startedAt: number): void {
+    for (const gate of this.#gates) gate.started?.(job, startedAt)
   }
 
   ended(job: InFlightJob): void {

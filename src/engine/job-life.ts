@@ -132,16 +132,20 @@ export class JobLife {
     else if (this.#parts.gates.enter(job)) this.#parts.dispatcherOf(job).add(job)
   }
 
-  /** It has to wait at a gate. */
+  /** It has to wait at a gate, perhaps for long: other suspects do not wait for it. */
   parked(job: InFlightJob): void {
     this.#leaveRoom(job)
+    if (job.suspect) this.#suspects.ended(job)
   }
 
   /** It has waited, and is past the last gate. */
   through(job: InFlightJob): void {
-    this.#takeRoom(job)
     if (this.#turnsAway(job)) this.release(job)
-    else this.#parts.dispatcherOf(job).add(job)
+    else if (job.suspect) this.#suspects.add(job)
+    else {
+      this.#takeRoom(job)
+      this.#parts.dispatcherOf(job).add(job)
+    }
   }
 
   /** What has not begun is given back while draining, and while others or nobody may begin it. */
@@ -165,9 +169,8 @@ export class JobLife {
     const { clock, observer } = this.#parts
     const outcome = underAbort(reported, job.abortCode, job.deadlineMs)
     this.#leaveRoom(job)
-    this.#parts.gates.ended(job)
     if (outcome.kind !== 'invalid' && outcome.kind !== 'expired') {
-      this.sayStarted(job, threadId)
+      this.sayStarted(job, threadId, startedAt)
       const startedAtMs = clock.now() - (clock.monotonicMs() - startedAt)
       observer.ended(
         job,
@@ -179,16 +182,18 @@ export class JobLife {
       else if (outcome.kind === 'completed') job.handler.crashesInARow = 0
       if (outcome.kind !== 'interrupted') job.handler.measured(durationMs)
     }
+    this.#parts.gates.ended(job)
     if (job.suspect) this.#suspects.ended(job)
     if (outcome.kind === 'completed') this.#parts.settlement.ack(job)
     else this.#settle(job, outcome, startedAt, durationMs, threadId)
   }
 
   /** Tells once for each attempt that it began; called when that is first known. */
-  sayStarted(job: InFlightJob, threadId: number): void {
+  sayStarted(job: InFlightJob, threadId: number, startedAt: number): void {
     if (job.startSaid) return
     job.startSaid = true
     job.threadId = threadId
+    this.#parts.gates.started(job, startedAt)
     this.#parts.observer.started(job)
   }
 
@@ -268,7 +273,7 @@ export class JobLife {
       else if (fate === 'crashed') end({ kind: 'crashed', error: cause! })
       else if (fate === 'interrupted') end({ kind: 'interrupted' })
       else {
-        this.#interrupted(job, durationMs, lane.threadId)
+        this.#interrupted(job, startedAt, durationMs, lane.threadId)
         if (fate === 'suspect') this.#suspect(job)
         else again.push(job)
       }
@@ -277,8 +282,8 @@ export class JobLife {
   }
 
   /** Its thread is gone, and it was not to blame: this start does not count. */
-  #interrupted(job: InFlightJob, durationMs: number, threadId: number): void {
-    this.sayStarted(job, threadId)
+  #interrupted(job: InFlightJob, startedAt: number, durationMs: number, threadId: number): void {
+    this.sayStarted(job, threadId, startedAt)
     this.#parts.observer.ended(job, 'interrupted', durationMs, -1)
     job.startSaid = false
     job.abortCode = undefined

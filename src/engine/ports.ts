@@ -90,6 +90,8 @@ export interface SharedEntry {
   readonly value: string | undefined
   /** What a write must expect to find; 0 when there never was one. */
   readonly revision: number
+  /** When the broker stored it, by its own clock; 0 when there never was one. */
+  readonly writtenAt: number
 }
 
 /** Small values that all supervisors share. Everything rejects when the broker cannot be reached. */
@@ -250,4 +252,8 @@ export interface Observer {
   threadKilled(lane: Lane, reason: ThreadEnd, job: InFlightJob | undefined): void
   handlerRests(handler: string, delayMs: number, crashes: number): void
   recordUnavailable(error: unknown): void
+  /** What a handler's limits still allow cannot be found out; its jobs wait. */
+  limitUnavailable(handler: string, error: unknown): void
+  /** So many more jobs could not start at once because of their handler's limits. */
+  limitWaits(handler: string, count: number): void
 }

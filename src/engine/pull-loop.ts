@@ -137,8 +137,9 @@ export class PullLoop {
       if (outstanding === 0 && target > 0) this.#ask(source, 1, now)
       return
     }
-    const missing = target - outstanding
-    if (missing >= Math.max(1, target >> 2)) this.#ask(source, missing, now)
+    const { parked, parkLimit, credit } = source.handler
+    const missing = Math.min(target - outstanding, parkLimit - parked - credit)
+    if (missing >= Math.max(1, Math.min(target, parkLimit) >> 2)) this.#ask(source, missing, now)
     else if (missing > 0 && source.credit === 0) {
       const askAt = source.lastArrivalAt + quarterMs
       if (now >= askAt) this.#ask(source, missing, now)

@@ -24,8 +24,9 @@ export class ControlBucket implements SharedState {
 
   async read(key: string): Promise<SharedEntry> {
     const entry = await (await this.#open()).get(key)
-    if (!entry) return { value: undefined, revision: 0 }
-    return { value: entry.operation === 'PUT' ? entry.string() : undefined, revision: entry.revision }
+    if (!entry) return { value: undefined, revision: 0, writtenAt: 0 }
+    const { operation, revision, created } = entry
+    return { value: operation === 'PUT' ? entry.string() : undefined, revision, writtenAt: created.getTime() }
   }
 
   async write(key: string, value: string, revision: number): Promise<number | undefined> {

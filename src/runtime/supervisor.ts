@@ -267,6 +267,7 @@ export class Supervisor {
     this.#jobLog = new JobLog(this.#logger, settings.jobLogs, this.id)
     return new Engine({
       broker,
+      shared: broker.control,
       clock: systemClock,
       observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics),
       ticks: broker.ticks,

@@ -37,6 +37,11 @@ export const metricTable = {
     ['schedule', 'outcome'],
     'Ticks of schedules, by what became of them here',
   ],
+  millrace_limit_waits_total: [
+    'counter',
+    ['handler'],
+    'Jobs that could not start at once because of a limit',
+  ],
   millrace_nats_connected: ['gauge', [], '1 while connected to NATS'],
   millrace_nats_reconnects_total: ['counter', [], 'Reconnections to NATS'],
   millrace_build_info: ['gauge', ['version', 'node'], 'Always 1'],
@@ -78,6 +83,7 @@ export class Metrics {
   readonly #suppressed: Counter
   readonly #ackRetries: Counter
   readonly #ticks: Counter
+  readonly #limitWaits: Counter
 
   constructor(version: string) {
     this.#deadLetters = this.#counter('millrace_dead_letters_total')
@@ -86,6 +92,7 @@ export class Metrics {
     this.#suppressed = this.#counter('millrace_duplicates_suppressed_total')
     this.#ackRetries = this.#counter('millrace_ack_retries_total')
     this.#ticks = this.#counter('millrace_ticks_total')
+    this.#limitWaits = this.#counter('millrace_limit_waits_total')
     this.#counter('millrace_attempts_total', (counter) => {
       for (const [handler, counts] of this.#counts) {
         counter.inc({ handler, outcome: 'completed' }, counts.completed)
@@ -162,6 +169,10 @@ export class Metrics {
 
   ticks(schedule: string, outcome: TickOutcome, count: number): void {
     this.#ticks.inc({ schedule, outcome }, count)
+  }
+
+  limitWaits(handler: string, count: number): void {
+    this.#limitWaits.inc({ handler }, count)
   }
 
   /** A counter; with `read`, its values are set anew at each scrape. */

@@ -15,6 +15,7 @@ export class TelemetryObserver implements Observer {
   readonly #logger: Logger
   readonly #metrics: Metrics
   #complainedAt = Number.NEGATIVE_INFINITY
+  readonly #limitComplaints = new Map<string, number>()
 
   constructor(jobs: JobLog, logger: Logger, metrics: Metrics) {
     this.#jobs = jobs
@@ -80,6 +81,17 @@ export class TelemetryObserver implements Observer {
     if (now - this.#complainedAt < complaintMs) return
     this.#complainedAt = now
     this.#logger.warn({ err: plainError(error) }, 'attempt records unavailable, counting deliveries')
+  }
+
+  limitUnavailable(handler: string, error: unknown): void {
+    const now = performance.now()
+    if (now - (this.#limitComplaints.get(handler) ?? Number.NEGATIVE_INFINITY) < complaintMs) return
+    this.#limitComplaints.set(handler, now)
+    this.#logger.warn({ handler, err: plainError(error) }, 'limits unavailable, jobs wait')
+  }
+
+  limitWaits(handler: string, count: number): void {
+    this.#metrics.limitWaits(handler, count)
   }
 }
 

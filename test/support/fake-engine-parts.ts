@@ -11,6 +11,8 @@ import { FakeTicks } from './fake-ticks.ts'
 
 const names = namesFor('jobs')
 
+import { FakeSharedState } from './fake-shared-state.ts'
+
 /** Lets everything go on that waits for nothing but promises and the end of the turn. */
 export async function settled(): Promise<void> {
   // What is put off to the end of the turn may put off more.
@@ -243,6 +245,14 @@ export class FakeObserver implements Observer {
   recordUnavailable(error: unknown): void {
     this.said.push(`recordUnavailable ${(error as Error).message}`)
   }
+
+  limitUnavailable(handler: string, error: unknown): void {
+    this.said.push(`limitUnavailable ${handler} ${(error as Error).message}`)
+  }
+
+  limitWaits(handler: string, count: number): void {
+    this.said.push(`limitWaits ${handler} ${count}`)
+  }
 }
 
 /** A thread without a thread: tests say what has begun and what has ended. */
@@ -396,10 +406,12 @@ export function fakeEngine(
   const broker = new FakeBroker()
   const observer = new FakeObserver()
   const ticks = new FakeTicks()
+  const shared = new FakeSharedState(clock)
   let restarts = 0
   const { handlers = [{}], ...rest } = overrides
   const engine = new Engine({
     broker,
+    shared,
     clock,
     observer,
     ticks,
@@ -423,6 +435,7 @@ export function fakeEngine(
   return {
     clock,
     broker,
+    shared,
     observer,
     ticks,
     engine,

@@ -1,0 +1,278 @@
+import type { Random } from '../core/backoff.ts'
+import { type Limits, turnMs } from '../core/limits.ts'
+import type { InFlightJob } from './in-flight-job.ts'
+import { type LimitNeed, type LimitShare, type Settled, startMarginMs } from './limit-share.ts'
+import type { Clock, Observer } from './ports.ts'
+
+/** When permits are out, or others have a claim on them, it is asked again after this, more or less. */
+const pollMs = 100
+/** Permits that nobody here has used for so long go back; that is looked at no more often than every `idleAgainMs`. */
+const idleMs = 50
+const idleAgainMs = 200
+/** Permits that others are short of go back after this, so that several go back together. */
+const returnMs = 20
+/** After somebody else wrote first; up to this for each time in a row. */
+const conflictMs = 4
+const longestConflictMs = 100
+/** While the record cannot be reached. */
+const unreachableMs = 500
+/** Supervisors that wait for the same instant ask at random moments of so many ms after it. */
+const spreadMs = 5
+/** A stop gives its permits back, but does not wait for long. */
+const stopTries = 5
+
+export interface HandlerLimitParts {
+  readonly handler: string
+  readonly limits: Limits
+  readonly share: LimitShare
+  readonly ackWaitMs: number
+  readonly clock: Clock
+  readonly random: Random
+  readonly observer: Observer
+  /** How many jobs of this handler the threads here could have at once. */
+  room(): number
+  pass(job: InFlightJob): void
+}
+
+/**
+ * The jobs of one limited handler that wait here for their turn, and those that have had it.
+ *
+ * 1. Jobs that arrive in the same moment ask together: one read and one write of the record for all.
+ * 2. A permit of `maxInFlight` whose job has ended goes to the next job here, without asking.
+ * 3. Nothing is taken that could not start at once.
+ * 4. While we have permits the record is looked at every second: others may have a claim on some of them.
+ */
+export class HandlerLimit {
+  readonly #parts: HandlerLimitParts
+  /** And whether the observer knows that it waits. */
+  readonly #waiting = new Map<InFlightJob, boolean>()
+  /** Past the gate, and their run is not over; until when they should start, as long as they have not. */
+  readonly #inside = new Map<InFlightJob, number>()
+  /** Starts that came later than that, and are not in the record yet. */
+  #late = { jobs: 0, at: 0 }
+  #permits = 0
+  #quota = 0
+  /** The most that were inside at once since it was last asked. */
+  #peak = 0
+  /** When a job was last let in. */
+  #usedAt = Number.NEGATIVE_INFINITY
+  /** The record may have something of ours. */
+  #isMember = false
+  #asking: Promise<void> | undefined
+  /** The record may be told just now that we have fewer permits. */
+  #isWriting = false
+  #askedAt = Number.NEGATIVE_INFINITY
+  /** No start comes free before this. */
+  #closedUntil = Number.NEGATIVE_INFINITY
+  /** And it makes no sense to ask before this, unless a permit of ours comes free. */
+  #askAt = Number.NEGATIVE_INFINITY
+  #conflicts = 0
+  #wakeAt = Number.POSITIVE_INFINITY
+  #cancelWake: (() => void) | undefined
+  #scheduled = false
+  #stopped = false
+
+  constructor(parts: HandlerLimitParts) {
+    this.#parts = parts
+  }
+
+  enter(job: InFlightJob): boolean {
+    if (this.#inside.has(job)) return true
+    if (this.#waiting.size === 0 && this.#isFree()) {
+      this.#admit(job, Number.POSITIVE_INFINITY)
+      return true
+    }
+    this.#waiting.set(job, false)
+    this.#wake(this.#askAt)
+    return false
+  }
+
+  /** The job began; one that did so too late takes its place in the window of a rate limit there. */
+  started(job: InFlightJob, startedAt: number): void {
+    const startBy = this.#inside.get(job)
+    if (startBy === undefined) return
+    this.#inside.set(job, Number.POSITIVE_INFINITY)
+    if (startedAt <= startBy) return
+    this.#late = { jobs: this.#late.jobs + 1, at: Math.max(this.#late.at, startedAt) }
+    this.#wake(Number.NEGATIVE_INFINITY)
+  }
+
+  ended(job: InFlightJob): void {
+    if (!this.#inside.delete(job) || this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#goOn()
+    })
+  }
+
+  remove(job: InFlightJob): void {
+    this.#waiting.delete(job)
+    this.#forgetClaim()
+  }
+
+  takeAll(): InFlightJob[] {
+    const jobs = [...this.#waiting.keys()]
+    this.#waiting.clear()
+    this.#forgetClaim()
+    return jobs
+  }
+
+  /** The connection is new: asks at once if there is something to ask. */
+  reconnected(): void {
+    if (this.#isMember || this.#waiting.size > 0) this.#wake(Number.NEGATIVE_INFINITY)
+  }
+
+  /** Gives back what it has; what still runs then keeps its permits until they are void. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#cancelWake?.()
+    await this.#asking
+    for (let tries = stopTries; tries > 0 && this.#isMember; tries -= 1) {
+      const inFlight = this.#inside.size
+      try {
+        const none = { inFlight, ready: 0, wanted: inFlight, late: this.#late }
+        if (await this.#parts.share.ask(() => none)) return
+      } catch {
+        return
+      }
+    }
+  }
+
+  /** Nothing waits any more, and the record may say otherwise. */
+  #forgetClaim(): void {
+    if (this.#isMember && this.#waiting.size === 0) this.#wake(this.#parts.clock.monotonicMs() + idleMs)
+  }
+
+  /** A job may pass on a permit that we have. */
+  #isFree(): boolean {
+    const { limits, share } = this.#parts
+    return (
+      !this.#isWriting &&
+      !limits.rate &&
+      this.#inside.size < Math.min(this.#permits, this.#quota) &&
+      this.#hasRoom &&
+      share.isValid
+    )
+  }
+
+  get #hasRoom(): boolean {
+    return this.#inside.size < this.#parts.room()
+  }
+
+  #admit(job: InFlightJob, startBy: number): void {
+    this.#inside.set(job, startBy)
+    this.#peak = Math.max(this.#peak, this.#inside.size)
+    this.#usedAt = this.#parts.clock.monotonicMs()
+  }
+
+  #pass(most: number, startBy = Number.POSITIVE_INFINITY): void {
+    for (const job of [...this.#waiting.keys()].slice(0, most)) {
+      this.#waiting.delete(job)
+      this.#admit(job, startBy)
+      this.#parts.pass(job)
+    }
+  }
+
+  /** Something has ended, or there is an answer: the next jobs pass, or what is too much goes back. */
+  #goOn(): void {
+    const now = this.#parts.clock.monotonicMs()
+    while (this.#waiting.size > 0 && this.#isFree()) this.#pass(1)
+    if (this.#late.jobs > 0) this.#wake(Number.NEGATIVE_INFINITY)
+    const unused = this.#permits - this.#inside.size
+    if (this.#waiting.size > 0 && this.#hasRoom) this.#wake(unused > 0 ? this.#closedUntil : this.#askAt)
+    else if (unused > 0 && this.#permits > this.#quota) this.#wake(now + returnMs)
+    else if (unused > 0) this.#wake(Math.max(now + idleMs, this.#askedAt + idleAgainMs))
+  }
+
+  #wake(at: number): void {
+    if (this.#stopped || at >= this.#wakeAt) return
+    this.#wakeAt = at
+    this.#cancelWake?.()
+    this.#cancelWake = this.#parts.clock.after(Math.max(0, at - this.#parts.clock.monotonicMs()), () => {
+      this.#wakeAt = Number.POSITIVE_INFINITY
+      // Whoever asks already looks again when it has its answer.
+      this.#asking ??= this.#ask().finally(() => {
+        this.#asking = undefined
+      })
+    })
+  }
+
+  async #ask(): Promise<void> {
+    const { share, observer, handler, clock, random } = this.#parts
+    this.#askedAt = clock.monotonicMs()
+    try {
+      const settled = await share.ask(() => this.#need())
+      this.#conflicts = settled ? 0 : this.#conflicts + 1
+      if (settled) this.#settled(settled)
+      else this.#askAgainIn(random() * Math.min(longestConflictMs, conflictMs * this.#conflicts))
+    } catch (error) {
+      // What we wrote may have arrived all the same.
+      this.#isMember = true
+      if (this.#isWriting) this.#permits = Math.min(this.#permits, this.#inside.size)
+      observer.limitUnavailable(handler, error)
+      this.#askAgainIn(unreachableMs * (1 + random()))
+      this.#count()
+    }
+  }
+
+  #need(): LimitNeed {
+    const inFlight = this.#inside.size
+    const ready = Math.min(this.#waiting.size, Math.max(0, this.#parts.room() - inFlight))
+    const now = this.#parts.clock.monotonicMs()
+    const kept = now - this.#usedAt >= idleMs ? 0 : Math.min(this.#permits, this.#peak)
+    this.#countOverdue(now)
+    this.#isWriting = true
+    return { inFlight, ready, wanted: Math.max(inFlight + ready, kept), late: this.#late }
+  }
+
+  /** What has not started although it should have counts as starting now. */
+  #countOverdue(now: number): void {
+    for (const [job, startBy] of this.#inside) {
+      if (startBy >= now) continue
+      this.#inside.set(job, now + startMarginMs(this.#parts.limits))
+      this.#late = { jobs: this.#late.jobs + 1, at: now }
+    }
+  }
+
+  #settled({ answer, startBy, late }: Settled): void {
+    const { limits, clock, random, ackWaitMs } = this.#parts
+    this.#isWriting = false
+    this.#late = { jobs: this.#late.jobs - late.jobs, at: this.#late.at }
+    this.#permits = answer.permits
+    this.#quota = answer.quota
+    this.#isMember = answer.isMember
+    this.#peak = this.#inside.size
+    if (limits.rate) this.#pass(answer.passing, startBy)
+    const now = clock.monotonicMs()
+    this.#closedUntil =
+      answer.opensInMs === undefined ? Number.NEGATIVE_INFINITY : now + answer.opensInMs + random() * spreadMs
+    // With permits, those that others give back are found soon enough; without, nothing goes on here.
+    const pauseMs = answer.permits > 0 ? turnMs : pollMs
+    const isStuck = answer.refused > 0 && (answer.passing === 0 || !limits.rate)
+    this.#askAt = isStuck ? Math.max(this.#closedUntil, now + pauseMs * (0.5 + random())) : this.#closedUntil
+    if (this.#isMember) {
+      const lookMs = answer.permits > 0 ? answer.turnEndsInMs + random() * spreadMs : Number.POSITIVE_INFINITY
+      this.#wake(now + Math.min(lookMs, ackWaitMs / 3))
+    }
+    this.#goOn()
+    this.#count()
+  }
+
+  #askAgainIn(delayMs: number): void {
+    this.#isWriting = false
+    this.#askAt = this.#parts.clock.monotonicMs() + delayMs
+    this.#wake(this.#askAt)
+  }
+
+  /** Tells of the jobs that did not pass when it was first asked for them. */
+  #count(): void {
+    let more = 0
+    for (const [job, isKnown] of this.#waiting) {
+      if (isKnown) continue
+      this.#waiting.set(job, true)
+      more += 1
+    }
+    if (more > 0) this.#parts.observer.limitWaits(this.#parts.handler, more)
+  }
+}
