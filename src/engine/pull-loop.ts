@@ -102,7 +102,8 @@ export class PullLoop {
       }
       if (high.bound) this.#pullFrom(high, this.#share(handler, active.high), now)
       const share = this.#share(handler, active.normal)
-      this.#pullFrom(normal, Math.max(atHand(handler, share / 5), share - high.held), now)
+      const besideHigh = high.held === 0 ? share : Math.max(atHand(handler, share / 5), share - high.held)
+      this.#pullFrom(normal, besideHigh, now)
       if (low.bound) this.#pullFrom(low, this.#lowTarget(handler, this.#share(handler, active.low), now), now)
     }
   }
