@@ -33,17 +33,17 @@ test('low jobs mostly yield to normal ones and get their share all the same', as
   const { broker, ledger } = world
   // The streams are made by the first supervisor; what is published while there is none is found by the next.
   assert.equal((await (await world.supervise()).stop()).code, 0)
-  await broker.enqueueAll('act', sleeps(200, 4), { priority: 'low' })
-  await broker.enqueueAll('act', sleeps(600, 4))
+  await broker.enqueueAll('act', sleeps(120, 4), { priority: 'low' })
+  await broker.enqueueAll('act', sleeps(400, 4))
   const supervisor = await world.supervise()
-  await supervisor.metric('millrace_jobs_settled_total', { verdict: 'ack' }, 800)
+  await supervisor.metric('millrace_jobs_settled_total', { verdict: 'ack' }, 520)
   const starts = ledger.lines().filter((line) => line.kind === 'start')
-  assert.equal(starts.length, 800)
+  assert.equal(starts.length, 520)
   const isLow = (line: LedgerLine) => streamOf(line) === 'JOBS_LOW'
   const first = starts.findIndex(isLow)
   const lastNormal = starts.findLastIndex((line) => !isLow(line))
   const together = starts.slice(first, lastNormal + 1)
-  assert.ok(together.length >= 500, `both waited during ${together.length} jobs`)
+  assert.ok(together.length >= 350, `both waited during ${together.length} jobs`)
   const ratio = together.filter(isLow).length / together.length
   assert.ok(ratio > 0.07 && ratio < 0.2, `${ratio} of the jobs were low`)
 })
@@ -66,6 +66,25 @@ test('a low job does not wait for ever, and what nobody listened for is found', 
   await supervisor.metric('millrace_unclaimed_jobs', {}, 0)
   const consumers = await broker.jsm.consumers.list('JOBS_HIGH').next()
   assert.deepEqual(consumers.map((consumer) => consumer.name).sort(), ['email_send', 'io'])
+})
+
+test('a supervisor that may not listen finds the jobs all the same, and complains once for each priority', async (t) => {
+  const world = await World.create(t, {
+    serverConfig: `
+      authorization { users: [
+        { user: test, password: test }
+        { user: deaf, password: deaf, permissions: { subscribe: { deny: ["high.jobs.>", "low.jobs.>"] } } }
+      ] }
+      no_auth_user: test`,
+    env: { NATS_USER: 'deaf', NATS_PASSWORD: 'deaf' },
+  })
+  const { broker, ledger } = world
+  const supervisor = await world.supervise()
+  const complaints = () => supervisor.lines.filter((line) => line.msg === 'NATS error')
+  await eventually('it has tried to listen', () => complaints().length === 2)
+  const id = await broker.enqueue('act', { do: 'return' }, { priority: 'high' })
+  await eventually('it runs', () => ledger.ends(id).length === 1)
+  assert.equal(complaints().length, 2)
 })
 
 test('high jobs are retried, given up on and counted like others, beside normal ones of the same sequence', async (t) => {
