@@ -20,7 +20,10 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
   const config = accounts.replaceAll(/\$NATS_(\w+)_PASSWORD/g, (_, role: string) => role.toLowerCase())
   const broker = await startTestServer(t, { config })
   const folder = await tempDir(t)
-  await writeFile(path.join(folder, 'good.mjs'), 'export default () => {}')
+  await writeFile(
+    path.join(folder, 'good.mjs'),
+    "export default { schedule: { everyMs: 300, overlap: 'skip' }, run() {} }",
+  )
   await writeFile(
     path.join(folder, 'bad.mjs'),
     "export default { retry: { maxAttempts: 2, backoff: { baseMs: 1 } }, run() { throw new Error('no') } }",
@@ -45,6 +48,7 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
   await jetstream(producer).publish('jobs.bad', '{}')
   await supervisor.said('job completed')
   await supervisor.said('job dead-lettered')
+  await supervisor.said('tick published')
   const url = /"url":"([^"]+)"/.exec(supervisor.output)![1]!
   assert.equal((await fetch(`${url}/readyz`)).status, 200)
   assert.match(await (await fetch(`${url}/metrics`)).text(), /^millrace_dead_letters\{handler="bad"\} 1$/m)
