@@ -20,7 +20,10 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
   const config = accounts.replaceAll(/\$NATS_(\w+)_PASSWORD/g, (_, role: string) => role.toLowerCase())
   const broker = await startTestServer(t, { config })
   const folder = await tempDir(t)
-  await writeFile(path.join(folder, 'good.mjs'), 'export default () => {}')
+  await writeFile(
+    path.join(folder, 'good.mjs'),
+    "export default { schedule: { everyMs: 300, overlap: 'skip' }, run() {} }",
+  )
   await writeFile(
     path.join(folder, 'bad.mjs'),
     "export default { retry: { maxAttempts: 2, backoff: { baseMs: 1 } }, run() { throw new Error('no') } }",
@@ -59,6 +62,7 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
   await supervisor.said('job dead-lettered')
   await jetstream(producer).publish('high.jobs.good', '{}', { msgID: 'two' })
   await supervisor.said('"job_id":"two"')
+  await supervisor.said('tick published')
   const url = /"url":"([^"]+)"/.exec(supervisor.output)![1]!
   assert.equal((await fetch(`${url}/readyz`)).status, 200)
   assert.match(await (await fetch(`${url}/metrics`)).text(), /^millrace_dead_letters\{handler="bad"\} 1$/m)

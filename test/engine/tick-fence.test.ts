@@ -32,6 +32,18 @@ test('G7: the first job of a tick is written down and runs, a second one is acke
   assert.deepEqual(ticks.take(), ['duplicate a'])
 })
 
+test('a job that another of its tick forestalls while it is looked up does not run', async () => {
+  const { ticks, lane, headers, deliver, record } = createWorld()
+  ticks.before = (step) => {
+    if (step !== 'write') return
+    ticks.before = () => {}
+    ticks.put('a', published(record(), 8))
+  }
+  assert.equal(await deliver(7, { headers }), undefined)
+  assert.equal(lane.outstanding, 0)
+  assert.deepEqual(record().jobs, [{ instant: day, sequence: 8 }])
+})
+
 test('the job of a tick is attempted again like any other', async () => {
   const { broker, lane, headers, deliver, end } = createWorld()
   const job = (await deliver(7, { headers }))!
