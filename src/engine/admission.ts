@@ -1,6 +1,6 @@
 import { countAttempt, noRecord, withRelease } from '../core/attempt.ts'
 import { type PlainHeaders, readJobHeaders } from '../core/job-headers.ts'
-import type { AttemptError } from '../core/outcome.ts'
+import { type AttemptError, cancelledError } from '../core/outcome.ts'
 import { tickOfJob } from '../core/ticks.ts'
 import type { DeadReason } from '../core/verdict.ts'
 import type { InFlightJob } from './in-flight-job.ts'
@@ -37,13 +37,22 @@ export class Admission {
   readonly #observer: Observer
   readonly #limits: HeaderLimits
   readonly #fence: TickFence
+  readonly #isCancelled: (job: InFlightJob) => boolean
 
-  constructor(broker: Broker, clock: Clock, observer: Observer, limits: HeaderLimits, fence: TickFence) {
+  constructor(
+    broker: Broker,
+    clock: Clock,
+    observer: Observer,
+    limits: HeaderLimits,
+    fence: TickFence,
+    isCancelled: (job: InFlightJob) => boolean = () => false,
+  ) {
     this.#broker = broker
     this.#clock = clock
     this.#observer = observer
     this.#limits = limits
     this.#fence = fence
+    this.#isCancelled = isCancelled
   }
 
   /** Answers at once for a first delivery; a redelivered job's record has to be read, and that of a tick. */
@@ -82,6 +91,7 @@ export class Admission {
 
   #decide(job: InFlightJob, problem: string | undefined, unexplained: number): Admitted {
     const attempts = job.attempt - 1
+    if (this.#isCancelled(job)) return { kind: 'dead', reason: 'cancelled', error: cancelledError, attempts }
     if (problem !== undefined) {
       return {
         kind: 'dead',

@@ -3,6 +3,8 @@ import type { PoolName } from '../core/handler-definition.ts'
 import { type Priority, priorities } from '../core/names.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
 import { Admission, type HeaderLimits } from './admission.ts'
+import { Cancels } from './cancels.ts'
+import { Controls } from './controls.ts'
 import { Deadlines } from './deadlines.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { type DrainOrder, type DrainReport, drain } from './drain.ts'
@@ -49,6 +51,8 @@ export interface EngineOptions {
   /** More threads than this that do not end, and the supervisor wants a restart. */
   readonly stuckLimit: number
   restartWanted(stuckThreads: number): void
+  /** The server is to know which handlers are paused. */
+  pauseKnown?(handler: string, paused: boolean): void
 }
 
 /** How soon after a job was posted it is looked whether it runs. */
@@ -69,6 +73,7 @@ export class Engine implements BrokerListener, PoolListener {
   readonly #deadlines: Deadlines
   readonly #heartbeat: Heartbeat
   readonly #limits: LimitGate
+  readonly #controls: Controls
   readonly #stuck = new Set<Lane>()
   #onLaneChange: (() => void) | undefined
   #watchingStarts = false
@@ -98,7 +103,17 @@ export class Engine implements BrokerListener, PoolListener {
     }
     const { inFlight, receipts } = this
     const finished = this.#finished
-    this.settlement = new Settlement({ broker, clock, observer, inFlight, finished, receipts, ackWaitMs })
+    const cancels = new Cancels(options.shared, clock)
+    this.settlement = new Settlement({
+      broker,
+      clock,
+      observer,
+      inFlight,
+      finished,
+      receipts,
+      ackWaitMs,
+      cancels,
+    })
     this.life = new JobLife({
       broker,
       clock,
@@ -115,6 +130,7 @@ export class Engine implements BrokerListener, PoolListener {
         observer,
         options.limits,
         new TickFence(options.ticks, clock, options.tickObserver),
+        (job) => cancels.has(job),
       ),
       settlement: this.settlement,
       gates: this.gates,
@@ -129,6 +145,24 @@ export class Engine implements BrokerListener, PoolListener {
       ackWaitMs,
       lost: (job) => this.life.leaseLost(job),
     })
+    this.#controls = new Controls({
+      shared: options.shared,
+      clock,
+      observer,
+      handlers: this.handlers,
+      inFlight,
+      life: this.life,
+      settlement: this.settlement,
+      deadlines: this.#deadlines,
+      cancels,
+      resumed: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
+      pauseKnown: (handler, paused) => options.pauseKnown?.(handler, paused),
+    })
+  }
+
+  /** Learns what is paused and cancelled; to be awaited before `start`. Never rejects. */
+  async obeyControls(): Promise<void> {
+    await this.#controls.start()
   }
 
   start(): void {
@@ -149,6 +183,7 @@ export class Engine implements BrokerListener, PoolListener {
     await this.#limits.stop()
     this.#heartbeat.stop()
     this.#deadlines.stop()
+    this.#controls.stop()
     return report
   }
 
@@ -211,10 +246,11 @@ export class Engine implements BrokerListener, PoolListener {
   ): void {
     this.#stuck.delete(lane)
     this.#forget(lane)
-    const culprit = started.find(({ job }) => job.abortCode === 'deadline') ?? started[0]
+    const { endReason } = lane
+    const culprit = started.find(({ job }) => job.abortCode === (endReason ?? 'deadline')) ?? started[0]
     if (culprit) culprit.job.threadId = lane.threadId
-    if (cause || started.length > 0 || lane.endReason === 'deadline') {
-      this.#options.observer.threadKilled(lane, lane.endReason ?? 'crash', culprit?.job)
+    if (cause || started.length > 0 || endReason === 'deadline' || endReason === 'cancelled') {
+      this.#options.observer.threadKilled(lane, endReason ?? 'crash', culprit?.job)
     }
     this.life.laneEnded(lane, started, unstarted, cause)
     this.#onLaneChange?.()
@@ -241,6 +277,11 @@ export class Engine implements BrokerListener, PoolListener {
 
   isStuck(lane: Lane): boolean {
     return this.#stuck.has(lane)
+  }
+
+  /** Whether each handler is paused. */
+  pausedHandlers(): [handler: string, paused: boolean][] {
+    return this.handlers.map(({ profile, paused }) => [profile.name, paused])
   }
 
   /** Deliveries that are not settled yet although no thread works on them. */

@@ -61,6 +61,8 @@ export class InFlightJob {
   slot = -1
   ticket = 0
   abortCode: AbortCode | undefined
+  /** On the monotonic clock; when its running attempt was told that somebody cancelled the job. */
+  cancelledAt = 0
   /** The start of this attempt has been told. */
   startSaid = false
   /** Of the thread that runs, or last ran it; 0 when it never ran. */

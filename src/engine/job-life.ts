@@ -4,6 +4,7 @@ import type { HistoryEntry } from '../core/history.ts'
 import {
   type AttemptError,
   type AttemptOutcome,
+  cancelled,
   type Outcome,
   timedOut,
   underAbort,
@@ -180,7 +181,7 @@ export class JobLife {
       )
       if (outcome.kind === 'crashed') this.#crashed(job.handler)
       else if (outcome.kind === 'completed') job.handler.crashesInARow = 0
-      if (outcome.kind !== 'interrupted') job.handler.measured(durationMs)
+      if (outcome.kind !== 'interrupted' && outcome.kind !== 'cancelled') job.handler.measured(durationMs)
     }
     this.#parts.gates.ended(job)
     if (job.suspect) this.#suspects.ended(job)
@@ -270,6 +271,7 @@ export class JobLife {
       const durationMs = this.#parts.clock.monotonicMs() - startedAt
       const end = (outcome: Outcome): void => this.end(job, outcome, startedAt, durationMs, lane.threadId)
       if (fate === 'timed_out') end(timedOut(job.deadlineMs))
+      else if (fate === 'cancelled') end(cancelled)
       else if (fate === 'crashed') end({ kind: 'crashed', error: cause! })
       else if (fate === 'interrupted') end({ kind: 'interrupted' })
       else {
@@ -321,7 +323,16 @@ export class JobLife {
   /** Gives a job back at once and uncharged: another supervisor, or the next one, starts it. */
   release(job: InFlightJob): void {
     this.#leaveRoom(job)
+    if (job.suspect) this.#suspects.ended(job)
     void this.#parts.settlement.release(job, 0)
+  }
+
+  /** Takes a job out that has not begun, wherever it waits. False when it runs, or is being settled. */
+  takeOut(job: InFlightJob): boolean {
+    if (job.lane ? !job.lane.takeBack(job) : !this.#takeOut(job)) return false
+    this.#leaveRoom(job)
+    if (job.suspect) this.#suspects.ended(job)
+    return true
   }
 
   /** Hands out the suspects that wait, for a drain. */

@@ -204,7 +204,7 @@ export interface StartedJob {
 }
 
 /** Why a thread ended: the `reason` of `millrace_thread_restarts_total`. */
-export type ThreadEnd = 'deadline' | 'crash' | 'out_of_memory' | 'leak' | 'shutdown'
+export type ThreadEnd = 'deadline' | 'cancelled' | 'crash' | 'out_of_memory' | 'leak' | 'shutdown'
 
 /** What the pools tell the engine. */
 export interface PoolListener {
@@ -256,4 +256,6 @@ export interface Observer {
   limitUnavailable(handler: string, error: unknown): void
   /** So many more jobs could not start at once because of their handler's limits. */
   limitWaits(handler: string, count: number): void
+  /** An operator has paused or resumed a handler on every supervisor. */
+  handlerPaused(handler: string, paused: boolean): void
 }

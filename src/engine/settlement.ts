@@ -4,6 +4,7 @@ import type { HistoryEntry } from '../core/history.ts'
 import type { AttemptError } from '../core/outcome.ts'
 import type { DeadReason } from '../core/verdict.ts'
 import { Bursts } from './bursts.ts'
+import type { Cancels } from './cancels.ts'
 import type { Finished } from './finished.ts'
 import type { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
@@ -36,6 +37,7 @@ export class Settlement {
   readonly #receipts: Receipts
   readonly #bursts: Bursts
   readonly #ackWaitMs: number
+  readonly #cancels: Pick<Cancels, 'settled'> | undefined
   #stopping = false
   readonly #wakeRefused = new Set<() => void>()
 
@@ -47,6 +49,7 @@ export class Settlement {
     finished: Finished
     receipts: Receipts
     ackWaitMs: number
+    cancels?: Pick<Cancels, 'settled'> | undefined
   }) {
     this.#broker = parts.broker
     this.#clock = parts.clock
@@ -55,6 +58,7 @@ export class Settlement {
     this.#finished = parts.finished
     this.#receipts = parts.receipts
     this.#ackWaitMs = parts.ackWaitMs
+    this.#cancels = parts.cancels
     this.#bursts = new Bursts(parts.clock)
   }
 
@@ -91,7 +95,9 @@ export class Settlement {
       ...job.record,
       dead: { reason, attempts, ...(error ? { error: { code: error.code, message: error.message } } : {}) },
     }
-    await this.#write(job)
+    // The record says now what becomes of the job, so a cancel has done its work. It goes before the dead
+    // letter can be read: a replay of that must not meet it.
+    if (await this.#write(job)) await this.#cancels?.settled(job)
     const letter: DeadLetter = {
       handler: job.handler.profile.name,
       reason,
@@ -153,6 +159,7 @@ export class Settlement {
     this.#inFlight.remove(job)
     if (job.orphaned) return
     this.#finished.add(job.stream, job.sequence, job.storedAt)
+    void this.#cancels?.settled(job)
     this.#receipts.ack(job.reply, job.handler.profile.name, job.stream)
     if (job.hasRecord) this.#broker.forgetRecord(job.stream, job.sequence)
   }
@@ -164,12 +171,15 @@ export class Settlement {
     this.#inFlight.remove(job)
   }
 
-  async #write(job: InFlightJob): Promise<void> {
+  /** False when it could not be stored. */
+  async #write(job: InFlightJob): Promise<boolean> {
     job.hasRecord = true
     try {
       await this.#broker.writeRecord(job.stream, job.sequence, job.record)
+      return true
     } catch (error) {
       this.#observer.recordUnavailable(error)
+      return false
     }
   }
 

@@ -20,6 +20,8 @@ export interface WatchedBucket {
   readonly jsm: JetStreamManager
   readonly inboxPrefix: string
   readonly bucket: string
+  /** @default 30_000 */
+  readonly renewMs?: number
   /** A watch cannot begin: the bucket may be gone. */
   trouble(error: unknown): void
 }
@@ -62,6 +64,7 @@ export class BucketWatch {
   readonly #prefix: string
   readonly #filter: string
   readonly #listener: WatchListener
+  readonly #renewMs: number
   /** What was told of every entry that is there. */
   readonly #known = new Map<string, { revision: number; value: string }>()
   #turn: Turn | undefined
@@ -73,6 +76,7 @@ export class BucketWatch {
     this.#prefix = `$KV.${bucket.bucket}.`
     this.#filter = this.#prefix + keys
     this.#listener = listener
+    this.#renewMs = bucket.renewMs ?? renewMs
     this.begin()
   }
 
@@ -213,10 +217,10 @@ export class BucketWatch {
   }
 
   #lookAfter(turn: Turn): void {
-    const dueAt = Math.min(turn.heardAt + silentMs, turn.beganAt + renewMs)
+    const dueAt = Math.min(turn.heardAt + silentMs, turn.beganAt + this.#renewMs)
     this.#setTimer(dueAt - performance.now(), () => {
       const now = performance.now()
-      const renew = now - turn.beganAt >= renewMs
+      const renew = now - turn.beganAt >= this.#renewMs
       if (!renew && now - turn.heardAt < silentMs) return this.#lookAfter(turn)
       this.begin()
       if (renew) void this.#dropMarkers(turn)

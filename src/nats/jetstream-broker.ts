@@ -3,12 +3,13 @@ import { createInbox, type NatsConnection } from '@nats-io/transport-node'
 import type { Settings } from '../config/settings.ts'
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
-import { consumerName, type Names, type Priority } from '../core/names.ts'
+import { consumerName, type Names, type Priority, priorities } from '../core/names.ts'
 import type { Broker, BrokerListener } from '../engine/ports.ts'
 import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
 import { explainBrokerError } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
+import { ConsumerPauses } from './consumer-pauses.ts'
 import { ControlBucket } from './control-bucket.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
 import { Incarnations } from './incarnations.ts'
@@ -28,6 +29,8 @@ const longestNakMs = 3.15e12
 const lookAgainMs = 1_000
 /** After a reconnect, how often to try to see the job stream. */
 const verifyAgainMs = 100
+/** That the control bucket cannot be watched is told at most this often. */
+const complaintMs = 30_000
 /** Signs of trouble within this are one. */
 const troubleMs = 50
 
@@ -35,6 +38,8 @@ const troubleMs = 50
 export interface BrokerReports {
   topology(report: TopologyReport): void
   topologyFailed(error: unknown): void
+  /** The server could not be told that a handler is paused, or not any more. */
+  pauseFailed(handler: string, error: unknown): void
 }
 
 /** JetStream as the engine's broker: pulls, settlements, dead letters and attempt records. */
@@ -43,6 +48,7 @@ export class JetStreamBroker implements Broker {
   missing: readonly string[] = []
   readonly control: ControlBucket
   readonly ticks: TickStream
+  readonly consumerPauses: ConsumerPauses
   readonly #connection: BrokerConnection
   readonly #nc: NatsConnection
   readonly #jsm: JetStreamManager
@@ -66,6 +72,7 @@ export class JetStreamBroker implements Broker {
   /** Of the streams of jobs that were last seen, even when they are gone. */
   readonly #incarnations = new Incarnations()
   #jobStreamThere = false
+  #complainedAt = Number.NEGATIVE_INFINITY
   #closed = false
 
   private constructor(parts: BrokerParts, jsm: JetStreamManager) {
@@ -85,10 +92,14 @@ export class JetStreamBroker implements Broker {
       jsm,
       inboxPrefix: parts.connection.inboxPrefix,
       bucket: parts.names.controlBucket,
-      trouble: (error) => {
-        if (isStreamMissing(error)) this.#look()
-      },
+      trouble: (error) => this.#watchTrouble(error),
     })
+    this.consumerPauses = new ConsumerPauses(
+      jsm,
+      priorities.map(parts.names.streamOf),
+      parts.settings.manage,
+      (handler, error) => parts.reports.pauseFailed(handler, error),
+    )
     this.ticks = new TickStream(jetstream(this.#nc), jsm, parts.names, () => this.connected)
     this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names, this.#incarnations)
     this.#puller = new Puller({
@@ -231,6 +242,7 @@ export class JetStreamBroker implements Broker {
     clearTimeout(this.#lookTimer)
     this.control.close()
     this.#sources.close()
+    this.consumerPauses.close()
     this.#puller.close()
   }
 
@@ -247,6 +259,15 @@ export class JetStreamBroker implements Broker {
   #trouble(trouble: PullTrouble): void {
     if (trouble !== 'refused' || this.#nc.isClosed()) this.#look()
     else this.#lookIn(lookAgainMs)
+  }
+
+  /** A watch of the control bucket cannot begin; it tries again by itself. */
+  #watchTrouble(error: unknown): void {
+    if (isStreamMissing(error)) this.#look()
+    else if (this.connected && performance.now() - this.#complainedAt >= complaintMs) {
+      this.#complainedAt = performance.now()
+      this.#reports.topologyFailed(error)
+    }
   }
 
   #look(): void {
@@ -293,6 +314,7 @@ export class JetStreamBroker implements Broker {
     if (changed.length > 0 || missing.join() !== this.missing.join() || report.warnings.length > 0) {
       this.#reports.topology(report)
     }
+    if (changed.length > 0) this.consumerPauses.repeat()
     const healed = missing.length < this.missing.length
     this.missing = missing
     for (const label of this.#unbound.keys()) if (!missing.includes(label)) this.#bound(label)

@@ -147,7 +147,8 @@ export class Supervisor {
       )
       this.#pools.set(name, pool)
     }
-    await orAborted(signal, Promise.all([...this.#pools.values()].map((pool) => pool.firstReady)))
+    const ready = [...this.#pools.values()].map((pool) => pool.firstReady)
+    await orAborted(signal, Promise.all([engine.obeyControls(), ...ready]))
     engine.start()
     broker.findSources()
     this.#startTicks(broker, schedules)
@@ -257,6 +258,11 @@ export class Supervisor {
           for (const warning of warnings) this.#logger.warn(warning)
           if (missing.length > 0) this.#logger.error({ missing }, 'missing at the broker')
         },
+        pauseFailed: (handler, error) =>
+          this.#logger.warn(
+            { handler, err: plainError(error) },
+            'consumer not paused or resumed at the server',
+          ),
         topologyFailed: (error) => this.#logger.warn({ err: plainError(error) }, 'broker request failed'),
       },
     })
@@ -279,6 +285,7 @@ export class Supervisor {
       ackWaitMs: settings.ackWaitMs,
       limits: { deadlineLimitMs: settings.deadlineLimitMs, attemptsLimit: settings.attemptsLimit },
       stuckLimit: settings.threads,
+      pauseKnown: (handler, paused) => broker.consumerPauses.set(handler, paused),
       restartWanted: (stuckThreads) => {
         this.#logger.error({ stuck_threads: stuckThreads }, 'too many threads are stuck, restart wanted')
         this.#wantRestart()
@@ -313,6 +320,7 @@ export class Supervisor {
     this.#depth = new DepthPoll(broker, this.#metrics)
     this.#metrics.sources = {
       inFlight: () => engine.inFlightByHandler(),
+      paused: () => engine.pausedHandlers(),
       threads: () => [...this.#pools].map(([name, pool]) => [name, pool.countStates()] as const),
       connected: () => connection.connected,
       reconnects: () => connection.reconnects,

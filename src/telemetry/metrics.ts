@@ -11,6 +11,7 @@ export const metricTable = {
   millrace_job_duration_seconds: ['histogram', ['handler'], 'Run time of attempts'],
   millrace_job_wait_seconds: ['histogram', ['handler'], 'From the enqueue to the start of the attempt'],
   millrace_jobs_in_flight: ['gauge', ['handler'], 'Deliveries held by this supervisor, running or waiting'],
+  millrace_handler_paused: ['gauge', ['handler'], '1 while an operator has paused the handler'],
   millrace_queue_pending: ['gauge', ['handler'], 'Jobs that wait in the stream'],
   millrace_queue_ack_pending: ['gauge', ['handler'], 'Jobs handed out or waiting for another attempt'],
   millrace_queue_redelivered: ['gauge', ['handler'], 'Jobs delivered more than once and not settled'],
@@ -66,6 +67,7 @@ class HandlerCounts {
 /** What is read from elsewhere when somebody scrapes. */
 export interface MetricSources {
   inFlight(): Iterable<readonly [handler: string, count: number]>
+  paused(): Iterable<readonly [handler: string, paused: boolean]>
   threads(): Iterable<readonly [pool: string, states: Record<string, number>]>
   connected(): boolean
   reconnects(): number
@@ -210,6 +212,9 @@ export class Metrics {
   #gauges(version: string): void {
     this.#gauge('millrace_jobs_in_flight', (gauge) => {
       for (const [handler, count] of this.sources?.inFlight() ?? []) gauge.set({ handler }, count)
+    })
+    this.#gauge('millrace_handler_paused', (gauge) => {
+      for (const [handler, paused] of this.sources?.paused() ?? []) gauge.set({ handler }, paused ? 1 : 0)
     })
     this.#gauge('millrace_threads', (gauge) => {
       for (const [pool, states] of this.sources?.threads() ?? []) {

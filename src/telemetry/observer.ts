@@ -76,6 +76,11 @@ export class TelemetryObserver implements Observer {
     this.#logger.error({ handler, delay_ms: delayMs, crashes_in_a_row: crashes }, 'handler slowed down')
   }
 
+  handlerPaused(handler: string, paused: boolean): void {
+    if (paused) this.#logger.info({ handler }, 'handler paused')
+    else this.#logger.info({ handler }, 'handler resumed')
+  }
+
   recordUnavailable(error: unknown): void {
     const now = performance.now()
     if (now - this.#complainedAt < complaintMs) return

@@ -5,6 +5,7 @@ import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { Kvm } from '@nats-io/kv'
 import { connect, type NatsConnection, nanos } from '@nats-io/transport-node'
 import { startTestServer } from '../support/nats-server.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -66,6 +67,23 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
   const url = /"url":"([^"]+)"/.exec(supervisor.output)![1]!
   assert.equal((await fetch(`${url}/readyz`)).status, 200)
   assert.match(await (await fetch(`${url}/metrics`)).text(), /^millrace_dead_letters\{handler="bad"\} 1$/m)
+  // An operator pauses and cancels; the supervisor listens, and tidies up.
+  const operator = await connectAs(t, broker.url, 'admin', '_INBOX.admin')
+  const control = await new Kvm(operator).open('jobs_control')
+  await control.put('paused.good', '{}')
+  await supervisor.said('handler paused')
+  await control.delete('paused.good')
+  await supervisor.said('handler resumed')
+  await control.put('cancelled.two', '{}')
+  await jetstream(producer).publish('jobs.good', '{}', { msgID: 'two' })
+  await supervisor.said('"reason":"cancelled"')
+  assert.notEqual((await control.get('cancelled.two'))?.operation, 'PUT')
+  const supervisorItself = await connectAs(t, broker.url, 'supervisor', '_INBOX.jobs.test')
+  for (const subject of ['$JS.API.STREAM.PURGE.KV_jobs_control', '$JS.API.CONSUMER.PAUSE.JOBS.none']) {
+    // Allowed; whether the server knows it is another matter. The purge takes nothing.
+    const asked = supervisorItself.request(subject, '{"filter":"$KV.jobs_control.none"}', { timeout: 500 })
+    await asked.catch((error: unknown) => assert.doesNotMatch(String(error), /Permissions/))
+  }
   assert.equal(await supervisor.stop(), 0)
   const log = await readFile(broker.logFile, 'utf8')
   assert.ok(!/violation/i.test(log), log)

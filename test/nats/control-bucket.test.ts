@@ -24,7 +24,7 @@ async function createWorld(t: TestContext) {
 }
 
 /** A bucket as a supervisor has it, and what its watch was told, one line each. */
-async function createBucket(nc: NatsConnection) {
+async function createBucket(nc: NatsConnection, options: { renewMs?: number } = {}) {
   const troubles: unknown[] = []
   const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 2_000 })
   const bucket = new ControlBucket({
@@ -33,6 +33,7 @@ async function createBucket(nc: NatsConnection) {
     inboxPrefix: '_INBOX.jobs.test',
     bucket: bucketName,
     trouble: (error) => troubles.push(error),
+    ...options,
   })
   const told: string[] = []
   return {
@@ -121,6 +122,31 @@ test('a watch tells what is there, when that is all, and each change once', asyn
   bucket.reset()
   assert.equal(await watchers(jsm), 0)
   assert.deepEqual(told, [])
+})
+
+test('the markers of removed entries go away, and nothing that was written since', async (t) => {
+  const { connectTo, kv, jsm } = await createWorld(t)
+  for (const key of ['paused.a', 'paused.b', 'other.x']) {
+    await put(kv, key)
+    await kv.delete(key)
+  }
+  const first = await createBucket(await connectTo(), { renewMs: 400 })
+  const second = await createBucket(await connectTo(), { renewMs: 400 })
+  for (const { watch } of [first, second]) watch()
+  await eventually('the listing is done', () => first.told.length > 0)
+  await put(kv, 'paused.b', 'new')
+  await eventually('two entries are left', async () => (await jsm.streams.info(stream)).state.messages === 2)
+  assert.equal((await kv.get('paused.b'))?.string(), 'new')
+  assert.equal((await kv.get('other.x'))?.operation, 'DEL', 'nobody watches that')
+  await eventually('both were renewed', () => first.told.length > 4 && second.told.length > 4)
+  for (const { told, bucket } of [first, second]) {
+    assert.deepEqual(
+      told.filter((line) => line !== 'listed'),
+      ['+paused.b=new'],
+    )
+    bucket.close()
+  }
+  await eventually('no consumer is left', async () => (await watchers(jsm)) === 0)
 })
 
 test('a watch survives lost connections, a killed broker and a lost consumer', async (t) => {

@@ -242,6 +242,10 @@ export class FakeObserver implements Observer {
     this.said.push(`handlerRests ${handler} ${delayMs} ${crashes}`)
   }
 
+  handlerPaused(handler: string, paused: boolean): void {
+    this.said.push(`${paused ? 'handlerPaused' : 'handlerResumed'} ${handler}`)
+  }
+
   recordUnavailable(error: unknown): void {
     this.said.push(`recordUnavailable ${(error as Error).message}`)
   }
