@@ -1,4 +1,4 @@
-import { countAttempt, noRecord, withRelease } from '../core/attempt.ts'
+import { countAttempt, noRecord, withPriorHistory, withRelease } from '../core/attempt.ts'
 import { type PlainHeaders, readJobHeaders } from '../core/job-headers.ts'
 import type { AttemptError } from '../core/outcome.ts'
 import type { DeadReason } from '../core/verdict.ts'
@@ -10,7 +10,7 @@ export type Admitted =
   | { readonly kind: 'run' }
   /** Run it, but beside no other suspect: an earlier delivery of it ended without a trace. */
   | { readonly kind: 'suspect' }
-  | { readonly kind: 'not_yet'; readonly delayMs: number }
+  | { readonly kind: 'not_yet'; readonly dueAt: number }
   | {
       readonly kind: 'dead'
       readonly reason: DeadReason
@@ -43,8 +43,9 @@ export class Admission {
   /** Answers at once for a first delivery; a redelivered job's record has to be read. */
   admit(job: InFlightJob): Admitted | Promise<Admitted> {
     const problem = job.headerEntries ? this.#readHeaders(job) : undefined
+    job.record = withPriorHistory(noRecord, job.priorHistory)
     if (job.deliveries > 1) return this.#admitAgain(job, problem)
-    job.attempt = 1
+    job.attempt = job.priorAttempts + 1
     return this.#decide(job, problem, 0)
   }
 
@@ -53,15 +54,15 @@ export class Admission {
     try {
       const record = await this.#broker.readRecord(job.sequence)
       job.hasRecord = record !== undefined
-      job.record = record ?? noRecord
+      job.record = withPriorHistory(record ?? noRecord, job.priorHistory)
       // It was delivered to us again while we read.
       for (let times = job.adoptions; times > 0; times -= 1) job.record = withRelease(job.record)
       const count = countAttempt(job.deliveries, job.record)
-      job.attempt = count.attempt
+      job.attempt = job.priorAttempts + count.attempt
       unexplained = count.unexplained
     } catch (error) {
       this.#observer.recordUnavailable(error)
-      job.attempt = job.deliveries
+      job.attempt = job.priorAttempts + job.deliveries
     }
     const { dead } = job.record
     if (dead) return { kind: 'dead', reason: dead.reason, error: dead.error, attempts: dead.attempts }
@@ -80,24 +81,29 @@ export class Admission {
     }
     // Without headers there is neither an expiry nor a time to start at.
     const now = job.headers ? this.#clock.now() : 0
-    if (now >= job.expiresAt) {
+    // A job that has come due may still look early by our clock, but one that expires first never runs.
+    if (now >= job.expiresAt || (job.wasDelayed && job.runAt >= job.expiresAt)) {
       return { kind: 'dead', reason: 'expired', error: expiredError(job), attempts }
     }
+    // Before its attempts are looked at: deliveries before its time cannot have run it.
+    const dueAt = job.wasDelayed ? 0 : Math.min(job.runAt, job.expiresAt)
+    if (dueAt > now) return { kind: 'not_yet', dueAt }
     if (job.attempt > job.maxAttempts) return givenUp(job, unexplained)
-    const waitMs = job.runAt - now
-    if (waitMs > 0) return { kind: 'not_yet', delayMs: waitMs }
     return unexplained > 0 ? { kind: 'suspect' } : run
   }
 
   #readHeaders(job: InFlightJob): string | undefined {
     const plain = plainHeaders(job)
-    job.headers = plain
+    job.headers = withoutPast(plain)
     const { headers, problem } = readJobHeaders(plain)
     job.id = headers.id
     job.json = headers.json
     job.key = headers.key
     job.expiresAt = headers.expiresAt ?? Number.POSITIVE_INFINITY
     job.runAt = headers.runAt ?? 0
+    job.wasDelayed = headers.priorAttempts !== undefined
+    job.priorAttempts = headers.priorAttempts ?? 0
+    job.priorHistory = headers.priorHistory
     job.enqueuedAt = headers.enqueuedAt ?? job.storedAt
     const { deadlineLimitMs, attemptsLimit } = this.#limits
     if (headers.deadlineMs !== undefined) {
@@ -143,6 +149,13 @@ function givenUp(job: InFlightJob, unexplained: number): Admitted {
     message: `${unexplained} of ${attempts} attempts ended without a trace: their process died or lost its link; not run again`,
   }
   return { kind: 'dead', reason: 'crashed', error, attempts }
+}
+
+/** The handler sees what was enqueued, not how we carried it. */
+function withoutPast(headers: PlainHeaders): PlainHeaders {
+  if (!('millrace-prior-attempts' in headers || 'millrace-prior-history' in headers)) return headers
+  const { 'millrace-prior-attempts': _, 'millrace-prior-history': __, ...rest } = headers
+  return rest
 }
 
 function plainHeaders(job: InFlightJob): PlainHeaders {

@@ -3,6 +3,7 @@ import type { PoolName } from '../core/handler-definition.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
 import { Admission, type HeaderLimits } from './admission.ts'
 import { Deadlines } from './deadlines.ts'
+import { Delayer } from './delayer.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { type DrainOrder, type DrainReport, drain } from './drain.ts'
 import { Finished } from './finished.ts'
@@ -12,10 +13,12 @@ import { Heartbeat } from './heartbeat.ts'
 import { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import { JobLife } from './job-life.ts'
+import { Mover } from './mover.ts'
 import type {
   Broker,
   BrokerListener,
   Clock,
+  DelayedJobs,
   Delivery,
   HandlerProfile,
   Lane,
@@ -29,6 +32,8 @@ import { Settlement } from './settlement.ts'
 
 export interface EngineOptions {
   readonly broker: Broker
+  /** Without it, jobs whose time has not come are given back until then. */
+  readonly delayed?: DelayedJobs
   readonly clock: Clock
   readonly observer: Observer
   readonly random: Random
@@ -59,6 +64,7 @@ export class Engine implements BrokerListener, PoolListener {
   readonly #pulls = new Map<PoolName, PullLoop>()
   readonly #deadlines: Deadlines
   readonly #heartbeat: Heartbeat
+  readonly #mover: Mover | undefined
   readonly #stuck = new Set<Lane>()
   #onLaneChange: (() => void) | undefined
   #watchingStarts = false
@@ -86,6 +92,14 @@ export class Engine implements BrokerListener, PoolListener {
     const { inFlight, receipts } = this
     const finished = this.#finished
     this.settlement = new Settlement({ broker, clock, observer, inFlight, finished, receipts, ackWaitMs })
+    const delayer = new Delayer({
+      delayed: options.delayed,
+      clock,
+      observer,
+      settlement: this.settlement,
+      roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
+    })
+    if (options.delayed) this.#mover = new Mover(options.delayed, broker, clock, observer, ackWaitMs)
     this.life = new JobLife({
       broker,
       clock,
@@ -99,6 +113,7 @@ export class Engine implements BrokerListener, PoolListener {
       admission: new Admission(broker, clock, observer, options.limits),
       settlement: this.settlement,
       gates: this.gates,
+      delayer,
       lanes: () => this.lanes(),
       dispatcherOf: (job) => this.dispatchers.get(job.handler.profile.pool)!,
       roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
@@ -114,6 +129,7 @@ export class Engine implements BrokerListener, PoolListener {
 
   start(): void {
     this.#heartbeat.start()
+    this.#mover?.start()
     this.#pullAll()
   }
 
@@ -124,6 +140,7 @@ export class Engine implements BrokerListener, PoolListener {
   /** Stops taking, lets run, interrupts the rest and gives it back; see G8. */
   async drain(order: DrainOrder): Promise<DrainReport> {
     for (const pulls of this.#pulls.values()) pulls.stop()
+    this.#mover?.stop()
     const report = await drain(this, this.#options.clock, order, (changed) => {
       this.#onLaneChange = changed
     })
@@ -146,11 +163,13 @@ export class Engine implements BrokerListener, PoolListener {
   reconnected(): void {
     this.receipts.repeat()
     this.#heartbeat.beat()
+    this.#mover?.reconnected()
     this.#pullAll()
   }
 
   disconnected(): void {
     for (const handler of this.handlers) handler.credit = 0
+    this.#mover?.disconnected()
   }
 
   streamReplaced(createdAt: number): void {

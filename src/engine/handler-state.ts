@@ -21,6 +21,8 @@ export class HandlerState {
   parked = 0
   /** With so many parked, nothing more is pulled. */
   parkLimit = Number.POSITIVE_INFINITY
+  /** On their way to the delayed stream; they take up no room either. */
+  moving = 0
   /** Asked for and not yet arrived. */
   credit = 0
   /** On the monotonic clock; when something last arrived. */

@@ -1,3 +1,4 @@
+import { movingLimit } from './delayer.ts'
 import { aheadOf } from './dispatcher.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { Broker, Clock } from './ports.ts'
@@ -80,6 +81,7 @@ export class PullLoop {
     for (const handler of this.#handlers) if (isActive(handler, now)) active += 1
     for (const handler of this.#handlers) {
       if (handler.withdrawn || handler.halted || handler.parked >= handler.parkLimit) continue
+      if (handler.moving >= movingLimit) continue
       if (handler.restsUntil > now) {
         this.#wake(handler.restsUntil, now)
         continue

@@ -11,6 +11,8 @@ import { explainBrokerError } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
 import { ControlBucket } from './control-bucket.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
+import { DelayedStream } from './delayed-stream.ts'
+import { ensureDelayed } from './delayed-topology.ts'
 import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
 import { ensureTopology, type TopologyReport } from './topology.ts'
@@ -39,6 +41,7 @@ export class JetStreamBroker implements Broker {
   /** What is missing although it is needed; empty when all is well. */
   missing: readonly string[] = []
   readonly control: ControlBucket
+  readonly delayed: DelayedStream
   readonly #connection: BrokerConnection
   readonly #nc: NatsConnection
   readonly #jsm: JetStreamManager
@@ -72,13 +75,22 @@ export class JetStreamBroker implements Broker {
     this.#acks = new AckWriter(this.#nc)
     this.#records = new AttemptsBucket(this.#nc, jsm, parts.names)
     this.control = new ControlBucket(this.#nc, parts.names.controlBucket)
-    this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names)
+    const js = jetstream(this.#nc)
+    const newInbox = (): string => createInbox(parts.connection.inboxPrefix)
+    this.#deadLetters = new DeadLetterStream(js, jsm, parts.names)
+    this.delayed = new DelayedStream({
+      nc: this.#nc,
+      js,
+      names: parts.names,
+      newInbox,
+      trouble: () => this.#lookIn(lookAgainMs),
+    })
     this.#puller = new Puller({
       nc: this.#nc,
       names: parts.names,
       handlers: parts.handlers,
       listener: parts.listener,
-      newInbox: () => createInbox(parts.connection.inboxPrefix),
+      newInbox,
       trouble: (trouble) => this.#trouble(trouble),
     })
   }
@@ -98,6 +110,7 @@ export class JetStreamBroker implements Broker {
       throw explainBrokerError(error)
     }
     broker.#puller.open()
+    broker.delayed.open()
     if (broker.missing.length > 0) broker.#lookIn(lookAgainMs)
     return broker
   }
@@ -114,6 +127,7 @@ export class JetStreamBroker implements Broker {
   disconnected(): void {
     this.#verified = false
     this.#puller.close()
+    this.delayed.close()
     this.#listener.disconnected()
   }
 
@@ -128,6 +142,7 @@ export class JetStreamBroker implements Broker {
   #resume(): void {
     this.#verified = true
     this.#puller.open()
+    this.delayed.open()
     this.control.reset()
     this.#listener.reconnected()
   }
@@ -191,8 +206,8 @@ export class JetStreamBroker implements Broker {
   }
 
   /** Resolves when no open pull can bring a job any more. */
-  pullsEnded(): Promise<void> {
-    return this.#puller.ended()
+  async pullsEnded(): Promise<void> {
+    await Promise.all([this.#puller.ended(), this.delayed.pullEnded()])
   }
 
   close(): void {
@@ -200,6 +215,7 @@ export class JetStreamBroker implements Broker {
     clearTimeout(this.#lookTimer)
     this.control.close()
     this.#puller.close()
+    this.delayed.close()
   }
 
   // The client throws when it is closed; by then nothing can be sent, and the engine is told elsewhere.
@@ -255,6 +271,8 @@ export class JetStreamBroker implements Broker {
       this.#settings,
       (createdAt) => this.#jobStreamSeen(createdAt),
     )
+    const { version } = this.#connection
+    this.delayed.topology = await ensureDelayed(this.#jsm, this.#names, this.#settings, version, report)
     const { missing, changed } = report
     if (changed.length > 0 || missing.join() !== this.missing.join() || report.warnings.length > 0) {
       this.#reports.topology(report)

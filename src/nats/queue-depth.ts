@@ -13,6 +13,8 @@ export interface QueueDepth {
    * many, because jobs that ended while we asked cannot be told apart from them.
    */
   readonly stranded: number
+  /** Jobs that wait for their time; undefined while their stream is missing. */
+  readonly delayed: number | undefined
 }
 
 export interface HandlerDepth {
@@ -24,7 +26,7 @@ export interface HandlerDepth {
 }
 
 /**
- * Asks the broker how much waits: three requests for the streams and two for each handler, so it is done
+ * Asks the broker how much waits: four requests for the streams and two for each handler, so it is done
  * when somebody looks and not more often than every few seconds.
  */
 export async function readQueueDepth(
@@ -66,6 +68,16 @@ export async function readQueueDepth(
     deadLetters: new Map([...dead].map(([subject, count]) => [subject.slice(prefix.length), count])),
     unclaimed,
     stranded: Math.max(0, matched - accounted - ended),
+    delayed: await countDelayed(jsm, names.delayedStream),
+  }
+}
+
+async function countDelayed(jsm: JetStreamManager, stream: string): Promise<number | undefined> {
+  try {
+    return (await jsm.streams.info(stream)).state.messages
+  } catch (error) {
+    if (error instanceof JetStreamApiError) return undefined
+    throw error
   }
 }
 

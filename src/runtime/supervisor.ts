@@ -238,6 +238,7 @@ export class Supervisor {
     this.#jobLog = new JobLog(this.#logger, settings.jobLogs, this.id)
     return new Engine({
       broker,
+      delayed: broker.delayed,
       clock: systemClock,
       observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics),
       random: Math.random,

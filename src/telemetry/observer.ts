@@ -15,6 +15,7 @@ export class TelemetryObserver implements Observer {
   readonly #logger: Logger
   readonly #metrics: Metrics
   #complainedAt = Number.NEGATIVE_INFINITY
+  #delayComplainedAt = Number.NEGATIVE_INFINITY
 
   constructor(jobs: JobLog, logger: Logger, metrics: Metrics) {
     this.#jobs = jobs
@@ -80,6 +81,17 @@ export class TelemetryObserver implements Observer {
     if (now - this.#complainedAt < complaintMs) return
     this.#complainedAt = now
     this.#logger.warn({ err: plainError(error) }, 'attempt records unavailable, counting deliveries')
+  }
+
+  delayed(job: InFlightJob, dueAt: number): void {
+    this.#jobs.delayed(job, dueAt)
+  }
+
+  delayRefused(error: unknown): void {
+    const now = performance.now()
+    if (now - this.#delayComplainedAt < complaintMs) return
+    this.#delayComplainedAt = now
+    this.#logger.warn({ err: plainError(error) }, 'delayed job could not be moved, trying again')
   }
 }
 

@@ -233,6 +233,14 @@ export class FakeObserver implements Observer {
   recordUnavailable(error: unknown): void {
     this.said.push(`recordUnavailable ${(error as Error).message}`)
   }
+
+  delayed(job: InFlightJob, dueAt: number): void {
+    this.said.push(`delayed ${job.jobId} until=${new Date(dueAt).toISOString()}`)
+  }
+
+  delayRefused(error: unknown): void {
+    this.said.push(`delayRefused ${(error as Error).message}`)
+  }
 }
 
 /** A thread without a thread: tests say what has begun and what has ended. */
