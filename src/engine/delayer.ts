@@ -52,6 +52,7 @@ export class Delayer {
       return
     }
     job.handler.moving += 1
+    job.handler.movedInARow += 1
     this.#waiting.set(job, dueAt)
     this.#next()
   }

@@ -23,6 +23,8 @@ export class HandlerState {
   parkLimit = Number.POSITIVE_INFINITY
   /** On their way to the delayed stream; they take up no room either. */
   moving = 0
+  /** The last so many that arrived went there, and none was to run. */
+  movedInARow = 0
   /** Asked for and not yet arrived. */
   credit = 0
   /** On the monotonic clock; when something last arrived. */

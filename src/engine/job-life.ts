@@ -128,6 +128,7 @@ export class JobLife {
   }
 
   #queue(job: InFlightJob): void {
+    job.handler.movedInARow = 0
     if (this.#turnsAway(job)) this.release(job)
     else if (this.#parts.gates.enter(job)) this.#parts.dispatcherOf(job).add(job)
   }
