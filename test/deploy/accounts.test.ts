@@ -5,7 +5,7 @@ import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { jetstream } from '@nats-io/jetstream'
-import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { connect, headers, type NatsConnection } from '@nats-io/transport-node'
 import { startTestServer } from '../support/nats-server.js'
 import { tempDir } from '../support/temp-dir.js'
 import { startSupervisor } from './supervisor-process.js'
@@ -45,6 +45,10 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
   await jetstream(producer).publish('jobs.bad', '{}')
   await supervisor.said('job completed')
   await supervisor.said('job dead-lettered')
+  const later = headers()
+  later.set('Millrace-Run-At', new Date(Date.now() + 1_500).toISOString())
+  await jetstream(producer).publish('jobs.good', '{}', { msgID: 'later', headers: later })
+  await supervisor.said('"job_id":"later","handler":"good","attempt":1')
   const url = /"url":"([^"]+)"/.exec(supervisor.output)![1]!
   assert.equal((await fetch(`${url}/readyz`)).status, 200)
   assert.match(await (await fetch(`${url}/metrics`)).text(), /^millrace_dead_letters\{handler="bad"\} 1$/m)
@@ -52,7 +56,12 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
   const log = await readFile(broker.logFile, 'utf8')
   assert.ok(!/violation/i.test(log), log)
 
-  await refuses(producer, ['dead.jobs.good', '$KV.jobs_control.x', '$JS.API.STREAM.INFO.JOBS'])
+  await refuses(producer, [
+    'dead.jobs.good',
+    'delayed.jobs.due.jobs.good',
+    '$KV.jobs_control.x',
+    '$JS.API.STREAM.INFO.JOBS',
+  ])
   await refuses(await connectAs(t, broker.url, 'supervisor', '_INBOX.jobs.test'), [
     '$JS.API.STREAM.DELETE.JOBS',
     '$JS.API.STREAM.PURGE.JOBS',

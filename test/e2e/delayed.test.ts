@@ -102,13 +102,13 @@ test('G1 G4: thousands of waiting jobs hold up nothing, and survive kill -9 of s
   await enqueueFar
 
   const second = await world.supervise()
+  const plain = { atMs: performanceNow(), id: await broker.enqueue('io', payload) }
+  await waiting(broker, 4_000)
+  await eventually('an ordinary job ran meanwhile', () => ledger.ends(plain.id).length === 1)
+  assertOnTime(ledger, plain.id, plain.atMs)
   const due = fromNow(6_000)
   const headers = { 'Millrace-Run-At': due.at }
   const ids = await broker.enqueueAll('act', Array(50).fill(payload), { headers })
-  const enqueuedAtMs = performanceNow()
-  const plain = await broker.enqueue('io', payload)
-  await eventually('an ordinary job runs meanwhile', () => ledger.ends(plain).length === 1)
-  assert.ok(ledger.starts(plain)[0]!.atMs - enqueuedAtMs < lateMs)
   await waiting(broker, 4_000 + ids.length)
 
   server.kill('SIGKILL')
