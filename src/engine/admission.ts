@@ -94,8 +94,8 @@ export class Admission {
 
   #readHeaders(job: InFlightJob): string | undefined {
     const plain = plainHeaders(job)
-    job.headers = withoutPast(plain)
     const { headers, problem } = readJobHeaders(plain)
+    job.headers = headers.priorAttempts === undefined ? plain : asEnqueued(plain)
     job.id = headers.id
     job.json = headers.json
     job.key = headers.key
@@ -151,11 +151,18 @@ function givenUp(job: InFlightJob, unexplained: number): Admitted {
   return { kind: 'dead', reason: 'crashed', error, attempts }
 }
 
-/** The handler sees what was enqueued, not how we carried it. */
-function withoutPast(headers: PlainHeaders): PlainHeaders {
-  if (!('millrace-prior-attempts' in headers || 'millrace-prior-history' in headers)) return headers
-  const { 'millrace-prior-attempts': _, 'millrace-prior-history': __, ...rest } = headers
-  return rest
+/** What a move writes, or replaces with its own. */
+const writtenByMoves = new Set([
+  'nats-msg-id',
+  'millrace-job-id',
+  'millrace-enqueued-at',
+  'millrace-prior-attempts',
+  'millrace-prior-history',
+])
+
+/** The handler of a moved job sees what was enqueued, not how we carried it. */
+function asEnqueued(headers: PlainHeaders): PlainHeaders {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !writtenByMoves.has(name)))
 }
 
 function plainHeaders(job: InFlightJob): PlainHeaders {

@@ -1,4 +1,5 @@
-import { readDueJob } from '../core/delayed-job.ts'
+import { type DueJob, readDueJob } from '../core/delayed-job.ts'
+import { MillraceError } from '../core/errors.ts'
 import { Bursts } from './bursts.ts'
 import type { Broker, Clock, DelayedJobs, DelayedListener, Delivery, Observer } from './ports.ts'
 import { Receipts } from './receipts.ts'
@@ -12,6 +13,10 @@ const batch = 500
 const quietMs = 100
 /** After a job could not be published (its stream is full, mostly), before the next try. */
 const refusedMs = 2_000
+/** So many of one pull refused, and none taken: then it is not the job. */
+const refusedLimit = 10
+/** A message that is no job stays where it is, and is looked at so often. */
+const strangerMs = 3_600_000
 
 /**
  * Brings jobs back whose time has come. Every supervisor has one; they share one consumer.
@@ -21,7 +26,7 @@ const refusedMs = 2_000
  *    publishes it twice under one message id, and the job stream takes it once.
  * 3. What is not due yet is given back until then, in bursts. On servers that have schedules only what
  *    is due arrives, and this happens only when our clock is behind the server's.
- * 4. While jobs cannot be published, nothing is pulled.
+ * 4. One that cannot be published is tried again later; when none can be, nothing is pulled meanwhile.
  */
 export class Mover implements DelayedListener {
   readonly #delayed: DelayedJobs
@@ -34,6 +39,8 @@ export class Mover implements DelayedListener {
   #started = false
   #pulling = false
   #publishing = 0
+  /** Refused since the last pull, or the last job that was taken. */
+  #refused = 0
   /** On the monotonic clock; nothing is pulled until then. */
   #restsUntil = Number.NEGATIVE_INFINITY
 
@@ -90,18 +97,31 @@ export class Mover implements DelayedListener {
     this.#receipts.clear()
   }
 
-  async #publish(delivery: Delivery, due: ReturnType<typeof readDueJob>, leaseUntil: number): Promise<void> {
+  async #publish(delivery: Delivery, due: DueJob, leaseUntil: number): Promise<void> {
+    const published = this.#delayed.publish(delivery, due)
+    if (!published) {
+      this.#stranger(delivery, leaseUntil)
+      return
+    }
     this.#publishing += 1
     try {
-      await this.#delayed.publish(delivery, due)
+      await published
+      this.#refused = 0
       this.#receipts.ack(delivery.reply, delivery.handler)
     } catch (error) {
       this.#observer.delayRefused(error)
-      this.#restsUntil = this.#clock.monotonicMs() + refusedMs
+      this.#refused += 1
+      if (this.#refused >= refusedLimit) this.#restsUntil = this.#clock.monotonicMs() + refusedMs
       this.#receipts.nak(delivery.reply, refusedMs, leaseUntil)
     }
     this.#publishing -= 1
     this.#pull()
+  }
+
+  #stranger(delivery: Delivery, leaseUntil: number): void {
+    const message = `${delivery.stream}:${delivery.sequence} is for ${delivery.subject}, which is no job's subject; remove it`
+    this.#observer.delayRefused(new MillraceError('topology_conflict', message))
+    this.#receipts.nak(delivery.reply, strangerMs, leaseUntil)
   }
 
   #pull(): void {
@@ -110,6 +130,7 @@ export class Mover implements DelayedListener {
     const count = batch - this.#publishing
     if (restMs <= 0 && count < batch / 2) return
     this.#pulling = true
+    this.#refused = 0
     if (restMs <= 0) this.#delayed.pull(count)
     else this.#clock.after(restMs, () => this.delayedPullEnded())
   }

@@ -108,8 +108,11 @@ export interface DelayedJobs {
    * job cannot wait there at all: there is no such stream, or the job is too large to come back from it.
    */
   store(job: DelayedJob, headers: readonly HeaderEntry[], data: Uint8Array): Promise<void> | undefined
-  /** Publishes a job that is due; resolves and rejects like `store`. Doing it twice is doing it once. */
-  publish(delivery: Delivery, due: DueJob): Promise<void>
+  /**
+   * Publishes a job that is due; resolves and rejects like `store`. Doing it twice is doing it once.
+   * Undefined when the message is for no job's subject, so that somebody else must have put it there.
+   */
+  publish(delivery: Delivery, due: DueJob): Promise<void> | undefined
   /** Asks for up to `count` messages of the delayed stream; one pull at a time. */
   pull(count: number): void
 }

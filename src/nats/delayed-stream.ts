@@ -86,17 +86,10 @@ export class DelayedStream implements DelayedJobs {
     return this.#publish(subject, data, headers, dueId(job), this.#names.delayedStream)
   }
 
-  publish(delivery: Delivery, due: DueJob): Promise<void> {
+  publish(delivery: Delivery, due: DueJob): Promise<void> | undefined {
     const { subject } = delivery
     const priority = priorities.find((each) => subject === this.#names.jobSubject(delivery.handler, each))
-    if (priority === undefined || !isHandlerName(delivery.handler)) {
-      return Promise.reject(
-        new MillraceError(
-          'topology_conflict',
-          `a message in ${this.#names.delayedStream} is for the subject ${subject}, which is no job's; it stays there`,
-        ),
-      )
-    }
+    if (priority === undefined || !isHandlerName(delivery.handler)) return undefined
     return this.#publish(
       subject,
       delivery.data,

@@ -136,7 +136,7 @@ test('the attempts of a delayed job count from its first run, and its dead lette
     'X-App': ['one', 'two'],
     'Millrace-Max-Attempts': '2',
   }
-  const works = await broker.enqueue('act', { do: ['throw', 'return'] }, { headers })
+  const works = await broker.enqueue('act', { do: ['throw', 'see'] }, { headers })
   const fails = await broker.enqueue('act', { do: 'throw' }, { headers })
   const letter = await broker.deadLetter(fails)
   assert.deepEqual(ledger.attempts(fails), [1, 2])
@@ -160,6 +160,11 @@ test('the attempts of a delayed job count from its first run, and its dead lette
   )
   await eventually('the other one completes', () => ledger.ends(works).length === 2)
   assert.deepEqual(ledger.attempts(works), [1, 2])
+  assert.deepEqual(ledger.of(works, 'seen')[0]!['headers'], {
+    'millrace-run-at': headers['Millrace-Run-At'],
+    'millrace-max-attempts': '2',
+    'x-app': 'one, two',
+  })
   await broker.drained()
 })
 

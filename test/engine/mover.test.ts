@@ -59,13 +59,36 @@ test('one pull is open at a time, for no more than may be published at once', as
   assert.deepEqual(delayed.take(), ['pull 250'])
 })
 
-test('while jobs cannot be published, nothing is pulled, and they come back', async () => {
-  const { delayed, broker, clock, observer, engine, arrive } = createMover()
+test('a job that cannot be published comes back, and holds up no other', async () => {
+  const { delayed, broker, observer, engine, arrive } = createMover()
   engine.start()
-  delayed.refusals = 1
-  await arrive(7, 0)
-  assert.deepEqual(observer.take('delayRefused'), ['delayRefused the stream is full'])
-  assert.deepEqual(broker.take('pull'), ['nak r7.1 2000'])
+  delayed.refusals = 9
+  for (let sequence = 1; sequence <= 9; sequence += 1) await arrive(sequence, 0)
+  assert.equal(observer.take('delayRefused').at(-1), 'delayRefused the stream is full')
+  assert.equal(broker.take('pull').at(-1), 'nak r9.1 2000')
+  await arrive(10, 0)
+  assert.ok(broker.take().includes('ack r10.1'))
+  delayed.take()
+  delayed.listener.delayedPullEnded()
+  assert.deepEqual(delayed.take(), ['pull 500'])
+})
+
+test('a message that is no job is given back for long, and holds up nothing', async () => {
+  const { delayed, broker, observer, engine } = createMover()
+  engine.start()
+  delayed.listener.delayedArrived(delivery(7, { stream: 'JOBS_DELAYED', subject: 'other.thing' }))
+  await settled()
+  assert.deepEqual(broker.take('pull'), ['nak r7.1 3600000'])
+  assert.match(observer.take('delayRefused')[0]!, /JOBS_DELAYED:7 is for other\.thing/)
+  delayed.listener.delayedPullEnded()
+  assert.deepEqual(delayed.take(), ['pull 500', 'pull 500'])
+})
+
+test('while no job can be published, nothing is pulled', async () => {
+  const { delayed, clock, engine, arrive } = createMover()
+  engine.start()
+  delayed.refusals = 10
+  for (let sequence = 1; sequence <= 10; sequence += 1) await arrive(sequence, 0)
   delayed.take()
   delayed.listener.delayedPullEnded()
   await clock.pass(1_999)
