@@ -15,6 +15,8 @@ const quietMs = 100
 const refusedMs = 2_000
 /** So many of one pull refused, and none taken: then it is not the job. */
 const refusedLimit = 10
+/** While there is no broker or no job stream, how often to look. */
+const awayMs = 1_000
 /** A message that is no job stays where it is, and is looked at so often. */
 const strangerMs = 3_600_000
 
@@ -125,8 +127,9 @@ export class Mover implements DelayedListener {
   }
 
   #pull(): void {
-    if (!this.#started || this.#pulling || !this.#broker.connected) return
-    const restMs = this.#restsUntil - this.#clock.monotonicMs()
+    if (!this.#started || this.#pulling) return
+    // The job stream may be missing: nobody tells us when it is there again.
+    const restMs = this.#broker.connected ? this.#restsUntil - this.#clock.monotonicMs() : awayMs
     const count = batch - this.#publishing
     if (restMs <= 0 && count < batch / 2) return
     this.#pulling = true

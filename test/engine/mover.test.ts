@@ -97,6 +97,19 @@ test('while no job can be published, nothing is pulled', async () => {
   assert.deepEqual(delayed.take(), ['pull 500'])
 })
 
+test('nothing is pulled while the job stream is missing, and the pull goes on by itself when it is there', async () => {
+  const { delayed, broker, clock, engine } = createMover()
+  engine.start()
+  delayed.take()
+  broker.connected = false
+  delayed.listener.delayedPullEnded()
+  await clock.pass(5_000)
+  assert.deepEqual(delayed.take(), [])
+  broker.connected = true
+  await clock.pass(1_000)
+  assert.deepEqual(delayed.take(), ['pull 500'])
+})
+
 test('an ack that a lost connection may have swallowed is sent again', async () => {
   const { delayed, broker, engine, arrive } = createMover()
   engine.start()
