@@ -37,6 +37,13 @@ export function countAttempt(deliveries: number, record: AttemptRecord): Attempt
   return { attempt, unexplained: attempt - 1 - record.failures }
 }
 
+/** The record of a job that was moved, with the attempts of before; a record that has them is left as it is. */
+export function withPriorHistory(record: AttemptRecord, prior: readonly HistoryEntry[]): AttemptRecord {
+  const first = record.history[0]?.attempt ?? Number.POSITIVE_INFINITY
+  const missing = prior.filter(({ attempt }) => attempt < first)
+  return missing.length === 0 ? record : { ...record, history: [...missing, ...record.history] }
+}
+
 /** The record after a delivery that did not count. */
 export function withRelease(record: AttemptRecord): AttemptRecord {
   return { ...record, released: record.released + 1 }

@@ -1,3 +1,5 @@
+import { type HistoryEntry, readHistory } from './history.ts'
+
 /** What a job's headers ask for, once they are understood. */
 export interface JobHeaders {
   /** The job's id, when a header gives one. */
@@ -10,6 +12,9 @@ export interface JobHeaders {
   readonly runAt: number | undefined
   /** When the job was first enqueued, if it has moved since; epoch milliseconds. */
   readonly enqueuedAt: number | undefined
+  /** Attempts that counted before it was moved here; undefined when it was not moved. */
+  readonly priorAttempts: number | undefined
+  readonly priorHistory: readonly HistoryEntry[]
   /** Jobs of one handler with the same key run one at a time, in order. */
   readonly key: string | undefined
   /** The instant that a scheduled job stands for; epoch milliseconds. */
@@ -28,6 +33,8 @@ export const noHeaders: JobHeaders = {
   expiresAt: undefined,
   runAt: undefined,
   enqueuedAt: undefined,
+  priorAttempts: undefined,
+  priorHistory: [],
   key: undefined,
   tick: undefined,
   json: true,
@@ -66,6 +73,8 @@ export function readJobHeaders(headers: PlainHeaders): { headers: JobHeaders; pr
     expiresAt: instant('Millrace-Expires-At'),
     runAt: instant('Millrace-Run-At'),
     enqueuedAt: instant('Millrace-Enqueued-At'),
+    priorAttempts: wholeNumber('Millrace-Prior-Attempts', 0),
+    priorHistory: readHistory(headers['millrace-prior-history']),
     key: key === '' ? undefined : key,
     tick: instant('Millrace-Tick'),
     json: isJson(headers['content-type']),

@@ -1,4 +1,4 @@
-import { countAttempt, noRecord, withRelease } from '../core/attempt.ts'
+import { countAttempt, noRecord, withPriorHistory, withRelease } from '../core/attempt.ts'
 import { type PlainHeaders, readJobHeaders } from '../core/job-headers.ts'
 import { type AttemptError, cancelledError } from '../core/outcome.ts'
 import { tickOfJob } from '../core/ticks.ts'
@@ -12,7 +12,7 @@ export type Admitted =
   | { readonly kind: 'run' }
   /** Run it, but beside no other suspect: an earlier delivery of it ended without a trace. */
   | { readonly kind: 'suspect' }
-  | { readonly kind: 'not_yet'; readonly delayMs: number }
+  | { readonly kind: 'not_yet'; readonly dueAt: number }
   /** Another job stands for its tick. */
   | { readonly kind: 'duplicate' }
   | {
@@ -64,8 +64,9 @@ export class Admission {
 
   #admit(job: InFlightJob): Admitted | Promise<Admitted> {
     const problem = job.headerEntries ? this.#readHeaders(job) : undefined
+    job.record = withPriorHistory(noRecord, job.priorHistory)
     if (job.deliveries > 1) return this.#admitAgain(job, problem)
-    job.attempt = 1
+    job.attempt = job.priorAttempts + 1
     return this.#decide(job, problem, 0)
   }
 
@@ -74,15 +75,15 @@ export class Admission {
     try {
       const record = await this.#broker.readRecord(job.stream, job.sequence)
       job.hasRecord = record !== undefined
-      job.record = record ?? noRecord
+      job.record = withPriorHistory(record ?? noRecord, job.priorHistory)
       // It was delivered to us again while we read.
       for (let times = job.adoptions; times > 0; times -= 1) job.record = withRelease(job.record)
       const count = countAttempt(job.deliveries, job.record)
-      job.attempt = count.attempt
+      job.attempt = job.priorAttempts + count.attempt
       unexplained = count.unexplained
     } catch (error) {
       this.#observer.recordUnavailable(error)
-      job.attempt = job.deliveries
+      job.attempt = job.priorAttempts + job.deliveries
     }
     const { dead } = job.record
     if (dead) return { kind: 'dead', reason: dead.reason, error: dead.error, attempts: dead.attempts }
@@ -102,24 +103,29 @@ export class Admission {
     }
     // Without headers there is neither an expiry nor a time to start at.
     const now = job.headers ? this.#clock.now() : 0
-    if (now >= job.expiresAt) {
+    // A job that has come due may still look early by our clock, but one that expires first never runs.
+    if (now >= job.expiresAt || (job.wasDelayed && job.runAt >= job.expiresAt)) {
       return { kind: 'dead', reason: 'expired', error: expiredError(job), attempts }
     }
+    // Before its attempts are looked at: deliveries before its time cannot have run it.
+    const dueAt = job.wasDelayed ? 0 : Math.min(job.runAt, job.expiresAt)
+    if (dueAt > now) return { kind: 'not_yet', dueAt }
     if (job.attempt > job.maxAttempts) return givenUp(job, unexplained)
-    const waitMs = job.runAt - now
-    if (waitMs > 0) return { kind: 'not_yet', delayMs: waitMs }
     return unexplained > 0 ? { kind: 'suspect' } : run
   }
 
   #readHeaders(job: InFlightJob): string | undefined {
     const plain = plainHeaders(job)
-    job.headers = plain
     const { headers, problem } = readJobHeaders(plain)
+    job.headers = headers.priorAttempts === undefined ? plain : asEnqueued(plain)
     job.id = headers.id
     job.json = headers.json
     job.key = headers.key
     job.expiresAt = headers.expiresAt ?? Number.POSITIVE_INFINITY
     job.runAt = headers.runAt ?? 0
+    job.wasDelayed = headers.priorAttempts !== undefined
+    job.priorAttempts = headers.priorAttempts ?? 0
+    job.priorHistory = headers.priorHistory
     job.enqueuedAt = headers.enqueuedAt ?? job.storedAt
     const { deadlineLimitMs, attemptsLimit } = this.#limits
     if (headers.deadlineMs !== undefined) {
@@ -165,6 +171,20 @@ function givenUp(job: InFlightJob, unexplained: number): Admitted {
     message: `${unexplained} of ${attempts} attempts ended without a trace: their process died or lost its link; not run again`,
   }
   return { kind: 'dead', reason: 'crashed', error, attempts }
+}
+
+/** What a move writes, or replaces with its own. */
+const writtenByMoves = new Set([
+  'nats-msg-id',
+  'millrace-job-id',
+  'millrace-enqueued-at',
+  'millrace-prior-attempts',
+  'millrace-prior-history',
+])
+
+/** The handler of a moved job sees what was enqueued, not how we carried it. */
+function asEnqueued(headers: PlainHeaders): PlainHeaders {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !writtenByMoves.has(name)))
 }
 
 function plainHeaders(job: InFlightJob): PlainHeaders {

@@ -6,6 +6,7 @@ import { Admission, type HeaderLimits } from './admission.ts'
 import { Cancels } from './cancels.ts'
 import { Controls } from './controls.ts'
 import { Deadlines } from './deadlines.ts'
+import { Delayer } from './delayer.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { type DrainOrder, type DrainReport, drain } from './drain.ts'
 import { Finished } from './finished.ts'
@@ -16,10 +17,12 @@ import { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import { JobLife } from './job-life.ts'
 import { LimitGate } from './limit-gate.ts'
+import { Mover } from './mover.ts'
 import type {
   Broker,
   BrokerListener,
   Clock,
+  DelayedJobs,
   Delivery,
   HandlerProfile,
   Lane,
@@ -38,6 +41,8 @@ import { TickFence } from './tick-fence.ts'
 export interface EngineOptions {
   readonly broker: Broker
   readonly shared: SharedState
+  /** Without it, jobs whose time has not come are given back until then. */
+  readonly delayed?: DelayedJobs
   readonly clock: Clock
   readonly observer: Observer
   readonly ticks: TickStore
@@ -74,6 +79,7 @@ export class Engine implements BrokerListener, PoolListener {
   readonly #heartbeat: Heartbeat
   readonly #limits: LimitGate
   readonly #controls: Controls
+  readonly #mover: Mover | undefined
   readonly #stuck = new Set<Lane>()
   #onLaneChange: (() => void) | undefined
   #watchingStarts = false
@@ -114,6 +120,14 @@ export class Engine implements BrokerListener, PoolListener {
       ackWaitMs,
       cancels,
     })
+    const delayer = new Delayer({
+      delayed: options.delayed,
+      clock,
+      observer,
+      settlement: this.settlement,
+      roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
+    })
+    if (options.delayed) this.#mover = new Mover(options.delayed, broker, clock, observer, ackWaitMs)
     this.life = new JobLife({
       broker,
       clock,
@@ -134,6 +148,7 @@ export class Engine implements BrokerListener, PoolListener {
       ),
       settlement: this.settlement,
       gates: this.gates,
+      delayer,
       lanes: () => this.lanes(),
       dispatcherOf: (job) => this.dispatchers.get(job.handler.profile.pool)!,
       roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
@@ -167,6 +182,7 @@ export class Engine implements BrokerListener, PoolListener {
 
   start(): void {
     this.#heartbeat.start()
+    this.#mover?.start()
     this.#pullAll()
   }
 
@@ -177,6 +193,7 @@ export class Engine implements BrokerListener, PoolListener {
   /** Stops taking, lets run, interrupts the rest and gives it back; see G8. */
   async drain(order: DrainOrder): Promise<DrainReport> {
     for (const pulls of this.#pulls.values()) pulls.stop()
+    this.#mover?.stop()
     const report = await drain(this, this.#options.clock, order, (changed) => {
       this.#onLaneChange = changed
     })
@@ -209,11 +226,13 @@ export class Engine implements BrokerListener, PoolListener {
     this.receipts.repeat()
     this.#heartbeat.beat()
     this.#limits.reconnected()
+    this.#mover?.reconnected()
     this.#pullAll()
   }
 
   disconnected(): void {
     for (const { sources } of this.handlers) for (const priority of priorities) sources[priority].credit = 0
+    this.#mover?.disconnected()
   }
 
   streamReplaced(stream: string, createdAt: number): void {

@@ -23,6 +23,10 @@ export class HandlerState {
   parked = 0
   /** With so many parked, nothing more is pulled. */
   parkLimit = Number.POSITIVE_INFINITY
+  /** On their way to the delayed stream; they take up no room either. */
+  moving = 0
+  /** The last so many that arrived went there, and none was to run. */
+  movedInARow = 0
   /** Measured run time of an attempt; undefined before the first. */
   averageMs: number | undefined
   /** Attempts in a row that ended their thread. */

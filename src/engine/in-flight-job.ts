@@ -1,6 +1,7 @@
 import { type AttemptRecord, noRecord } from '../core/attempt.ts'
 import type { HeaderEntry } from '../core/dead-letter.ts'
 import type { AbortCode } from '../core/handler-definition.ts'
+import type { HistoryEntry } from '../core/history.ts'
 import type { PlainHeaders } from '../core/job-headers.ts'
 import type { Gate } from './gates.ts'
 import type { HandlerState } from './handler-state.ts'
@@ -32,6 +33,11 @@ export class InFlightJob {
   expiresAt = Number.POSITIVE_INFINITY
   /** Epoch milliseconds; 0 when it may start at once. */
   runAt = 0
+  /** It has waited in the delayed stream and was found due there. */
+  wasDelayed = false
+  /** Attempts that counted before it was moved here, and what they said. */
+  priorAttempts = 0
+  priorHistory: readonly HistoryEntry[] = []
   /** 0 until it is admitted. */
   attempt = 0
   maxAttempts: number

@@ -11,6 +11,7 @@ import {
 } from '../core/outcome.ts'
 import { decideVerdict, type RetryPolicy } from '../core/verdict.ts'
 import { type Admission, type Admitted, expiredError } from './admission.ts'
+import type { Delayer } from './delayer.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { Finished } from './finished.ts'
 import type { Gates } from './gates.ts'
@@ -37,6 +38,7 @@ export interface LifeParts {
   readonly admission: Admission
   readonly settlement: Settlement
   readonly gates: Gates
+  readonly delayer: Delayer
   lanes(): Iterable<Lane>
   dispatcherOf(job: { readonly handler: HandlerState }): Dispatcher
   /** Some room became free, or something arrived: look whether to pull. */
@@ -116,7 +118,7 @@ export class JobLife {
       void this.#parts.settlement.deadLetter(job, admitted.reason, admitted.error, admitted.attempts)
     } else if (admitted.kind === 'not_yet') {
       this.#leaveRoom(job)
-      void this.#parts.settlement.release(job, admitted.delayMs)
+      this.#parts.delayer.add(job, admitted.dueAt)
     } else if (this.#turnsAway(job)) this.release(job)
     else if (admitted.kind === 'suspect') this.#suspect(job)
     else this.#queue(job)
@@ -129,6 +131,7 @@ export class JobLife {
   }
 
   #queue(job: InFlightJob): void {
+    job.handler.movedInARow = 0
     if (this.#turnsAway(job)) this.release(job)
     else if (this.#parts.gates.enter(job)) this.#parts.dispatcherOf(job).add(job)
   }
@@ -177,7 +180,8 @@ export class JobLife {
         job,
         outcome.kind satisfies AttemptOutcome,
         durationMs,
-        Math.max(0, startedAtMs - job.enqueuedAt),
+        // A job that had to wait for its time was not late before that.
+        Math.max(0, startedAtMs - Math.max(job.enqueuedAt, job.runAt)),
       )
       if (outcome.kind === 'crashed') this.#crashed(job.handler)
       else if (outcome.kind === 'completed') job.handler.crashesInARow = 0
@@ -356,8 +360,10 @@ export class JobLife {
 
   /** Takes a job out of wherever it waits; false when it runs, or is being settled. */
   #takeOut(job: InFlightJob): boolean {
-    const { gates, dispatcherOf } = this.#parts
-    return gates.remove(job) || dispatcherOf(job).remove(job) || this.#suspects.remove(job)
+    const { gates, dispatcherOf, delayer } = this.#parts
+    return (
+      gates.remove(job) || dispatcherOf(job).remove(job) || this.#suspects.remove(job) || delayer.remove(job)
+    )
   }
 
   /** The stream of this delivery is gone, and its place in it may be another job's by now. */

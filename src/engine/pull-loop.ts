@@ -1,4 +1,5 @@
 import { type Priority, priorities } from '../core/names.ts'
+import { movingLimit } from './delayer.ts'
 import { aheadOf } from './dispatcher.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { JobSource } from './job-source.ts'
@@ -9,6 +10,8 @@ const heldLimit = 10_000
 const heldAgainMs = 1_000
 /** Room that is less than a quarter is asked for when nothing has arrived for so long. */
 const quarterMs = 10
+/** Few, because the first that is to run may be followed by so many that then have to wait here. */
+const movedAhead = 16
 
 /** The threads of a pool, as far as pulling cares. */
 export interface Room {
@@ -96,6 +99,7 @@ export class PullLoop {
     for (const handler of this.#handlers) {
       const { high, normal, low } = handler.sources
       if (handler.withdrawn || handler.halted || handler.parked >= handler.parkLimit) continue
+      if (handler.moving >= movingLimit) continue
       if (handler.restsUntil > now) {
         this.#wake(handler.restsUntil, now)
         continue
@@ -165,7 +169,8 @@ export class PullLoop {
     const { threads, concurrency } = this.#room
     const room = threads * (concurrency + aheadOf(handler.averageMs, concurrency))
     const share = Math.max(1, Math.floor(room / Math.max(1, active)))
-    return Math.min(share, handler.profile.concurrency)
+    // While all that arrives is put aside for later, more may come at once: it takes up no room.
+    return Math.min(share, handler.profile.concurrency) + Math.min(handler.movedInARow, movedAhead)
   }
 
   #ask(source: JobSource, count: number, now: number): void {

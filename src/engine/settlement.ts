@@ -24,6 +24,7 @@ const longestRetryMs = 5_000
  *    the delivery is acked. Dying in between leaves the job in both places, and the dead letter's id
  *    lets the next supervisor see that; the other order could leave it in neither.
  * 4. `release`: the record says that this delivery does not count, then it is given back.
+ * 5. `moved`: the delayed stream has the job, so its delivery is acked.
  *
  * Until then the job stays in flight, so its lease is renewed. Nothing is given back whose lease was
  * lost: the broker would hand it out a third time.
@@ -79,6 +80,11 @@ export class Settlement {
     await this.#write(job)
     if (delayMs > 0) this.#bursts.add(() => this.#giveBack(job, delayMs))
     else this.#giveBack(job, 0)
+    this.#observer.settled(job, 'release')
+  }
+
+  moved(job: InFlightJob): void {
+    this.#acked(job)
     this.#observer.settled(job, 'release')
   }
 

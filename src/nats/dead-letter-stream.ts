@@ -78,7 +78,7 @@ export class DeadLetterStream {
 }
 
 /** A header that the client refuses to write is left out: losing it is better than losing the record. */
-function encodeHeaders(entries: readonly HeaderEntry[]): MsgHdrs {
+export function encodeHeaders(entries: readonly HeaderEntry[]): MsgHdrs {
   const headers = createHeaders()
   for (const [name, value] of entries) {
     try {

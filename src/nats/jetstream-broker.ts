@@ -12,6 +12,8 @@ import type { BrokerConnection } from './connection.ts'
 import { ConsumerPauses } from './consumer-pauses.ts'
 import { ControlBucket } from './control-bucket.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
+import { DelayedStream } from './delayed-stream.ts'
+import { ensureDelayed } from './delayed-topology.ts'
 import { Incarnations } from './incarnations.ts'
 import { PrioritySources, type RarePriority } from './priority-sources.ts'
 import { Puller, type PullTrouble } from './puller.ts'
@@ -49,6 +51,7 @@ export class JetStreamBroker implements Broker {
   readonly control: ControlBucket
   readonly ticks: TickStream
   readonly consumerPauses: ConsumerPauses
+  readonly delayed: DelayedStream
   readonly #connection: BrokerConnection
   readonly #nc: NatsConnection
   readonly #jsm: JetStreamManager
@@ -100,14 +103,23 @@ export class JetStreamBroker implements Broker {
       parts.settings.manage,
       (handler, error) => parts.reports.pauseFailed(handler, error),
     )
-    this.ticks = new TickStream(jetstream(this.#nc), jsm, parts.names, () => this.connected)
-    this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names, this.#incarnations)
+    const js = jetstream(this.#nc)
+    const newInbox = (): string => createInbox(parts.connection.inboxPrefix)
+    this.ticks = new TickStream(js, jsm, parts.names, () => this.connected)
+    this.#deadLetters = new DeadLetterStream(js, jsm, parts.names, this.#incarnations)
+    this.delayed = new DelayedStream({
+      nc: this.#nc,
+      js,
+      names: parts.names,
+      newInbox,
+      trouble: () => this.#lookIn(lookAgainMs),
+    })
     this.#puller = new Puller({
       nc: this.#nc,
       names: parts.names,
       handlers: parts.handlers,
       listener: parts.listener,
-      newInbox: () => createInbox(parts.connection.inboxPrefix),
+      newInbox,
       trouble: (trouble) => this.#trouble(trouble),
     })
     this.#sources = new PrioritySources({
@@ -134,6 +146,7 @@ export class JetStreamBroker implements Broker {
       throw explainBrokerError(error)
     }
     broker.#puller.open()
+    broker.delayed.open()
     if (broker.missing.length > 0) broker.#lookIn(lookAgainMs)
     return broker
   }
@@ -150,6 +163,7 @@ export class JetStreamBroker implements Broker {
   disconnected(): void {
     this.#verified = false
     this.#puller.close()
+    this.delayed.close()
     this.#listener.disconnected()
   }
 
@@ -164,6 +178,7 @@ export class JetStreamBroker implements Broker {
   #resume(): void {
     this.#verified = true
     this.#puller.open()
+    this.delayed.open()
     this.control.reset()
     this.#listener.reconnected()
     this.#sources.look()
@@ -233,8 +248,8 @@ export class JetStreamBroker implements Broker {
   }
 
   /** Resolves when no open pull can bring a job any more. */
-  pullsEnded(): Promise<void> {
-    return this.#puller.ended()
+  async pullsEnded(): Promise<void> {
+    await Promise.all([this.#puller.ended(), this.delayed.pullEnded()])
   }
 
   close(): void {
@@ -244,6 +259,7 @@ export class JetStreamBroker implements Broker {
     this.#sources.close()
     this.consumerPauses.close()
     this.#puller.close()
+    this.delayed.close()
   }
 
   // The client throws when it is closed; by then nothing can be sent, and the engine is told elsewhere.
@@ -310,6 +326,8 @@ export class JetStreamBroker implements Broker {
       this.#sources.noticed,
       (stream, createdAt) => this.#streamSeen(stream, createdAt),
     )
+    const { version } = this.#connection
+    this.delayed.topology = await ensureDelayed(this.#jsm, this.#names, this.#settings, version, report)
     const { missing, changed } = report
     if (changed.length > 0 || missing.join() !== this.missing.join() || report.warnings.length > 0) {
       this.#reports.topology(report)

@@ -15,6 +15,8 @@ export interface QueueDepth {
    * many, because jobs that ended while we asked cannot be told apart from them.
    */
   readonly stranded: number
+  /** Jobs that wait for their time; undefined while their stream is missing. */
+  readonly delayed: number | undefined
 }
 
 export interface HandlerDepth {
@@ -26,7 +28,7 @@ export interface HandlerDepth {
 }
 
 /**
- * Asks the broker how much waits: one request for the dead letters, three for each stream with jobs, and one
+ * Asks the broker how much waits: one request each for the dead letters and the delayed jobs, three for each stream with jobs, and one
  * or two for each of its consumers, so it is done when somebody looks and not more often than every few
  * seconds. The priorities of a handler are added up.
  */
@@ -51,6 +53,16 @@ export async function readQueueDepth(
     deadLetters: new Map([...dead].map(([subject, count]) => [subject.slice(prefix.length), count])),
     unclaimed,
     stranded,
+    delayed: await countDelayed(jsm, names.delayedStream),
+  }
+}
+
+async function countDelayed(jsm: JetStreamManager, stream: string): Promise<number | undefined> {
+  try {
+    return (await jsm.streams.info(stream)).state.messages
+  } catch (error) {
+    if (error instanceof JetStreamApiError) return undefined
+    throw error
   }
 }
 
@@ -59,7 +71,7 @@ async function readPriority(
   names: Names,
   priority: Priority,
   handlers: readonly string[],
-): Promise<Omit<QueueDepth, 'deadLetters'>> {
+): Promise<Omit<QueueDepth, 'deadLetters' | 'delayed'>> {
   const stream = names.streamOf(priority)
   const byHandler = new Map<string, HandlerDepth>()
   const before = await readStream(jsm, stream, names.subjectsOf(priority))

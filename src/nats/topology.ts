@@ -18,7 +18,7 @@ import { consumerName, type Names, type Priority } from '../core/names.ts'
 import { type RarePriority, rarePriorities } from './priority-sources.ts'
 
 /** What is left free below the server's `max_payload`, so that every dead letter fits. */
-const deadLetterRoomBytes = 16 * 1024
+export const deadLetterRoomBytes = 16 * 1024
 /** Records of jobs that nobody settles for so long are dropped. */
 const recordMaxAgeMs = 60 * 24 * 3_600_000
 
@@ -35,7 +35,8 @@ export interface TopologyReport {
   readonly warnings: string[]
 }
 
-type Wanted = Pick<
+/** The settings that streams and consumers are made from. */
+export type Wanted = Pick<
   Settings,
   | 'ackWaitMs'
   | 'manage'
@@ -132,12 +133,13 @@ export async function ensureTopology(
   return report
 }
 
-async function ensureStream(
+/** Creates a stream or brings it up to date; undefined when it is missing and not to be created. */
+export async function ensureStream(
   jsm: JetStreamManager,
   manage: boolean,
   report: TopologyReport,
   wanted: Partial<StreamConfig> & { name: string },
-): Promise<{ createdAt: string } | undefined> {
+): Promise<{ createdAt: string; config: StreamConfig } | undefined> {
   const found = await orMissing(jsm.streams.info(wanted.name))
   if (!found) {
     if (!manage) {
@@ -146,7 +148,7 @@ async function ensureStream(
     }
     const created = await jsm.streams.add(wanted as Parameters<typeof jsm.streams.add>[0])
     report.changed.push(`created stream ${wanted.name}`)
-    return { createdAt: created.created }
+    return { createdAt: created.created, config: created.config }
   }
   const differing = differences(wanted, found.config)
   const fixed: string[] = differing.filter((field) => field === 'retention' || field === 'storage')
@@ -170,8 +172,9 @@ async function ensureStream(
       storage: found.config.storage,
       subjects: [...new Set([...subjects, ...(wanted.subjects ?? [])])],
     }
-    await jsm.streams.update(wanted.name, merged)
+    const { config } = await jsm.streams.update(wanted.name, merged)
     report.changed.push(`updated stream ${wanted.name}: ${changeable.join(', ')}`)
+    return { createdAt: found.created, config }
   } else if (changeable.length > 0) {
     for (const field of changeable) {
       report.warnings.push(
@@ -179,7 +182,7 @@ async function ensureStream(
       )
     }
   }
-  return { createdAt: found.created }
+  return { createdAt: found.created, config: found.config }
 }
 
 /** Creates the consumer of a handler and priority or brings it up to date; with `manage: false` only looks. */
@@ -204,10 +207,22 @@ export async function ensureConsumer(
     max_ack_pending: -1,
     max_waiting: 4096,
   }
+  await ensureDurable(jsm, report, stream, settings.manage, wanted)
+}
+
+/** Creates a durable consumer or brings it up to date. */
+export async function ensureDurable(
+  jsm: JetStreamManager,
+  report: TopologyReport,
+  stream: string,
+  manage: boolean,
+  wanted: Partial<ConsumerConfig>,
+): Promise<void> {
+  const durable = wanted.durable_name!
   const label = `consumer ${stream}/${durable}`
   const found = await orMissing(jsm.consumers.info(stream, durable))
   if (!found) {
-    if (!settings.manage) report.missing.push(label)
+    if (!manage) report.missing.push(label)
     else {
       await jsm.consumers.add(stream, wanted)
       report.changed.push(`created ${label}`)
@@ -223,14 +238,14 @@ export async function ensureConsumer(
   }
   const fixed = ['deliver_policy', 'replay_policy', 'max_waiting']
   for (const field of differing) {
-    if (fixed.includes(field) || !settings.manage) {
+    if (fixed.includes(field) || !manage) {
       report.warnings.push(
         `${label}: ${field} is ${shown(found.config, field)}, expected ${shown(wanted, field)}`,
       )
     }
   }
   const changeable = differing.filter((field) => !fixed.includes(field))
-  if (changeable.length === 0 || !settings.manage) return
+  if (changeable.length === 0 || !manage) return
   await jsm.consumers.update(stream, durable, wanted)
   report.changed.push(`updated ${label}: ${changeable.join(', ')}`)
 }

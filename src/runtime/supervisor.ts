@@ -274,6 +274,7 @@ export class Supervisor {
     return new Engine({
       broker,
       shared: broker.control,
+      delayed: broker.delayed,
       clock: systemClock,
       observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics),
       ticks: broker.ticks,

@@ -22,6 +22,7 @@ export const metricTable = {
     [],
     'Jobs that a consumer matches, but neither waits for nor has handed out',
   ],
+  millrace_delayed_jobs: ['gauge', [], 'Jobs that wait in the delayed stream for their time'],
   millrace_dead_letters_total: ['counter', ['handler', 'reason'], 'Dead letters stored by this supervisor'],
   millrace_dead_letters: ['gauge', ['handler'], 'Dead letters in the dead-letter stream'],
   millrace_threads: ['gauge', ['pool', 'state'], 'Threads by state: starting, idle, busy, stuck'],
@@ -237,6 +238,9 @@ export class Metrics {
     })
     this.#gauge('millrace_unclaimed_jobs', (gauge) => this.depth && gauge.set(this.depth.unclaimed))
     this.#gauge('millrace_stranded_jobs', (gauge) => this.depth && gauge.set(this.depth.stranded))
+    this.#gauge('millrace_delayed_jobs', (gauge) => {
+      if (this.depth?.delayed !== undefined) gauge.set(this.depth.delayed)
+    })
     this.#gauge('millrace_nats_connected', (gauge) => gauge.set(this.sources?.connected() ? 1 : 0))
     this.#gauge('millrace_build_info', (gauge) => gauge.set({ version, node: process.version }, 1))
   }

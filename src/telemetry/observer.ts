@@ -16,6 +16,7 @@ export class TelemetryObserver implements Observer {
   readonly #metrics: Metrics
   #complainedAt = Number.NEGATIVE_INFINITY
   readonly #limitComplaints = new Map<string, number>()
+  #delayComplainedAt = Number.NEGATIVE_INFINITY
 
   constructor(jobs: JobLog, logger: Logger, metrics: Metrics) {
     this.#jobs = jobs
@@ -97,6 +98,17 @@ export class TelemetryObserver implements Observer {
 
   limitWaits(handler: string, count: number): void {
     this.#metrics.limitWaits(handler, count)
+  }
+
+  delayed(job: InFlightJob, dueAt: number): void {
+    this.#jobs.delayed(job, dueAt)
+  }
+
+  delayRefused(error: unknown): void {
+    const now = performance.now()
+    if (now - this.#delayComplainedAt < complaintMs) return
+    this.#delayComplainedAt = now
+    this.#logger.warn({ err: plainError(error) }, 'delayed job could not be moved, trying again')
   }
 }
 

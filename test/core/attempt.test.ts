@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type AttemptRecord, countAttempt, noRecord, withFailure, withRelease } from '#src/core/attempt.js'
+import {
+  type AttemptRecord,
+  countAttempt,
+  noRecord,
+  withFailure,
+  withPriorHistory,
+  withRelease,
+} from '#src/core/attempt.js'
 
 const records: fc.Arbitrary<AttemptRecord> = fc.record({
   released: fc.nat(1_000),
@@ -67,4 +74,18 @@ test('a release keeps what is known and a failure adds to it', () => {
   assert.deepEqual(released, { released: 2, failures: 2, history: [{ attempt: 1, outcome: 'failed' }], dead })
   const failed = withFailure({ released: 1, failures: 2, history: [] }, { attempt: 3, outcome: 'crashed' })
   assert.deepEqual(failed, { released: 1, failures: 3, history: [{ attempt: 3, outcome: 'crashed' }] })
+})
+
+test('attempts of before a move come first, and only once', () => {
+  const [first, second] = [
+    { attempt: 1, outcome: 'failed' },
+    { attempt: 2, outcome: 'failed' },
+  ]
+  assert.equal(withPriorHistory(noRecord, []), noRecord)
+  const record = withPriorHistory(noRecord, [first])
+  assert.deepEqual(record.history, [first])
+  const failed = withFailure(record, second)
+  assert.deepEqual(failed.history, [first, second])
+  assert.deepEqual(withPriorHistory(failed, [first]), failed)
+  assert.deepEqual(withPriorHistory({ ...noRecord, history: [second] }, [first]).history, [first, second])
 })

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { Kvm } from '@nats-io/kv'
-import { connect, type NatsConnection, nanos } from '@nats-io/transport-node'
+import { connect, headers, type NatsConnection, nanos } from '@nats-io/transport-node'
 import { startTestServer } from '../support/nats-server.js'
 import { tempDir } from '../support/temp-dir.js'
 import { startSupervisor } from './supervisor-process.js'
@@ -64,6 +64,10 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
   await jetstream(producer).publish('high.jobs.good', '{}', { msgID: 'two' })
   await supervisor.said('"job_id":"two"')
   await supervisor.said('tick published')
+  const later = headers()
+  later.set('Millrace-Run-At', new Date(Date.now() + 1_500).toISOString())
+  await jetstream(producer).publish('jobs.good', '{}', { msgID: 'later', headers: later })
+  await supervisor.said('"job_id":"later","handler":"good","attempt":1')
   const url = /"url":"([^"]+)"/.exec(supervisor.output)![1]!
   assert.equal((await fetch(`${url}/readyz`)).status, 200)
   assert.match(await (await fetch(`${url}/metrics`)).text(), /^millrace_dead_letters\{handler="bad"\} 1$/m)
@@ -88,7 +92,12 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
   const log = await readFile(broker.logFile, 'utf8')
   assert.ok(!/violation/i.test(log), log)
 
-  await refuses(producer, ['dead.jobs.good', '$KV.jobs_control.x', '$JS.API.STREAM.INFO.JOBS'])
+  await refuses(producer, [
+    'dead.jobs.good',
+    'delayed.jobs.due.jobs.good',
+    '$KV.jobs_control.x',
+    '$JS.API.STREAM.INFO.JOBS',
+  ])
   await refuses(await connectAs(t, broker.url, 'supervisor', '_INBOX.jobs.test'), [
     '$JS.API.STREAM.DELETE.JOBS',
     '$JS.API.STREAM.DELETE.JOBS_HIGH',

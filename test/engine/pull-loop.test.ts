@@ -279,3 +279,29 @@ test('how much is on its way is told only while it can come', async () => {
   broker.connected = false
   assert.equal(pulls.expectedAbove('low'), 0)
 })
+
+test('while all that arrives is put aside more is asked for, and too many on their way are not', async () => {
+  const handler = a()
+  const { look, arrive } = createPulls({ threads: 2, concurrency: 1 }, handler)
+  await look()
+  const moves = (count: number) => {
+    arrive(handler, count)
+    handler.sources.normal.held -= count
+    handler.moving += count
+    handler.movedInARow += count
+  }
+  moves(1)
+  assert.deepEqual(await look(), ['pull a 3'])
+  moves(3)
+  assert.deepEqual(await look(), ['pull a 6'])
+  moves(6)
+  handler.movedInARow = 1_000
+  assert.deepEqual(await look(), ['pull a 18'])
+  arrive(handler, 1)
+  handler.movedInARow = 0
+  assert.deepEqual(await look(), [])
+  handler.sources.normal.held = 0
+  handler.sources.normal.credit = 0
+  handler.moving = 2_000
+  assert.deepEqual(await look(), [])
+})

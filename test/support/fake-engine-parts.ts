@@ -257,6 +257,14 @@ export class FakeObserver implements Observer {
   limitWaits(handler: string, count: number): void {
     this.said.push(`limitWaits ${handler} ${count}`)
   }
+
+  delayed(job: InFlightJob, dueAt: number): void {
+    this.said.push(`delayed ${job.jobId} until=${new Date(dueAt).toISOString()}`)
+  }
+
+  delayRefused(error: unknown): void {
+    this.said.push(`delayRefused ${(error as Error).message}`)
+  }
 }
 
 /** A thread without a thread: tests say what has begun and what has ended. */
