@@ -1,5 +1,6 @@
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
 import { consumerName, type Names } from '../core/names.ts'
+import { moverName } from './delayed-topology.ts'
 
 /** How much waits where. */
 export interface QueueDepth {
@@ -26,7 +27,7 @@ export interface HandlerDepth {
 }
 
 /**
- * Asks the broker how much waits: four requests for the streams and two for each handler, so it is done
+ * Asks the broker how much waits: five requests for the streams and two for each handler, so it is done
  * when somebody looks and not more often than every few seconds.
  */
 export async function readQueueDepth(
@@ -72,9 +73,16 @@ export async function readQueueDepth(
   }
 }
 
+/**
+ * A server without schedules has handed out all that waits, or will. Its stream may hold more: 2.9 shows
+ * acked messages again after a SIGKILL, and never delivers them.
+ */
 async function countDelayed(jsm: JetStreamManager, stream: string): Promise<number | undefined> {
   try {
-    return (await jsm.streams.info(stream)).state.messages
+    const { config, state } = await jsm.streams.info(stream)
+    if (config.allow_msg_schedules === true || state.messages === 0) return state.messages
+    const mover = await jsm.consumers.info(stream, moverName)
+    return mover.num_pending + mover.num_ack_pending
   } catch (error) {
     if (error instanceof JetStreamApiError) return undefined
     throw error
