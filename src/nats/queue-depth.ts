@@ -1,5 +1,6 @@
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
 import { consumerName, type Names, type Priority, priorities } from '../core/names.ts'
+import { moverName } from './delayed-topology.ts'
 
 const streamMissing = 10059
 
@@ -28,9 +29,9 @@ export interface HandlerDepth {
 }
 
 /**
- * Asks the broker how much waits: one request each for the dead letters and the delayed jobs, three for each stream with jobs, and one
- * or two for each of its consumers, so it is done when somebody looks and not more often than every few
- * seconds. The priorities of a handler are added up.
+ * Asks the broker how much waits: one request for the dead letters and two for the delayed jobs, three for each
+ * stream with jobs, and one or two for each of its consumers, so it is done when somebody looks and not more
+ * often than every few seconds. The priorities of a handler are added up.
  */
 export async function readQueueDepth(
   jsm: JetStreamManager,
@@ -57,9 +58,16 @@ export async function readQueueDepth(
   }
 }
 
+/**
+ * A server without schedules has handed out all that waits, or will. Its stream may hold more: 2.9 shows
+ * acked messages again after a SIGKILL, and never delivers them.
+ */
 async function countDelayed(jsm: JetStreamManager, stream: string): Promise<number | undefined> {
   try {
-    return (await jsm.streams.info(stream)).state.messages
+    const { config, state } = await jsm.streams.info(stream)
+    if (config.allow_msg_schedules === true || state.messages === 0) return state.messages
+    const mover = await jsm.consumers.info(stream, moverName)
+    return mover.num_pending + mover.num_ack_pending
   } catch (error) {
     if (error instanceof JetStreamApiError) return undefined
     throw error
