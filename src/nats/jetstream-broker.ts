@@ -76,7 +76,10 @@ export class JetStreamBroker implements Broker {
     this.#acks = new AckWriter(this.#nc)
     this.#records = new AttemptsBucket(this.#nc, jsm, parts.names)
     this.control = new ControlBucket(this.#nc, parts.names.controlBucket)
-    this.ticks = new TickStream(jetstream(this.#nc), jsm, parts.names, () => this.connected)
+    this.ticks = new TickStream(jetstream(this.#nc), jsm, parts.names, {
+      isConnected: () => this.connected,
+      failed: () => this.#look(),
+    })
     this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names)
     this.#puller = new Puller({
       nc: this.#nc,

@@ -23,11 +23,18 @@ async function createWorld(t: TestContext) {
     filter_subject: 'jobs.a',
     ack_policy: AckPolicy.Explicit,
   })
-  return { js, jsm, ticks: new TickStream(js, jsm, names, () => true) }
+  let failures = 0
+  const hooks = {
+    isConnected: () => true,
+    failed: () => {
+      failures += 1
+    },
+  }
+  return { js, jsm, ticks: new TickStream(js, jsm, names, hooks), failures: () => failures }
 }
 
 test('a record is written by whoever read it last, and read as it was written', async (t) => {
-  const { js, ticks } = await createWorld(t)
+  const { js, ticks, failures } = await createWorld(t)
   assert.deepEqual(await ticks.read('a.b'), { record: undefined, revision: 0 })
   const first = firstRecord(day, 's1')
   const revision = await ticks.write('a.b', first, 0)
@@ -41,6 +48,15 @@ test('a record is written by whoever read it last, and read as it was written', 
   const odd = await ticks.read('a.b')
   assert.equal(odd.record, undefined)
   assert.ok(await ticks.write('a.b', second, odd.revision))
+  assert.equal(failures(), 0)
+})
+
+test('without the stream every request is refused, and that is told', async (t) => {
+  const { jsm, ticks, failures } = await createWorld(t)
+  await jsm.streams.delete('JOBS_TICKS')
+  await assert.rejects(ticks.read('a'))
+  await assert.rejects(ticks.write('a', firstRecord(day, 's1'), 0))
+  assert.equal(failures(), 2)
 })
 
 test("a tick's job is stored once under its id, and settled when it is acked", async (t) => {
