@@ -105,7 +105,10 @@ export class JetStreamBroker implements Broker {
     )
     const js = jetstream(this.#nc)
     const newInbox = (): string => createInbox(parts.connection.inboxPrefix)
-    this.ticks = new TickStream(js, jsm, parts.names, () => this.connected)
+    this.ticks = new TickStream(js, jsm, parts.names, {
+      isConnected: () => this.connected,
+      failed: () => this.#look(),
+    })
     this.#deadLetters = new DeadLetterStream(js, jsm, parts.names, this.#incarnations)
     this.delayed = new DelayedStream({
       nc: this.#nc,

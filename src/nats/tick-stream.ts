@@ -18,22 +18,30 @@ export class TickStream implements TickStore {
   readonly #js: JetStreamClient
   readonly #jsm: JetStreamManager
   readonly #names: Names
-  readonly #isConnected: () => boolean
+  readonly #hooks: { isConnected(): boolean; failed(): void }
 
-  constructor(js: JetStreamClient, jsm: JetStreamManager, names: Names, isConnected: () => boolean) {
+  /**
+   * @param hooks - `failed`: a request was not carried out; perhaps the stream is gone.
+   */
+  constructor(
+    js: JetStreamClient,
+    jsm: JetStreamManager,
+    names: Names,
+    hooks: { isConnected(): boolean; failed(): void },
+  ) {
     this.#js = js
     this.#jsm = jsm
     this.#names = names
-    this.#isConnected = isConnected
+    this.#hooks = hooks
   }
 
   get connected(): boolean {
-    return this.#isConnected()
+    return this.#hooks.isConnected()
   }
 
   async read(schedule: string): Promise<StoredTick> {
     const query = { last_by_subj: this.#names.tickSubject(schedule) }
-    const stored = await this.#jsm.streams.getMessage(this.#names.ticksStream, query)
+    const stored = await this.#told(this.#jsm.streams.getMessage(this.#names.ticksStream, query))
     return stored
       ? { record: decode(stored.string()), revision: stored.seq }
       : { record: undefined, revision: 0 }
@@ -48,6 +56,7 @@ export class TickStream implements TickStore {
       return stored.seq
     } catch (error) {
       if (error instanceof JetStreamApiError && error.code === wrongLastSequence) return undefined
+      this.#hooks.failed()
       throw error
     }
   }
@@ -56,11 +65,10 @@ export class TickStream implements TickStore {
     const headers = createHeaders()
     headers.set('Millrace-Tick', new Date(job.instant).toISOString())
     headers.set('Millrace-Schedule', job.schedule)
-    const stored = await this.#js.publish(this.#names.jobSubject(job.handler), job.payload ?? '', {
-      msgID: job.id,
-      headers,
-      timeout: requestMs,
-    })
+    const subject = this.#names.jobSubject(job.handler)
+    const stored = await this.#told(
+      this.#js.publish(subject, job.payload ?? '', { msgID: job.id, headers, timeout: requestMs }),
+    )
     if (stored.stream !== this.#names.jobStream) {
       throw new MillraceError(
         'topology_conflict',
@@ -77,6 +85,13 @@ export class TickStream implements TickStore {
     // After a kill, servers such as 2.9.10 may keep messages that were acked, and never hand them out again.
     const consumer = await this.#jsm.consumers.info(jobStream, consumerName(handler))
     return consumer.ack_floor.stream_seq >= sequence
+  }
+
+  #told<T>(request: Promise<T>): Promise<T> {
+    return request.catch((error: unknown) => {
+      this.#hooks.failed()
+      throw error
+    })
   }
 }
 

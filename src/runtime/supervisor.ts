@@ -4,11 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config/settings.ts'
 import type { PoolName } from '../core/handler-definition.ts'
 import { namesFor } from '../core/names.ts'
-import type { TickSchedule } from '../core/tick-plan.ts'
 import { aheadLimit } from '../engine/dispatcher.ts'
 import { Engine } from '../engine/engine.ts'
 import type { BrokerListener, HandlerProfile } from '../engine/ports.ts'
-import { TickLoop } from '../engine/tick-loop.ts'
 import { createHttpServer } from '../http/server.ts'
 import { type BrokerConnection, type ConnectionEvent, connectBroker } from '../nats/connection.ts'
 import { JetStreamBroker } from '../nats/jetstream-broker.ts'
@@ -27,6 +25,7 @@ import { logConnectionEvent } from './connection-log.ts'
 import { DepthPoll } from './depth-poll.ts'
 import { profileOf, roomsOf } from './handler-profiles.ts'
 import { createPoolListener } from './pool-listener.ts'
+import { ScheduleLoops } from './schedule-loops.ts'
 import { gatherSchedules } from './schedules.ts'
 
 /** How long one handler file may take to import. */
@@ -59,17 +58,16 @@ export class Supervisor {
   #connection: BrokerConnection | undefined
   #broker: JetStreamBroker | undefined
   #engine: Engine | undefined
-  readonly #tickObserver: TickTelemetry
+  readonly #schedules: ScheduleLoops
   #jobLog: JobLog | undefined
   #depth: DepthPoll | undefined
-  #ticks: TickLoop[] = []
   #phase: 'starting' | 'running' | 'draining' = 'starting'
   #wantRestart: () => void = () => {}
 
   constructor(settings: Settings, logger: Logger) {
     this.#settings = settings
     this.#logger = logger.child({ supervisor: this.id })
-    this.#tickObserver = new TickTelemetry(this.#logger, this.#metrics)
+    this.#schedules = new ScheduleLoops(this.id, new TickTelemetry(this.#logger, this.#metrics))
     this.restartWanted = new Promise((resolve) => {
       this.#wantRestart = resolve
     })
@@ -151,7 +149,7 @@ export class Supervisor {
     await orAborted(signal, Promise.all([engine.obeyControls(), ...ready]))
     engine.start()
     broker.findSources()
-    this.#startTicks(broker, schedules)
+    this.#schedules.start(schedules, broker.ticks)
     this.#phase = 'running'
     this.#logger.info(
       {
@@ -170,13 +168,13 @@ export class Supervisor {
       { in_flight: this.#engine?.inFlight.size ?? 0, drain_ms: this.#settings.drainMs },
       'draining',
     )
-    const ticksStopped = Promise.all(this.#ticks.map((loop) => loop.stop()))
+    const schedulesStopped = this.#schedules.stop()
     const report = await this.#engine?.drain({
       drainMs: this.#settings.drainMs,
       hurry,
       pullsEnded: this.#broker?.pullsEnded() ?? Promise.resolve(),
     })
-    await Promise.race([ticksStopped, sleep(tickStopMs, undefined, { ref: false })])
+    await Promise.race([schedulesStopped, sleep(tickStopMs, undefined, { ref: false })])
     this.#broker?.close()
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
     await this.#connection?.close()
@@ -278,7 +276,7 @@ export class Supervisor {
       clock: systemClock,
       observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics),
       ticks: broker.ticks,
-      tickObserver: this.#tickObserver,
+      tickObserver: this.#schedules.observer,
       random: Math.random,
       supervisorId: this.id,
       handlers: profiles,
@@ -292,20 +290,6 @@ export class Supervisor {
         this.#wantRestart()
       },
     })
-  }
-
-  #startTicks(broker: JetStreamBroker, schedules: readonly TickSchedule[]): void {
-    const parts = {
-      store: broker.ticks,
-      clock: systemClock,
-      observer: this.#tickObserver,
-      supervisorId: this.id,
-    }
-    this.#ticks = schedules.map((schedule) => new TickLoop(schedule, parts))
-    for (const loop of this.#ticks) {
-      this.#tickObserver.begin(loop.schedule)
-      loop.start()
-    }
   }
 
   #faulty(fault: HandlerFault): void {
