@@ -279,3 +279,22 @@ test('how much is on its way is told only while it can come', async () => {
   broker.connected = false
   assert.equal(pulls.expectedAbove('low'), 0)
 })
+
+test('where there is room for one job, a second is held only beside one of another priority', async () => {
+  const handler = a({ concurrency: 1 })
+  const { high, normal, low } = handler.sources
+  high.bound = true
+  low.bound = true
+  const { clock, broker, look, arrive } = createPulls({ threads: 8, concurrency: 1 }, handler)
+  await look()
+  arrive(handler, 1, 'low', 9)
+  await look()
+  await clock.pass(50)
+  assert.deepEqual(broker.take(), [])
+  low.held = 0
+  arrive(handler, 1, 'normal', 9)
+  await look()
+  assert.equal(normal.credit, 0)
+  arrive(handler, 1, 'high', 9)
+  assert.deepEqual(await look(), ['pull a 1'])
+})
