@@ -106,8 +106,7 @@ export class PullLoop {
       }
       if (high.bound) this.#pullFrom(high, this.#share(handler, active.high), now)
       const share = this.#share(handler, active.normal)
-      const besideHigh = high.held === 0 ? share : Math.max(atHand(handler, share / 5), share - high.held)
-      this.#pullFrom(normal, besideHigh, now)
+      this.#pullFrom(normal, left(share, high.held, atHand(handler, share / 5)), now)
       if (low.bound) this.#pullFrom(low, this.#lowTarget(handler, this.#share(handler, active.low), now), now)
     }
   }
@@ -129,7 +128,7 @@ export class PullLoop {
   #lowTarget(handler: HandlerState, share: number, now: number): number {
     const { high, normal } = handler.sources
     const least = atHand(handler, share / 10)
-    if (high.isEmpty(now) && normal.isEmpty(now)) return Math.max(least, share - high.held - normal.held)
+    if (high.isEmpty(now) && normal.isEmpty(now)) return left(share, high.held + normal.held, least)
     const emptyAt = Math.max(high.bound ? high.emptyAt : now, normal.emptyAt)
     if (emptyAt < Number.POSITIVE_INFINITY) this.#wake(emptyAt, now)
     return least
@@ -177,6 +176,11 @@ export class PullLoop {
     source.asked(count, now)
     this.#broker.pull(source.handler.profile.name, source.priority, count)
   }
+}
+
+/** The room that higher priorities leave, and not less than `least` when they take any. */
+function left(room: number, taken: number, least: number): number {
+  return taken === 0 ? room : Math.max(least, room - taken)
 }
 
 /**

@@ -29,6 +29,7 @@ export class PrioritySources {
   readonly #hints = new Set<Subscription>()
   #timer: NodeJS.Timeout | undefined
   #looking = false
+  #started = false
   #closed = false
 
   /** @param parts.onNoticed - told once for each handler and priority, when there are jobs. */
@@ -50,14 +51,15 @@ export class PrioritySources {
 
   /** Begins to listen and to look. */
   async start(): Promise<void> {
+    this.#started = true
     this.look()
     for (const priority of rarePriorities) await this.#listen(priority)
   }
 
-  /** Looks now, and from then on again and again. */
+  /** Looks now, and from then on again and again; nothing before `start`, because nobody could be told. */
   look(): void {
     clearTimeout(this.#timer)
-    if (this.#closed || this.#looking) return
+    if (!this.#started || this.#closed || this.#looking) return
     this.#looking = true
     void this.#look().finally(() => {
       this.#looking = false

@@ -305,3 +305,22 @@ test('while all that arrives is put aside more is asked for, and too many on the
   handler.moving = 2_000
   assert.deepEqual(await look(), [])
 })
+
+test('where there is room for one job, a second is held only beside one of another priority', async () => {
+  const handler = a({ concurrency: 1 })
+  const { high, normal, low } = handler.sources
+  high.bound = true
+  low.bound = true
+  const { clock, broker, look, arrive } = createPulls({ threads: 8, concurrency: 1 }, handler)
+  await look()
+  arrive(handler, 1, 'low', 9)
+  await look()
+  await clock.pass(50)
+  assert.deepEqual(broker.take(), [])
+  low.held = 0
+  arrive(handler, 1, 'normal', 9)
+  await look()
+  assert.equal(normal.credit, 0)
+  arrive(handler, 1, 'high', 9)
+  assert.deepEqual(await look(), ['pull a 1'])
+})
