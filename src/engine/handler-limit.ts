@@ -1,7 +1,7 @@
 import type { Random } from '../core/backoff.ts'
 import { type Limits, turnMs } from '../core/limits.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import { type LimitNeed, type LimitShare, type Settled, startMarginMs } from './limit-share.ts'
+import type { LimitNeed, LimitShare, Settled } from './limit-share.ts'
 import type { Clock, Observer } from './ports.ts'
 
 /** When permits are out, or others have a claim on them, it is asked again after this, more or less. */
@@ -48,7 +48,9 @@ export class HandlerLimit {
   readonly #waiting = new Map<InFlightJob, boolean>()
   /** Past the gate, and their run is not over; until when they should start, as long as they have not. */
   readonly #inside = new Map<InFlightJob, number>()
-  /** Starts that came later than that, and are not in the record yet. */
+  /** Of these, the ones that had not begun by then: each counts as a start all the time until it has. */
+  readonly #overdue = new Set<InFlightJob>()
+  /** Starts later than that which are not in the record yet. */
   #late = { jobs: 0, at: 0 }
   #permits = 0
   #quota = 0
@@ -92,12 +94,13 @@ export class HandlerLimit {
     const startBy = this.#inside.get(job)
     if (startBy === undefined) return
     this.#inside.set(job, Number.POSITIVE_INFINITY)
-    if (startedAt <= startBy) return
+    if (!this.#overdue.delete(job) && startedAt <= startBy) return
     this.#late = { jobs: this.#late.jobs + 1, at: Math.max(this.#late.at, startedAt) }
     this.#wake(Number.NEGATIVE_INFINITY)
   }
 
   ended(job: InFlightJob): void {
+    this.#overdue.delete(job)
     if (!this.#inside.delete(job) || this.#scheduled) return
     this.#scheduled = true
     setImmediate(() => {
@@ -226,16 +229,18 @@ export class HandlerLimit {
     return { inFlight, ready, wanted: Math.max(inFlight + ready, kept), late: this.#late }
   }
 
-  /** What has not started although it should have counts as starting now. */
   #countOverdue(now: number): void {
+    const { rate } = this.#parts.limits
+    if (!rate) return
     for (const [job, startBy] of this.#inside) {
       if (startBy >= now) continue
-      this.#inside.set(job, now + startMarginMs(this.#parts.limits))
+      this.#overdue.add(job)
+      this.#inside.set(job, now + rate.perMs)
       this.#late = { jobs: this.#late.jobs + 1, at: now }
     }
   }
 
-  #settled({ answer, startBy, late }: Settled): void {
+  #settled({ answer, askedAt, startBy, late }: Settled): void {
     const { limits, clock, random, ackWaitMs } = this.#parts
     this.#isWriting = false
     this.#late = { jobs: this.#late.jobs - late.jobs, at: this.#late.at }
@@ -246,14 +251,16 @@ export class HandlerLimit {
     if (limits.rate) this.#pass(answer.passing, startBy)
     const now = clock.monotonicMs()
     this.#closedUntil =
-      answer.opensInMs === undefined ? Number.NEGATIVE_INFINITY : now + answer.opensInMs + random() * spreadMs
+      answer.opensInMs === undefined
+        ? Number.NEGATIVE_INFINITY
+        : askedAt + answer.opensInMs + random() * spreadMs
     // With permits, those that others give back are found soon enough; without, nothing goes on here.
     const pauseMs = answer.permits > 0 ? turnMs : pollMs
     const isStuck = answer.refused > 0 && (answer.passing === 0 || !limits.rate)
     this.#askAt = isStuck ? Math.max(this.#closedUntil, now + pauseMs * (0.5 + random())) : this.#closedUntil
     if (this.#isMember) {
       const lookMs = answer.permits > 0 ? answer.turnEndsInMs + random() * spreadMs : Number.POSITIVE_INFINITY
-      this.#wake(now + Math.min(lookMs, ackWaitMs / 3))
+      this.#wake(askedAt + Math.min(lookMs, ackWaitMs / 3))
     }
     this.#goOn()
     this.#count()
