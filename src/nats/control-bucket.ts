@@ -17,36 +17,41 @@ const wrongLastSequence = 10071
 export class ControlBucket implements SharedState {
   readonly #nc: NatsConnection
   readonly #name: string
+  readonly #trouble: () => void
   readonly #watches = new Set<Watch>()
   #bucket: Promise<KV> | undefined
 
-  constructor(nc: NatsConnection, name: string) {
+  /** @param trouble - told when something fails: the bucket may have to be made anew. */
+  constructor(nc: NatsConnection, name: string, trouble: () => void = () => {}) {
     this.#nc = nc
     this.#name = name
+    this.#trouble = trouble
   }
 
   async read(key: string): Promise<SharedEntry> {
-    const entry = await (await this.#open()).get(key)
+    const entry = await this.#with((bucket) => bucket.get(key))
     if (!entry) return { value: undefined, revision: 0, writtenAt: 0 }
     const { operation, revision, created } = entry
     return { value: operation === 'PUT' ? entry.string() : undefined, revision, writtenAt: created.getTime() }
   }
 
   async write(key: string, value: string, revision: number): Promise<number | undefined> {
-    try {
-      return await (await this.#open()).put(key, value, { previousSeq: revision })
-    } catch (error) {
-      if (error instanceof JetStreamApiError && error.code === wrongLastSequence) return undefined
-      throw error
-    }
+    return this.#with(async (bucket) => {
+      try {
+        return await bucket.put(key, value, { previousSeq: revision })
+      } catch (error) {
+        if (error instanceof JetStreamApiError && error.code === wrongLastSequence) return undefined
+        throw error
+      }
+    })
   }
 
   async set(key: string, value: string): Promise<void> {
-    await (await this.#open()).put(key, value)
+    await this.#with((bucket) => bucket.put(key, value))
   }
 
   async remove(key: string): Promise<void> {
-    await (await this.#open()).delete(key)
+    await this.#with((bucket) => bucket.delete(key))
   }
 
   watch(prefix: string, changed: (key: string, value: string | undefined) => void): () => void {
@@ -67,6 +72,15 @@ export class ControlBucket implements SharedState {
   close(): void {
     for (const watch of this.#watches) watch.end()
     this.#watches.clear()
+  }
+
+  async #with<T>(use: (bucket: KV) => Promise<T>): Promise<T> {
+    try {
+      return await use(await this.#open())
+    } catch (error) {
+      this.#trouble()
+      throw error
+    }
   }
 
   #open(): Promise<KV> {

@@ -71,7 +71,7 @@ export class JetStreamBroker implements Broker {
     this.#listener = parts.listener
     this.#acks = new AckWriter(this.#nc)
     this.#records = new AttemptsBucket(this.#nc, jsm, parts.names)
-    this.control = new ControlBucket(this.#nc, parts.names.controlBucket)
+    this.control = new ControlBucket(this.#nc, parts.names.controlBucket, () => this.#look())
     this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names)
     this.#puller = new Puller({
       nc: this.#nc,
