@@ -1,7 +1,8 @@
 import type { Random } from '../core/backoff.ts'
 import { type Limits, turnMs } from '../core/limits.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import { type LimitNeed, type LimitShare, type Settled, startMarginMs } from './limit-share.ts'
+import type { LimitNeed, LimitShare, Settled } from './limit-share.ts'
+import { LimitedJobs } from './limited-jobs.ts'
 import type { Clock, Observer } from './ports.ts'
 
 /** When permits are out, or others have a claim on them, it is asked again after this, more or less. */
@@ -44,18 +45,9 @@ export interface HandlerLimitParts {
  */
 export class HandlerLimit {
   readonly #parts: HandlerLimitParts
-  /** And whether the observer knows that it waits. */
-  readonly #waiting = new Map<InFlightJob, boolean>()
-  /** Past the gate, and their run is not over; until when they should start, as long as they have not. */
-  readonly #inside = new Map<InFlightJob, number>()
-  /** Starts that came later than that, and are not in the record yet. */
-  #late = { jobs: 0, at: 0 }
+  readonly #jobs = new LimitedJobs()
   #permits = 0
   #quota = 0
-  /** The most that were inside at once since it was last asked. */
-  #peak = 0
-  /** When a job was last let in. */
-  #usedAt = Number.NEGATIVE_INFINITY
   /** The record may have something of ours. */
   #isMember = false
   #asking: Promise<void> | undefined
@@ -77,28 +69,23 @@ export class HandlerLimit {
   }
 
   enter(job: InFlightJob): boolean {
-    if (this.#inside.has(job)) return true
-    if (this.#waiting.size === 0 && this.#isFree()) {
-      this.#admit(job, Number.POSITIVE_INFINITY)
+    if (this.#jobs.isInside(job)) return true
+    if (this.#jobs.waiting === 0 && this.#isFree()) {
+      this.#jobs.letIn(job, this.#parts.clock.monotonicMs(), Number.POSITIVE_INFINITY)
       return true
     }
-    this.#waiting.set(job, false)
+    this.#jobs.wait(job)
     this.#wake(this.#askAt)
     return false
   }
 
   /** The job began; one that did so too late takes its place in the window of a rate limit there. */
   started(job: InFlightJob, startedAt: number): void {
-    const startBy = this.#inside.get(job)
-    if (startBy === undefined) return
-    this.#inside.set(job, Number.POSITIVE_INFINITY)
-    if (startedAt <= startBy) return
-    this.#late = { jobs: this.#late.jobs + 1, at: Math.max(this.#late.at, startedAt) }
-    this.#wake(Number.NEGATIVE_INFINITY)
+    if (this.#jobs.started(job, startedAt)) this.#wake(Number.NEGATIVE_INFINITY)
   }
 
   ended(job: InFlightJob): void {
-    if (!this.#inside.delete(job) || this.#scheduled) return
+    if (!this.#jobs.ended(job) || this.#scheduled) return
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
@@ -107,20 +94,19 @@ export class HandlerLimit {
   }
 
   remove(job: InFlightJob): void {
-    this.#waiting.delete(job)
+    this.#jobs.remove(job)
     this.#forgetClaim()
   }
 
   takeAll(): InFlightJob[] {
-    const jobs = [...this.#waiting.keys()]
-    this.#waiting.clear()
+    const jobs = this.#jobs.takeAll()
     this.#forgetClaim()
     return jobs
   }
 
   /** The connection is new: asks at once if there is something to ask. */
   reconnected(): void {
-    if (this.#isMember || this.#waiting.size > 0) this.#wake(Number.NEGATIVE_INFINITY)
+    if (this.#isMember || this.#jobs.waiting > 0) this.#wake(Number.NEGATIVE_INFINITY)
   }
 
   /** Gives back what it has; what still runs then keeps its permits until they are void. */
@@ -129,9 +115,9 @@ export class HandlerLimit {
     this.#cancelWake?.()
     await this.#asking
     for (let tries = stopTries; tries > 0 && this.#isMember; tries -= 1) {
-      const inFlight = this.#inside.size
+      const { inside: inFlight, late } = this.#jobs
       try {
-        const none = { inFlight, ready: 0, wanted: inFlight, late: this.#late }
+        const none = { inFlight, ready: 0, wanted: inFlight, late }
         if (await this.#parts.share.ask(() => none)) return
       } catch {
         return
@@ -141,7 +127,7 @@ export class HandlerLimit {
 
   /** Nothing waits any more, and the record may say otherwise. */
   #forgetClaim(): void {
-    if (this.#isMember && this.#waiting.size === 0) this.#wake(this.#parts.clock.monotonicMs() + idleMs)
+    if (this.#isMember && this.#jobs.waiting === 0) this.#wake(this.#parts.clock.monotonicMs() + idleMs)
   }
 
   /** A job may pass on a permit that we have. */
@@ -150,26 +136,21 @@ export class HandlerLimit {
     return (
       !this.#isWriting &&
       !limits.rate &&
-      this.#inside.size < Math.min(this.#permits, this.#quota) &&
+      this.#jobs.inside < Math.min(this.#permits, this.#quota) &&
       this.#hasRoom &&
       share.isValid
     )
   }
 
   get #hasRoom(): boolean {
-    return this.#inside.size < this.#parts.room()
-  }
-
-  #admit(job: InFlightJob, startBy: number): void {
-    this.#inside.set(job, startBy)
-    this.#peak = Math.max(this.#peak, this.#inside.size)
-    this.#usedAt = this.#parts.clock.monotonicMs()
+    return this.#jobs.inside < this.#parts.room()
   }
 
   #pass(most: number, startBy = Number.POSITIVE_INFINITY): void {
-    for (const job of [...this.#waiting.keys()].slice(0, most)) {
-      this.#waiting.delete(job)
-      this.#admit(job, startBy)
+    for (let passed = 0; passed < most; passed += 1) {
+      const job = this.#jobs.next()
+      if (!job) return
+      this.#jobs.letIn(job, this.#parts.clock.monotonicMs(), startBy)
       this.#parts.pass(job)
     }
   }
@@ -177,10 +158,10 @@ export class HandlerLimit {
   /** Something has ended, or there is an answer: the next jobs pass, or what is too much goes back. */
   #goOn(): void {
     const now = this.#parts.clock.monotonicMs()
-    while (this.#waiting.size > 0 && this.#isFree()) this.#pass(1)
-    if (this.#late.jobs > 0) this.#wake(Number.NEGATIVE_INFINITY)
-    const unused = this.#permits - this.#inside.size
-    if (this.#waiting.size > 0 && this.#hasRoom) this.#wake(unused > 0 ? this.#closedUntil : this.#askAt)
+    while (this.#jobs.waiting > 0 && this.#isFree()) this.#pass(1)
+    if (this.#jobs.late.jobs > 0) this.#wake(Number.NEGATIVE_INFINITY)
+    const unused = this.#permits - this.#jobs.inside
+    if (this.#jobs.waiting > 0 && this.#hasRoom) this.#wake(unused > 0 ? this.#closedUntil : this.#askAt)
     else if (unused > 0 && this.#permits > this.#quota) this.#wake(now + returnMs)
     else if (unused > 0) this.#wake(Math.max(now + idleMs, this.#askedAt + idleAgainMs))
   }
@@ -209,7 +190,7 @@ export class HandlerLimit {
     } catch (error) {
       // What we wrote may have arrived all the same.
       this.#isMember = true
-      if (this.#isWriting) this.#permits = Math.min(this.#permits, this.#inside.size)
+      if (this.#isWriting) this.#permits = Math.min(this.#permits, this.#jobs.inside)
       observer.limitUnavailable(handler, error)
       this.#askAgainIn(unreachableMs * (1 + random()))
       this.#count()
@@ -217,43 +198,37 @@ export class HandlerLimit {
   }
 
   #need(): LimitNeed {
-    const inFlight = this.#inside.size
-    const ready = Math.min(this.#waiting.size, Math.max(0, this.#parts.room() - inFlight))
-    const now = this.#parts.clock.monotonicMs()
-    const kept = now - this.#usedAt >= idleMs ? 0 : Math.min(this.#permits, this.#peak)
-    this.#countOverdue(now)
+    const { clock, limits, room } = this.#parts
+    const { inside, waiting, lastInAt, peak } = this.#jobs
+    const now = clock.monotonicMs()
+    const ready = Math.min(waiting, Math.max(0, room() - inside))
+    const kept = now - lastInAt >= idleMs ? 0 : Math.min(this.#permits, peak)
+    if (limits.rate) this.#jobs.countOverdue(now, limits.rate.perMs)
     this.#isWriting = true
-    return { inFlight, ready, wanted: Math.max(inFlight + ready, kept), late: this.#late }
+    return { inFlight: inside, ready, wanted: Math.max(inside + ready, kept), late: this.#jobs.late }
   }
 
-  /** What has not started although it should have counts as starting now. */
-  #countOverdue(now: number): void {
-    for (const [job, startBy] of this.#inside) {
-      if (startBy >= now) continue
-      this.#inside.set(job, now + startMarginMs(this.#parts.limits))
-      this.#late = { jobs: this.#late.jobs + 1, at: now }
-    }
-  }
-
-  #settled({ answer, startBy, late }: Settled): void {
+  #settled({ answer, askedAt, startBy, late }: Settled): void {
     const { limits, clock, random, ackWaitMs } = this.#parts
     this.#isWriting = false
-    this.#late = { jobs: this.#late.jobs - late.jobs, at: this.#late.at }
+    this.#jobs.recorded(late.jobs)
     this.#permits = answer.permits
     this.#quota = answer.quota
     this.#isMember = answer.isMember
-    this.#peak = this.#inside.size
+    this.#jobs.peak = this.#jobs.inside
     if (limits.rate) this.#pass(answer.passing, startBy)
     const now = clock.monotonicMs()
     this.#closedUntil =
-      answer.opensInMs === undefined ? Number.NEGATIVE_INFINITY : now + answer.opensInMs + random() * spreadMs
+      answer.opensInMs === undefined
+        ? Number.NEGATIVE_INFINITY
+        : askedAt + answer.opensInMs + random() * spreadMs
     // With permits, those that others give back are found soon enough; without, nothing goes on here.
     const pauseMs = answer.permits > 0 ? turnMs : pollMs
     const isStuck = answer.refused > 0 && (answer.passing === 0 || !limits.rate)
     this.#askAt = isStuck ? Math.max(this.#closedUntil, now + pauseMs * (0.5 + random())) : this.#closedUntil
     if (this.#isMember) {
       const lookMs = answer.permits > 0 ? answer.turnEndsInMs + random() * spreadMs : Number.POSITIVE_INFINITY
-      this.#wake(now + Math.min(lookMs, ackWaitMs / 3))
+      this.#wake(askedAt + Math.min(lookMs, ackWaitMs / 3))
     }
     this.#goOn()
     this.#count()
@@ -267,12 +242,7 @@ export class HandlerLimit {
 
   /** Tells of the jobs that did not pass when it was first asked for them. */
   #count(): void {
-    let more = 0
-    for (const [job, isKnown] of this.#waiting) {
-      if (isKnown) continue
-      this.#waiting.set(job, true)
-      more += 1
-    }
+    const more = this.#jobs.countNewlyWaiting()
     if (more > 0) this.#parts.observer.limitWaits(this.#parts.handler, more)
   }
 }

@@ -29,6 +29,8 @@ export type LimitNeed = Pick<LimitAsk, 'inFlight' | 'ready' | 'wanted' | 'late'>
 /** What was written, or did not have to be. */
 export interface Settled {
   readonly answer: LimitAnswer
+  /** On the monotonic clock; what the answer's spans of time begin at. */
+  readonly askedAt: number
   /** On the monotonic clock; until when the passing jobs have to start. */
   readonly startBy: number
   /** The late starts that are in the record now. */
@@ -119,17 +121,14 @@ export class LimitShare {
       dead: this.#dead(now),
     })
     const isDue = answer.record.inFlight.has(supervisorId) && now - this.#renewedAt >= ackWaitMs / 3
-    if (!answer.changed && !isDue) return { answer, startBy: now, late }
+    if (!answer.changed && !isDue) return { answer, askedAt: now, startBy: now, late }
     if (!(await this.#write(answer.record, entry.revision))) return undefined
     this.#beat += 1
     this.#renewedAt = now
     // The rest of the margin is for the way to the thread.
     const isLate = clock.monotonicMs() > now + startWithinMs - this.#marginMs / 2
-    return {
-      answer: limits.rate && isLate ? { ...answer, passing: 0 } : answer,
-      startBy: now + startWithinMs,
-      late,
-    }
+    const granted = limits.rate && isLate ? { ...answer, passing: 0 } : answer
+    return { answer: granted, askedAt: now, startBy: now + startWithinMs, late }
   }
 
   /** True when the record was still the one that we had read. */

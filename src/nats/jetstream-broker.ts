@@ -282,8 +282,9 @@ export class JetStreamBroker implements Broker {
 
   /** A watch of the control bucket cannot begin; it tries again by itself. */
   #watchTrouble(error: unknown): void {
-    if (isStreamMissing(error)) this.#look()
-    else if (this.connected && performance.now() - this.#complainedAt >= complaintMs) {
+    this.#look()
+    if (isStreamMissing(error)) return
+    if (this.connected && performance.now() - this.#complainedAt >= complaintMs) {
       this.#complainedAt = performance.now()
       this.#reports.topologyFailed(error)
     }

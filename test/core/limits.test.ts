@@ -47,6 +47,16 @@ test('a burst of as many jobs as the limit allows starts at once, the next one a
   assert.equal(later.opensInMs, undefined, 'half of the next span is free')
 })
 
+test('how far the clocks of both can be off is waited for', () => {
+  const granted = askLimits(emptyRecord, rate(1, 1_000), ask({ ready: 2, errorMs: 8 }))
+  const opensInMs = (errorMs: number): number | undefined =>
+    askLimits(granted.record, rate(1, 1_000), ask({ ready: 1, errorMs, now: start + 1_000 })).opensInMs
+  assert.equal(opensInMs(0), 58)
+  assert.equal(opensInMs(5), 63)
+  const late = ask({ ready: 1, errorMs: 5, now: start + 1_062 })
+  assert.equal(askLimits(granted.record, rate(1, 1_000), late).passing, 0)
+})
+
 test('a job that started late counts from its late start', () => {
   const limits = rate(1, 1_000)
   const { record } = askLimits(emptyRecord, limits, ask({ ready: 1 }))
@@ -199,6 +209,7 @@ class Fleet {
         errorMs,
         ready: amount,
         running: member.running,
+        really: this.now,
       }
     } else if (kind === 'write') this.#write(member, amount)
     else if (kind === 'end') member.running = Math.max(0, member.running - amount)
@@ -224,18 +235,29 @@ class Fleet {
       dead: new Set([...read.record.inFlight.keys()].filter((id) => amount > 5 && !living.has(id))),
     })
     // It took too long.
-    if (this.#limits.rate && this.now > read.now + 50 - read.errorMs) return
+    if (this.#limits.rate && this.now > read.really + 50) return
     this.#record = formatRecord(answer.record)
     this.#revision += 1
     member.permits = answer.permits
     member.quota = answer.quota
     if (!this.#limits.rate) return
     member.running += answer.passing
-    const lastAt = read.now + 50 - read.errorMs
+    const lastAt = read.really + 50
     for (let job = 0; job < answer.passing; job += 1) {
       this.starts.push(job % 2 === amount % 2 ? this.now : lastAt)
     }
   }
+}
+
+/** What it has read, and when: by its own clock, and really. */
+interface Reading {
+  readonly record: LimitRecord
+  readonly revision: number
+  readonly now: number
+  readonly errorMs: number
+  readonly ready: number
+  readonly running: number
+  readonly really: number
 }
 
 interface Member {
@@ -243,9 +265,7 @@ interface Member {
   running: number
   permits: number
   quota: number
-  read:
-    | { record: LimitRecord; revision: number; now: number; errorMs: number; ready: number; running: number }
-    | undefined
+  read: Reading | undefined
 }
 
 const steps = fc.array(

@@ -26,6 +26,8 @@ class Member {
   readonly clock: Clock
   /** A dead one does nothing more. */
   isDead = false
+  /** Threads are busy: what passes does not begin. */
+  isBusy = false
   readonly #onStart: (job: InFlightJob) => void
   #sequence = 0
 
@@ -70,7 +72,7 @@ class Member {
   start(job: InFlightJob): void {
     if (this.isDead) return
     this.running.add(job)
-    this.gate.started(job, this.clock.monotonicMs())
+    if (!this.isBusy) this.gate.started(job, this.clock.monotonicMs())
     this.#onStart(job)
   }
 
@@ -237,6 +239,56 @@ test('a slow broker costs starts, never the limit, and soon grants are made for 
   member.arrive(60)
   await clock.pass(12_000)
   assert.ok(member.running.size >= 50, String(member.running.size))
+})
+
+test('a start that was granted too late for its time is not used', async () => {
+  const { clock, shared, member } = createMember({ rateLimit: { jobs: 10, perMs: 1_000 } })
+  member.arrive(30)
+  await clock.pass(1_000)
+  assert.equal(member.running.size, 10)
+  shared.writeMs = 300
+  await clock.pass(1_300)
+  assert.equal(member.running.size, 10, 'the answer came after 300 ms, for starts within 50 ms')
+  await clock.pass(200)
+  assert.equal(member.running.size, 20)
+})
+
+test('a job that began late takes its place in the window there', async () => {
+  const { clock, member } = createMember({ rateLimit: { jobs: 1, perMs: 1_000 } })
+  member.isBusy = true
+  const [job] = member.arrive(2)
+  await clock.pass(700)
+  assert.equal(member.running.size, 1)
+  member.gate.started(job!, clock.monotonicMs())
+  await clock.pass(1_000)
+  assert.equal(member.running.size, 1)
+  await clock.pass(80)
+  assert.equal(member.running.size, 2)
+})
+
+test('a job that has not begun at all lets no other take its place in the window', async () => {
+  const { clock, member } = createMember({ rateLimit: { jobs: 1, perMs: 1_000 } })
+  member.isBusy = true
+  const [job] = member.arrive(2)
+  await clock.pass(5_000)
+  assert.equal(member.running.size, 1)
+  member.gate.started(job!, clock.monotonicMs())
+  await clock.pass(1_200)
+  assert.equal(member.running.size, 2)
+})
+
+test('while permits are on their way back nothing starts on them', async () => {
+  const { clock, shared, member } = createMember({ maxInFlight: 5 })
+  member.arrive(5)
+  await clock.pass(20)
+  shared.writeMs = 100
+  shared.take()
+  member.end(...member.running)
+  while (!shared.calls.includes(`write ${key}`)) await clock.pass(10)
+  member.arrive(5)
+  assert.equal(member.running.size, 0)
+  await clock.pass(400)
+  assert.equal(member.running.size, 5)
 })
 
 /** A fixed sequence that looks like chance. */

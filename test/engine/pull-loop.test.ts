@@ -143,6 +143,25 @@ test("a handler's own concurrency bounds what is asked for", async () => {
   assert.deepEqual(await look(), ['pull a 1'])
 })
 
+test('a handler whose jobs wait at a gate is asked for no more than may wait there', async () => {
+  const handler = a()
+  handler.parkLimit = 8
+  const { look, arrive } = createPulls({ threads: 1, concurrency: 100 }, handler)
+  await look()
+  arrive(handler, 1)
+  assert.deepEqual(await look(), ['pull a 8'])
+  arrive(handler, 5)
+  handler.sources.normal.held -= 5
+  handler.parked += 5
+  assert.deepEqual(await look(), [])
+  handler.parked -= 3
+  handler.sources.normal.held += 3
+  assert.deepEqual(await look(), ['pull a 3'])
+  handler.parked = 8
+  handler.sources.normal.credit = 0
+  assert.deepEqual(await look(), [])
+})
+
 test('nothing is asked for without a connection, after a stop, or for a withdrawn handler', async () => {
   const handler = a()
   const { broker, pulls, look } = createPulls({ threads: 2, concurrency: 1 }, handler)
