@@ -34,6 +34,8 @@ const allowed: Record<string, readonly string[]> = {
   config: ['core'],
   broker: ['core'],
   schedules: ['core'],
+  client: ['core', 'config', 'nats'],
+  cli: ['core', 'config', 'client', ''],
   runtime: ['core', 'engine', 'nats', 'threads', 'telemetry', 'http', 'config', 'broker', 'schedules'],
 }
 

@@ -77,7 +77,7 @@ export function readJobHeaders(headers: PlainHeaders): { headers: JobHeaders; pr
     priorHistory: readHistory(headers['millrace-prior-history']),
     key: key === '' ? undefined : key,
     tick: instant('Millrace-Tick'),
-    json: isJson(headers['content-type']),
+    json: isJsonType(headers['content-type']),
   }
   return { headers: read, problem }
 }
@@ -93,7 +93,8 @@ function hasControlCharacter(text: string): boolean {
   return false
 }
 
-function isJson(contentType: string | undefined): boolean {
+/** Whether a payload of this `content-type` is parsed as JSON. */
+export function isJsonType(contentType: string | undefined): boolean {
   if (contentType === undefined) return true
   const type = contentType.split(';', 1)[0]!.trim().toLowerCase()
   return type === '' || type === 'application/json' || type === 'text/json' || type.endsWith('+json')

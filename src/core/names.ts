@@ -29,6 +29,8 @@ export interface Names {
   scheduleSubject(stream: string, sequence: number, storedAt: number): string
   tickSubject(schedule: string): string
   deadSubject(handler: string): string
+  /** Every event of every handler. */
+  readonly eventSubjects: string
   eventSubject(handler: string, event: string): string
 }
 
@@ -59,6 +61,7 @@ export function namesFor(namespace: string): Names {
       `delayed.${namespace}.at.${stream}.${sequence}.${storedAt}`,
     tickSubject: (schedule) => `ticks.${namespace}.${schedule}`,
     deadSubject: (handler) => `dead.${namespace}.${handler}`,
+    eventSubjects: `events.${namespace}.>`,
     eventSubject: (handler, event) => `events.${namespace}.${handler}.${event}`,
   }
 }

@@ -3,6 +3,7 @@ import type { HeaderEntry } from '../core/dead-letter.ts'
 import type { AbortCode } from '../core/handler-definition.ts'
 import type { HistoryEntry } from '../core/history.ts'
 import type { PlainHeaders } from '../core/job-headers.ts'
+import type { ReturnedValue } from '../core/job-outcome.ts'
 import type { Gate } from './gates.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { JobSource } from './job-source.ts'
@@ -71,6 +72,8 @@ export class InFlightJob {
   cancelledAt = 0
   /** The start of this attempt has been told. */
   startSaid = false
+  /** What its handler returned, when that is kept. */
+  returned: ReturnedValue | undefined
   /** Of the thread that runs, or last ran it; 0 when it never ran. */
   threadId = 0
 

@@ -189,7 +189,7 @@ export class JobLife {
     }
     this.#parts.gates.ended(job)
     if (job.suspect) this.#suspects.ended(job)
-    if (outcome.kind === 'completed') this.#parts.settlement.ack(job)
+    if (outcome.kind === 'completed') this.#parts.settlement.complete(job)
     else this.#settle(job, outcome, startedAt, durationMs, threadId)
   }
 

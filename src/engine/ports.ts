@@ -69,6 +69,8 @@ export interface Broker {
   /** Adds a release to whatever record there is now, which may be another supervisor's. */
   releaseRecord(stream: string, sequence: number): Promise<void>
   forgetRecord(stream: string, sequence: number): void
+  /** Resolves when the server has stored how this job ended; rejects when it has not, or cannot tell. */
+  storeOutcome(jobId: string, entry: string): Promise<void>
 }
 
 /** What the broker tells the engine. */
@@ -291,4 +293,8 @@ export interface Observer {
   delayed(job: InFlightJob, dueAt: number): void
   /** A job could not be put aside, or not be brought back yet; it is tried again. */
   delayRefused(error: unknown): void
+  /** What the handler returned cannot be kept: too large, or nothing that JSON holds. The job has completed. */
+  resultUnusable(job: InFlightJob, error: AttemptError): void
+  /** How this job ended could not be stored, and nobody will learn it from there. */
+  resultLost(job: InFlightJob, error: unknown): void
 }

@@ -10,6 +10,7 @@ import type { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Broker, Clock, Observer } from './ports.ts'
 import type { Receipts } from './receipts.ts'
+import { Results } from './results.ts'
 
 /** A dead letter that was refused is tried again after this, doubled each time up to the longest. */
 const firstRetryMs = 200
@@ -18,7 +19,7 @@ const longestRetryMs = 5_000
 /**
  * Carries out verdicts: each delivery is settled exactly once.
  *
- * 1. `ack`: acked, and remembered as finished.
+ * 1. `ack`: acked, and remembered as finished; `complete` keeps the handler's result first, if it has one.
  * 2. `retry`: the attempt is written to its record, then the delivery is given back with a delay.
  * 3. `deadLetter`: the decision is written to its record, the dead letter is stored and confirmed, then
  *    the delivery is acked. Dying in between leaves the job in both places, and the dead letter's id
@@ -37,6 +38,7 @@ export class Settlement {
   readonly #finished: Finished
   readonly #receipts: Receipts
   readonly #bursts: Bursts
+  readonly #results: Results
   readonly #ackWaitMs: number
   readonly #cancels: Pick<Cancels, 'settled'> | undefined
   #stopping = false
@@ -61,11 +63,18 @@ export class Settlement {
     this.#ackWaitMs = parts.ackWaitMs
     this.#cancels = parts.cancels
     this.#bursts = new Bursts(parts.clock)
+    this.#results = new Results(parts.broker, parts.clock, parts.observer)
   }
 
   ack(job: InFlightJob): void {
     this.#acked(job)
     this.#observer.settled(job, 'ack')
+  }
+
+  /** The handler returned. */
+  complete(job: InFlightJob): void {
+    if (job.handler.profile.result) void this.#results.completed(job).then(() => this.ack(job))
+    else this.ack(job)
   }
 
   async retry(job: InFlightJob, delayMs: number, entry: HistoryEntry): Promise<void> {
@@ -133,6 +142,7 @@ export class Settlement {
         await this.#refusedFor(waitMs)
       }
     }
+    if (job.handler.profile.result) await this.#results.dead(job, reason, error)
     this.#acked(job)
     this.#observer.settled(job, 'dead_letter')
     this.#observer.deadLettered(job, reason, error)
@@ -153,6 +163,7 @@ export class Settlement {
   stop(): void {
     this.#stopping = true
     this.#bursts.flush()
+    this.#results.stop()
     for (const wake of this.#wakeRefused) wake()
   }
 

@@ -18,6 +18,7 @@ import { Incarnations } from './incarnations.ts'
 import { PrioritySources, type RarePriority } from './priority-sources.ts'
 import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
+import { ResultsBucket } from './results-bucket.ts'
 import { TickStream } from './tick-stream.ts'
 import { ensureConsumer, ensureTopology, isStreamMissing, type TopologyReport } from './topology.ts'
 
@@ -68,6 +69,8 @@ export class JetStreamBroker implements Broker {
   readonly #unbound = new Map<string, [handler: string, priority: RarePriority]>()
   readonly #records: AttemptsBucket
   readonly #deadLetters: DeadLetterStream
+  readonly #results: ResultsBucket
+  readonly #keepsResults: boolean
   /** The job stream has been seen on this connection. */
   #verified = true
   #looking: Promise<void> | undefined
@@ -117,6 +120,8 @@ export class JetStreamBroker implements Broker {
       newInbox,
       trouble: () => this.#lookIn(lookAgainMs),
     })
+    this.#results = new ResultsBucket(this.#nc, jsm, parts.names)
+    this.#keepsResults = parts.keepsResults
     this.#puller = new Puller({
       nc: this.#nc,
       names: parts.names,
@@ -241,6 +246,13 @@ export class JetStreamBroker implements Broker {
     this.#records.forget(stream, sequence)
   }
 
+  storeOutcome(jobId: string, entry: string): Promise<void> {
+    return this.#results.store(jobId, entry).catch((error: unknown) => {
+      this.#look()
+      throw error
+    })
+  }
+
   /** Tells whoever listens; lost when nobody does. */
   publishEvent(handler: string, event: string, json: string): void {
     this.#send(() => this.#nc.publish(this.#names.eventSubject(handler, event), json))
@@ -327,6 +339,7 @@ export class JetStreamBroker implements Broker {
       this.#handlers,
       this.#hasSchedules,
       this.#settings,
+      this.#keepsResults,
       this.#sources.noticed,
       (stream, createdAt) => this.#streamSeen(stream, createdAt),
     )
@@ -384,6 +397,8 @@ export interface BrokerParts {
   /** Ticks are to be published, so their stream is needed. */
   readonly hasSchedules: boolean
   readonly settings: Settings
+  /** Some handler has `result: true`. */
+  readonly keepsResults: boolean
   readonly listener: BrokerListener
   readonly reports: BrokerReports
 }

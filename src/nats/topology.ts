@@ -46,6 +46,7 @@ export type Wanted = Pick<
   | 'maxBytes'
   | 'duplicateWindowMs'
   | 'deadMaxAgeMs'
+  | 'resultTtlMs'
 >
 
 /**
@@ -67,6 +68,7 @@ export async function ensureTopology(
   handlers: readonly string[],
   hasSchedules: boolean,
   settings: Wanted,
+  keepsResults: boolean,
   noticed: Readonly<Record<RarePriority, ReadonlySet<string>>>,
   streamSeen: (stream: string, createdAt: string | undefined) => void,
 ): Promise<TopologyReport> {
@@ -117,6 +119,7 @@ export async function ensureTopology(
       settings,
     )
   }
+  if (keepsResults) await ensureResultsBucket(nc, jsm, report, names.resultsBucket, settings)
   if (jobStream) for (const handler of handlers) await ensureConsumer(jsm, names, report, handler, settings)
   else
     for (const handler of handlers)
@@ -274,6 +277,27 @@ async function ensureBucket(
 
 export function isStreamMissing(error: unknown): boolean {
   return error instanceof JetStreamApiError && error.code === streamMissing
+}
+
+/** Its age is brought up to date, too: it is how long results are kept. */
+async function ensureResultsBucket(
+  nc: NatsConnection,
+  jsm: JetStreamManager,
+  report: TopologyReport,
+  bucket: string,
+  settings: Wanted,
+): Promise<void> {
+  await ensureBucket(nc, jsm, report, bucket, settings.resultTtlMs, settings)
+  const found = await orMissing(jsm.streams.info(`KV_${bucket}`))
+  const max_age = nanos(settings.resultTtlMs)
+  if (!found || found.config.max_age === max_age) return
+  if (settings.manage) {
+    const duplicate_window = Math.min(found.config.duplicate_window, max_age)
+    await jsm.streams.update(found.config.name, { ...found.config, max_age, duplicate_window })
+    report.changed.push(`updated bucket ${bucket}: max_age`)
+  } else {
+    report.warnings.push(`bucket ${bucket}: max_age is ${found.config.max_age}, expected ${max_age}`)
+  }
 }
 
 async function orMissing<T>(asked: Promise<T>): Promise<T | undefined> {

@@ -10,6 +10,7 @@ import type { BrokerListener, HandlerProfile } from '../engine/ports.ts'
 import { createHttpServer } from '../http/server.ts'
 import { type BrokerConnection, type ConnectionEvent, connectBroker } from '../nats/connection.ts'
 import { JetStreamBroker } from '../nats/jetstream-broker.ts'
+import { largestResultBytes } from '../nats/results-bucket.ts'
 import { readSchedulesFile } from '../schedules/schedules-file.ts'
 import { JobLog } from '../telemetry/job-log.ts'
 import type { Logger } from '../telemetry/logger.ts'
@@ -115,6 +116,7 @@ export class Supervisor {
       connection,
       files.map((file) => file.name),
       schedules.length > 0,
+      profiles.some((profile) => profile.result),
     )
     this.#broker = broker
     const engine = this.#createEngine(broker, profiles)
@@ -139,6 +141,7 @@ export class Supervisor {
           namespace: this.#settings.namespace,
           supervisorId: this.id,
           logLevel: this.#settings.logLevel,
+          resultMaxBytes: largestResultBytes(connection.nc, this.#settings.resultMaxBytes),
           stuckMs,
         },
         poolListener,
@@ -233,6 +236,7 @@ export class Supervisor {
     connection: BrokerConnection,
     handlers: string[],
     hasSchedules: boolean,
+    keepsResults: boolean,
   ): Promise<JetStreamBroker> {
     const engine = (): Engine => this.#engine!
     const listener: BrokerListener = {
@@ -249,6 +253,7 @@ export class Supervisor {
       handlers,
       hasSchedules,
       settings: this.#settings,
+      keepsResults,
       listener,
       reports: {
         topology: ({ changed, missing, warnings }) => {

@@ -82,6 +82,14 @@ export class TelemetryObserver implements Observer {
     else this.#logger.info({ handler }, 'handler resumed')
   }
 
+  resultUnusable(job: InFlightJob, error: AttemptError): void {
+    this.#jobs.warn(job, { err: { code: error.code, message: error.message } }, 'result cannot be kept')
+  }
+
+  resultLost(job: InFlightJob, error: unknown): void {
+    this.#jobs.warn(job, { err: plainError(error) }, 'result lost')
+  }
+
   recordUnavailable(error: unknown): void {
     const now = performance.now()
     if (now - this.#complainedAt < complaintMs) return

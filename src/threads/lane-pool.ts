@@ -23,6 +23,8 @@ export interface LanePoolOptions {
   readonly namespace: string
   readonly supervisorId: string
   readonly logLevel: string
+  /** The most bytes of JSON that a handler's result may have. */
+  readonly resultMaxBytes: number
   /** A thread that has not ended this long after it was told to is stuck in native code. */
   readonly stuckMs: number
 }
@@ -104,6 +106,7 @@ export class LanePool implements LaneOwner {
       namespace: this.#options.namespace,
       supervisorId: this.#options.supervisorId,
       logLevel: this.#options.logLevel,
+      resultMaxBytes: this.#options.resultMaxBytes,
     }
     const abort = new AbortController()
     this.#aborts.set(lane, abort)

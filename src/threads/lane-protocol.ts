@@ -1,4 +1,5 @@
 import type { AbortCode, HandlerOptions } from '../core/handler-definition.ts'
+import type { ReturnedValue } from '../core/job-outcome.ts'
 import type { Outcome } from '../core/outcome.ts'
 
 /**
@@ -11,6 +12,9 @@ import type { Outcome } from '../core/outcome.ts'
  * 4. A job that is about to end its thread is marked `culprit`.
  * 5. A job whose signal was aborted is marked `signalled` by the thread, and while the first synchronous
  *    code of a job runs, `current` names its slot.
+ *
+ * What a handler with `result: true` returned is sent at once, before its job is marked `done`: the mark says
+ * that the value is on its way or there.
  *
  * So after a kill the table tells which jobs had begun, which had finished without having been
  * reported, and who is to blame. A cell holds a ticket beside the phase, because a slot is used again
@@ -147,7 +151,15 @@ export interface ProgressMessage {
   readonly value: string
 }
 
-export type FromThread = ReadyMessage | ResultBatch | LeakMessage | ProgressMessage
+/** Thread to supervisor: what the handler of a job returned, ahead of the job's end. */
+export interface ReturnedMessage {
+  readonly kind: 'returned'
+  readonly slot: number
+  readonly ticket: number
+  readonly value: ReturnedValue
+}
+
+export type FromThread = ReadyMessage | ResultBatch | LeakMessage | ProgressMessage | ReturnedMessage
 
 /** A handler file, as found in the folder. */
 export interface HandlerFile {
@@ -181,4 +193,6 @@ export interface LaneTask {
   readonly namespace: string
   readonly supervisorId: string
   readonly logLevel: string
+  /** The most bytes of JSON that a handler's result may have. */
+  readonly resultMaxBytes: number
 }

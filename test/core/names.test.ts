@@ -39,6 +39,7 @@ test('the names of a namespace are those of the contract', () => {
       jobSubject: 'jobs.email.send',
       deadSubject: 'dead.jobs.email.send',
       eventSubject: 'events.jobs.email.send.progress',
+      eventSubjects: 'events.jobs.>',
     },
   )
 })

@@ -105,6 +105,9 @@ export class FakeBroker implements Broker {
   readGate: Gate | undefined
   writeGate: Gate | undefined
   letterGate: Gate | undefined
+  outcomeGate: Gate | undefined
+  /** What was kept of jobs that ended, by id. */
+  readonly outcomes = new Map<string, Record<string, unknown>>()
   /** When set, the bucket cannot be reached. */
   bucketError: Error | undefined
   /** So many dead letters are refused. */
@@ -182,6 +185,13 @@ export class FakeBroker implements Broker {
   forgetRecord(_stream: string, sequence: number): void {
     this.calls.push(`forget ${sequence}`)
     this.records.delete(sequence)
+  }
+
+  async storeOutcome(jobId: string, entry: string): Promise<void> {
+    this.calls.push(`outcome ${jobId}`)
+    await this.outcomeGate?.enter()
+    if (this.bucketError) throw this.bucketError
+    this.outcomes.set(jobId, JSON.parse(entry) as Record<string, unknown>)
   }
 }
 
@@ -264,6 +274,14 @@ export class FakeObserver implements Observer {
 
   delayRefused(error: unknown): void {
     this.said.push(`delayRefused ${(error as Error).message}`)
+  }
+
+  resultUnusable(job: InFlightJob, error: { code: string }): void {
+    this.said.push(`resultUnusable ${job.jobId} ${error.code}`)
+  }
+
+  resultLost(job: InFlightJob): void {
+    this.said.push(`resultLost ${job.jobId}`)
   }
 }
 
