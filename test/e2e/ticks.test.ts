@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { headers as createHeaders } from '@nats-io/transport-node'
 import { eventually } from '../support/eventually.ts'
 import { projectRoot } from '../support/supervisor.ts'
 import { World } from '../support/world.ts'
@@ -117,7 +118,7 @@ test('after a time without any supervisor, catchUp decides what is made up for',
 })
 
 test('jobs of ticks are jobs like others: their payload, their dead letters, and overlap: skip', async (t) => {
-  const world = await World.create(t)
+  const world = await World.create(t, { env: { MILLRACE_DUPLICATE_WINDOW_MS: '100' } })
   const gate = world.gate('now')
   const file = declare(world, [
     { name: 'held', handler: 'act', everyMs: 200, overlap: 'skip', payload: { do: 'hold', gate: gate.path } },
@@ -142,6 +143,28 @@ test('jobs of ticks are jobs like others: their payload, their dead letters, and
   assert.equal(letter.headers['Millrace-Attempts'], '2')
   assert.equal(letter.headers['Millrace-Tick'], instant)
   assert.equal(letter.headers['Millrace-Schedule'], 'failing')
+
+  await t.test('G7: a second job of a tick, stored when its id is forgotten, does not run', async () => {
+    const runs = world.ledger.starts(String(job_id)).length
+    const headers = createHeaders()
+    headers.set('Millrace-Tick', String(instant))
+    headers.set('Millrace-Schedule', 'failing')
+    const { seq } = await eventually('its id is forgotten', async () => {
+      const stored = await world.broker.js.publish('jobs.email.send', '{}', {
+        msgID: String(job_id),
+        headers,
+      })
+      return !stored.duplicate && stored
+    })
+    await eventually('it is gone', async () => {
+      return (await world.broker.jsm.streams.getMessage('JOBS', { seq })) === null
+    })
+    await eventually('it is counted', async () => {
+      const metrics = await supervisor.metrics()
+      return metrics.sum('millrace_ticks_total', { schedule: 'failing', outcome: 'duplicate' }) >= 1
+    })
+    assert.equal(world.ledger.starts(String(job_id)).length, runs)
+  })
 
   await world.broker.jsm.streams.delete('JOBS_TICKS')
   const before = instantsOf(world, 'held').length
