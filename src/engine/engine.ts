@@ -12,6 +12,9 @@ import { Heartbeat } from './heartbeat.ts'
 import { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import { JobLife } from './job-life.ts'
+import { KeyGate } from './key-gate.ts'
+import { Marks } from './marks.ts'
+import { Owners } from './owners.ts'
 import type {
   Broker,
   BrokerListener,
@@ -21,11 +24,13 @@ import type {
   Lane,
   Observer,
   PoolListener,
+  SharedState,
   StartedJob,
 } from './ports.ts'
 import { PullLoop, type Room } from './pull-loop.ts'
 import { Receipts } from './receipts.ts'
 import { Settlement } from './settlement.ts'
+import { Suspects } from './suspects.ts'
 
 export interface EngineOptions {
   readonly broker: Broker
@@ -37,10 +42,14 @@ export interface EngineOptions {
   readonly rooms: ReadonlyMap<PoolName, Room>
   readonly ackWaitMs: number
   readonly limits: HeaderLimits
+  readonly shared: SharedState
   /** More threads than this that do not end, and the supervisor wants a restart. */
   readonly stuckLimit: number
   restartWanted(stuckThreads: number): void
 }
+
+/** How long after the drain the release of handlers may take. */
+const releaseMs = 500
 
 /** How soon after a job was posted it is looked whether it runs. */
 const startSaidMs = 20
@@ -54,6 +63,7 @@ export class Engine implements BrokerListener, PoolListener {
   readonly life: JobLife
   readonly settlement: Settlement
   readonly receipts: Receipts
+  readonly owners: Owners
   readonly #options: EngineOptions
   readonly #finished = new Finished()
   readonly #pulls = new Map<PoolName, PullLoop>()
@@ -67,7 +77,14 @@ export class Engine implements BrokerListener, PoolListener {
     this.#options = options
     const { broker, clock, observer, ackWaitMs } = options
     this.handlers = options.handlers.map((profile, index) => new HandlerState(profile, index))
-    this.gates = new Gates([], {
+    const marks = new Marks(broker, observer)
+    const keys = new KeyGate(clock, marks, {
+      pass: (job) => this.gates.pass(job),
+      mayBegin: (handler) => this.owners.mayBegin(handler),
+      disturbed: (handler, leaseLost) => this.owners.disturbed(handler, leaseLost),
+    })
+    const suspects = new Suspects(clock, marks, (job) => this.gates.pass(job))
+    this.gates = new Gates([keys, suspects], {
       parked: (job) => this.life.parked(job),
       through: (job) => this.life.through(job),
     })
@@ -99,8 +116,22 @@ export class Engine implements BrokerListener, PoolListener {
       admission: new Admission(broker, clock, observer, options.limits),
       settlement: this.settlement,
       gates: this.gates,
+      suspects,
       lanes: () => this.lanes(),
       dispatcherOf: (job) => this.dispatchers.get(job.handler.profile.pool)!,
+      roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
+    })
+    this.owners = new Owners({
+      shared: options.shared,
+      broker,
+      clock,
+      observer,
+      inFlight,
+      life: this.life,
+      gate: keys,
+      supervisorId: options.supervisorId,
+      ackWaitMs,
+      handlers: this.handlers,
       roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
     })
     this.#heartbeat = new Heartbeat({
@@ -114,7 +145,7 @@ export class Engine implements BrokerListener, PoolListener {
 
   start(): void {
     this.#heartbeat.start()
-    this.#pullAll()
+    this.owners.begin()
   }
 
   *lanes(): Generator<Lane> {
@@ -124,9 +155,18 @@ export class Engine implements BrokerListener, PoolListener {
   /** Stops taking, lets run, interrupts the rest and gives it back; see G8. */
   async drain(order: DrainOrder): Promise<DrainReport> {
     for (const pulls of this.#pulls.values()) pulls.stop()
+    let drained = (): void => {}
+    const leaving = this.owners.leave(
+      new Promise<void>((resolve) => {
+        drained = resolve
+      }),
+    )
     const report = await drain(this, this.#options.clock, order, (changed) => {
       this.#onLaneChange = changed
     })
+    const cancel = this.#options.clock.after(releaseMs, drained)
+    await leaving
+    cancel()
     this.#heartbeat.stop()
     this.#deadlines.stop()
     return report

@@ -3,6 +3,8 @@ import type { InFlightJob } from './in-flight-job.ts'
 
 /** Something that an admitted job may have to wait for before it goes to a thread. */
 export interface Gate {
+  /** It has arrived, and will enter once its record is read; what comes after it may have to wait for it. */
+  reserve?(job: InFlightJob): void
   /**
    * True when the job may go on at once. Else the gate keeps it, and calls `pass` when it may. A job that
    * has passed and whose run is not over passes again: it was interrupted without its fault.
@@ -35,6 +37,10 @@ export class Gates {
   ) {
     this.#gates = gates
     this.#hooks = hooks
+  }
+
+  reserve(job: InFlightJob): void {
+    for (const gate of this.#gates) gate.reserve?.(job)
   }
 
   /** True when nothing holds the job up. */

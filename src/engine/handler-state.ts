@@ -35,6 +35,8 @@ export class HandlerState {
   restsUntil = Number.NEGATIVE_INFINITY
   /** An operator has paused it on every supervisor. */
   paused = false
+  /** It is not known yet whether its jobs have keys and another supervisor takes them: nothing is pulled. */
+  undecided = false
   /** Its jobs have keys, and another supervisor takes them. */
   standby = false
 

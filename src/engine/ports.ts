@@ -61,6 +61,16 @@ export interface Broker {
   /** Adds a release to whatever record there is now, which may be another supervisor's. */
   releaseRecord(sequence: number): Promise<void>
   forgetRecord(sequence: number): void
+  /** Asks how much of a handler is handed out. Rejects when the broker does not say. */
+  readOutstanding(handler: string): Promise<Outstanding>
+}
+
+/** What the broker has handed out of a handler, to whomever. */
+export interface Outstanding {
+  /** Jobs delivered and not acked, given back ones included. */
+  readonly deliveries: number
+  /** Open pulls that are not ours. */
+  readonly otherPulls: number
 }
 
 /** What the broker tells the engine. */
@@ -143,7 +153,7 @@ export interface StartedJob {
 }
 
 /** Why a thread ended: the `reason` of `millrace_thread_restarts_total`. */
-export type ThreadEnd = 'deadline' | 'crash' | 'out_of_memory' | 'leak' | 'shutdown'
+export type ThreadEnd = 'deadline' | 'crash' | 'out_of_memory' | 'leak' | 'shutdown' | 'lease_lost'
 
 /** What the pools tell the engine. */
 export interface PoolListener {
@@ -191,4 +201,8 @@ export interface Observer {
   threadKilled(lane: Lane, reason: ThreadEnd, job: InFlightJob | undefined): void
   handlerRests(handler: string, delayMs: number, crashes: number): void
   recordUnavailable(error: unknown): void
+  /** This supervisor takes the jobs of a handler whose jobs have keys. */
+  handlerOwned(handler: string, claim: string): void
+  /** Another one does; `owner` is its id. */
+  handlerOnStandby(handler: string, owner: string): void
 }

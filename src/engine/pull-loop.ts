@@ -79,7 +79,8 @@ export class PullLoop {
     let active = 0
     for (const handler of this.#handlers) if (isActive(handler, now)) active += 1
     for (const handler of this.#handlers) {
-      if (handler.withdrawn || handler.halted || handler.parked >= handler.parkLimit) continue
+      if (handler.withdrawn || handler.undecided || handler.halted || handler.parked >= handler.parkLimit)
+        continue
       if (handler.restsUntil > now) {
         this.#wake(handler.restsUntil, now)
         continue

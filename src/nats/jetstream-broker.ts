@@ -3,8 +3,8 @@ import { createInbox, type NatsConnection } from '@nats-io/transport-node'
 import type { Settings } from '../config/settings.ts'
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
-import type { Names } from '../core/names.ts'
-import type { Broker, BrokerListener } from '../engine/ports.ts'
+import { consumerName, type Names } from '../core/names.ts'
+import type { Broker, BrokerListener, Outstanding } from '../engine/ports.ts'
 import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
 import { explainBrokerError } from './broker-errors.ts'
@@ -179,6 +179,13 @@ export class JetStreamBroker implements Broker {
 
   forgetRecord(sequence: number): void {
     this.#records.forget(sequence)
+  }
+
+  async readOutstanding(handler: string): Promise<Outstanding> {
+    const openBefore = this.#puller.openPulls(handler)
+    const info = await this.#jsm.consumers.info(this.#names.jobStream, consumerName(handler))
+    const open = Math.min(openBefore, this.#puller.openPulls(handler))
+    return { deliveries: info.num_ack_pending, otherPulls: info.num_waiting - open }
   }
 
   /** Tells whoever listens; lost when nobody does. */

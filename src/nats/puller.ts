@@ -118,6 +118,11 @@ export class Puller {
     this.#sweepLater()
   }
 
+  /** How many pulls of a handler are open. */
+  openPulls(handler: string): number {
+    return this.#handlers.get(consumerName(handler))!.pulls.length
+  }
+
   /** Resolves when no pull is open any more. */
   ended(): Promise<void> {
     if (this.#open.size === 0) return Promise.resolve()

@@ -238,6 +238,7 @@ export class Supervisor {
     this.#jobLog = new JobLog(this.#logger, settings.jobLogs, this.id)
     return new Engine({
       broker,
+      shared: broker.control,
       clock: systemClock,
       observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics),
       random: Math.random,
@@ -267,6 +268,8 @@ export class Supervisor {
     this.#depth = new DepthPoll(broker, this.#metrics)
     this.#metrics.sources = {
       inFlight: () => engine.inFlightByHandler(),
+      parked: () => engine.handlers.map(({ profile, parked }) => [profile.name, parked] as const),
+      owners: () => engine.owners.standing(),
       threads: () => [...this.#pools].map(([name, pool]) => [name, pool.countStates()] as const),
       connected: () => connection.connected,
       reconnects: () => connection.reconnects,

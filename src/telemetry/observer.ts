@@ -75,6 +75,14 @@ export class TelemetryObserver implements Observer {
     this.#logger.error({ handler, delay_ms: delayMs, crashes_in_a_row: crashes }, 'handler slowed down')
   }
 
+  handlerOwned(handler: string, claim: string): void {
+    this.#logger.info({ handler, claim }, 'handler owned')
+  }
+
+  handlerOnStandby(handler: string, owner: string): void {
+    this.#logger.info({ handler, owner }, 'handler on stand-by')
+  }
+
   recordUnavailable(error: unknown): void {
     const now = performance.now()
     if (now - this.#complainedAt < complaintMs) return

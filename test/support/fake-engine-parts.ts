@@ -5,7 +5,17 @@ import type { AbortCode, PoolName } from '#src/core/handler-definition.js'
 import { Engine, type EngineOptions } from '#src/engine/engine.js'
 import { HandlerState } from '#src/engine/handler-state.js'
 import { InFlightJob } from '#src/engine/in-flight-job.js'
-import type { Broker, Clock, Delivery, HandlerProfile, Lane, Observer, ThreadEnd } from '#src/engine/ports.js'
+import type {
+  Broker,
+  Clock,
+  Delivery,
+  HandlerProfile,
+  Lane,
+  Observer,
+  Outstanding,
+  SharedState,
+  ThreadEnd,
+} from '#src/engine/ports.js'
 
 /** Lets everything go on that waits for nothing but promises and the end of the turn. */
 export async function settled(): Promise<void> {
@@ -171,6 +181,68 @@ export class FakeBroker implements Broker {
     this.calls.push(`forget ${sequence}`)
     this.records.delete(sequence)
   }
+
+  /** What the broker has handed out; by default nothing, so that nothing is elsewhere. */
+  outstanding: () => Outstanding = () => ({ deliveries: 0, otherPulls: 0 })
+
+  async readOutstanding(): Promise<Outstanding> {
+    return this.outstanding()
+  }
+}
+
+/** A shared state that answers at once; `unreachable` makes it refuse. */
+export class FakeSharedState implements SharedState {
+  unreachable = false
+  /** When set, requests wait until the test lets them through. */
+  gate: Gate | undefined
+  readonly #entries = new Map<string, { value: string | undefined; revision: number }>()
+  readonly #watches = new Set<{ prefix: string; changed: (key: string, value: string | undefined) => void }>()
+  #revision = 0
+
+  async read(key: string) {
+    await this.#reach()
+    return this.#entries.get(key) ?? { value: undefined, revision: 0 }
+  }
+
+  async write(key: string, value: string, revision: number): Promise<number | undefined> {
+    await this.#reach()
+    if ((this.#entries.get(key)?.revision ?? 0) !== revision) return undefined
+    return this.put(key, value)
+  }
+
+  async set(key: string, value: string): Promise<void> {
+    await this.#reach()
+    this.put(key, value)
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#reach()
+    this.put(key, undefined)
+  }
+
+  watch(prefix: string, changed: (key: string, value: string | undefined) => void): () => void {
+    const watch = { prefix, changed }
+    this.#watches.add(watch)
+    return () => this.#watches.delete(watch)
+  }
+
+  /** What another supervisor writes. */
+  put(key: string, value: string | undefined): number {
+    this.#revision += 1
+    this.#entries.set(key, { value, revision: this.#revision })
+    for (const { prefix, changed } of this.#watches) if (key.startsWith(`${prefix}.`)) changed(key, value)
+    return this.#revision
+  }
+
+  /** What is there now. */
+  peek(key: string): string | undefined {
+    return this.#entries.get(key)?.value
+  }
+
+  async #reach(): Promise<void> {
+    await this.gate?.enter()
+    if (this.unreachable) throw new Error('the bucket cannot be reached')
+  }
 }
 
 /** An observer that notes what it is told, one line each, in order. */
@@ -228,6 +300,14 @@ export class FakeObserver implements Observer {
 
   handlerRests(handler: string, delayMs: number, crashes: number): void {
     this.said.push(`handlerRests ${handler} ${delayMs} ${crashes}`)
+  }
+
+  handlerOwned(handler: string, claim: string): void {
+    this.said.push(`handlerOwned ${handler} ${claim}`)
+  }
+
+  handlerOnStandby(handler: string, owner: string): void {
+    this.said.push(`handlerOnStandby ${handler} ${owner}`)
   }
 
   recordUnavailable(error: unknown): void {
@@ -383,12 +463,14 @@ export function fakeEngine(
   const clock = new ManualClock()
   const broker = new FakeBroker()
   const observer = new FakeObserver()
+  const shared = new FakeSharedState()
   let restarts = 0
   const { handlers = [{}], ...rest } = overrides
   const engine = new Engine({
     broker,
     clock,
     observer,
+    shared,
     random: () => 0.5,
     supervisorId: 's1',
     rooms: new Map<PoolName, { threads: number; concurrency: number }>([
@@ -409,6 +491,7 @@ export function fakeEngine(
     clock,
     broker,
     observer,
+    shared,
     engine,
     get restarts() {
       return restarts
