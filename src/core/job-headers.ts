@@ -50,14 +50,12 @@ export function readJobHeaders(headers: PlainHeaders): { headers: JobHeaders; pr
     problem ??= `${name} must be ${must}, got ${JSON.stringify(value.slice(0, 64))}`
     return undefined
   }
-  const wholeNumber = (name: string, least: number): number | undefined => {
-    const value = headers[name.toLowerCase()]
+  const wholeNumber = (name: string, value: string | undefined, least: number): number | undefined => {
     if (value === undefined) return undefined
     const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN
     return number >= least ? number : refuse(name, `a whole number of at least ${least}`, value)
   }
-  const instant = (name: string): number | undefined => {
-    const value = headers[name.toLowerCase()]
+  const instant = (name: string, value: string | undefined): number | undefined => {
     if (value === undefined) return undefined
     const at = rfc3339.test(value) ? Date.parse(value) : Number.NaN
     return Number.isNaN(at) ? refuse(name, 'an RFC 3339 instant such as 2026-01-31T12:00:00Z', value) : at
@@ -68,15 +66,15 @@ export function readJobHeaders(headers: PlainHeaders): { headers: JobHeaders; pr
   }
   const read: JobHeaders = {
     id: headers['millrace-job-id'] ?? headers['nats-msg-id'],
-    deadlineMs: wholeNumber('Millrace-Deadline-Ms', 10),
-    maxAttempts: wholeNumber('Millrace-Max-Attempts', 1),
-    expiresAt: instant('Millrace-Expires-At'),
-    runAt: instant('Millrace-Run-At'),
-    enqueuedAt: instant('Millrace-Enqueued-At'),
-    priorAttempts: wholeNumber('Millrace-Prior-Attempts', 0),
+    deadlineMs: wholeNumber('Millrace-Deadline-Ms', headers['millrace-deadline-ms'], 10),
+    maxAttempts: wholeNumber('Millrace-Max-Attempts', headers['millrace-max-attempts'], 1),
+    expiresAt: instant('Millrace-Expires-At', headers['millrace-expires-at']),
+    runAt: instant('Millrace-Run-At', headers['millrace-run-at']),
+    enqueuedAt: instant('Millrace-Enqueued-At', headers['millrace-enqueued-at']),
+    priorAttempts: wholeNumber('Millrace-Prior-Attempts', headers['millrace-prior-attempts'], 0),
     priorHistory: readHistory(headers['millrace-prior-history']),
     key: key === '' ? undefined : key,
-    tick: instant('Millrace-Tick'),
+    tick: instant('Millrace-Tick', headers['millrace-tick']),
     json: isJsonType(headers['content-type']),
   }
   return { headers: read, problem }

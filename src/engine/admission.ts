@@ -188,11 +188,18 @@ function asEnqueued(headers: PlainHeaders): PlainHeaders {
 }
 
 function plainHeaders(job: InFlightJob): PlainHeaders {
-  const plain: Record<string, string> = Object.create(null)
+  const plain: Record<string, string> = {}
   for (const [name, value] of job.headerEntries!) {
     const lower = name.toLowerCase()
-    const known = plain[lower]
-    plain[lower] = known === undefined ? value : `${known}, ${value}`
+    const text = Object.hasOwn(plain, lower) ? `${plain[lower]}, ${value}` : value
+    if (lower !== '__proto__') plain[lower] = text
+    else
+      Object.defineProperty(plain, lower, {
+        value: text,
+        enumerable: true,
+        writable: true,
+        configurable: true,
+      })
   }
-  return { ...plain }
+  return plain
 }

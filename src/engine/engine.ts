@@ -16,8 +16,11 @@ import { Heartbeat } from './heartbeat.ts'
 import { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import { JobLife } from './job-life.ts'
+import { KeyGate } from './key-gate.ts'
 import { LimitGate } from './limit-gate.ts'
+import { Marks } from './marks.ts'
 import { Mover } from './mover.ts'
+import { Owners } from './owners.ts'
 import type {
   Broker,
   BrokerListener,
@@ -36,6 +39,7 @@ import type {
 import { PullLoop, type Room } from './pull-loop.ts'
 import { Receipts } from './receipts.ts'
 import { Settlement } from './settlement.ts'
+import { Suspects } from './suspects.ts'
 import { TickFence } from './tick-fence.ts'
 
 export interface EngineOptions {
@@ -60,6 +64,9 @@ export interface EngineOptions {
   pauseKnown?(handler: string, paused: boolean): void
 }
 
+/** How long after the drain the release of handlers may take. */
+const releaseMs = 500
+
 /** How soon after a job was posted it is looked whether it runs. */
 const startSaidMs = 20
 
@@ -72,6 +79,7 @@ export class Engine implements BrokerListener, PoolListener {
   readonly life: JobLife
   readonly settlement: Settlement
   readonly receipts: Receipts
+  readonly owners: Owners
   readonly #options: EngineOptions
   readonly #finished = new Finished()
   readonly #pulls = new Map<PoolName, PullLoop>()
@@ -89,7 +97,14 @@ export class Engine implements BrokerListener, PoolListener {
     const { broker, clock, observer, ackWaitMs } = options
     this.handlers = options.handlers.map((profile, index) => new HandlerState(profile, index))
     this.#limits = new LimitGate({ ...options, handlers: this.handlers, pass: (job) => this.gates.pass(job) })
-    this.gates = new Gates([this.#limits], {
+    const marks = new Marks(broker, observer)
+    const keys = new KeyGate(clock, marks, {
+      pass: (job) => this.gates.pass(job),
+      mayBegin: (handler) => this.owners.mayBegin(handler),
+      disturbed: (handler, leaseLost) => this.owners.disturbed(handler, leaseLost),
+    })
+    const suspects = new Suspects(clock, marks, (job) => this.gates.pass(job))
+    this.gates = new Gates([keys, this.#limits, suspects], {
       parked: (job) => this.life.parked(job),
       through: (job) => this.life.through(job),
     })
@@ -102,7 +117,10 @@ export class Engine implements BrokerListener, PoolListener {
         posted: (jobs: readonly InFlightJob[]) => this.#posted(jobs),
         takenBack: (jobs: readonly InFlightJob[]) => this.life.takenBack(jobs),
       }
-      const pulls = new PullLoop(broker, clock, handlers, room, () => this.inFlight.size)
+      const pulls = new PullLoop(broker, clock, handlers, room, {
+        held: () => this.inFlight.size,
+        parkRoom: (handler) => this.gates.parkRoom(handler),
+      })
       this.#pulls.set(pool, pulls)
       const expectedAbove = (priority: Priority) => pulls.expectedAbove(priority)
       this.dispatchers.set(pool, new Dispatcher(pool, clock, { ...hooks, expectedAbove }))
@@ -149,8 +167,23 @@ export class Engine implements BrokerListener, PoolListener {
       settlement: this.settlement,
       gates: this.gates,
       delayer,
+      suspects,
+      isCancelled: (job) => cancels.has(job),
       lanes: () => this.lanes(),
       dispatcherOf: (job) => this.dispatchers.get(job.handler.profile.pool)!,
+      roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
+    })
+    this.owners = new Owners({
+      shared: options.shared,
+      broker,
+      clock,
+      observer,
+      inFlight,
+      life: this.life,
+      gate: keys,
+      supervisorId: options.supervisorId,
+      ackWaitMs,
+      handlers: this.handlers,
       roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
     })
     this.#heartbeat = new Heartbeat({
@@ -183,7 +216,7 @@ export class Engine implements BrokerListener, PoolListener {
   start(): void {
     this.#heartbeat.start()
     this.#mover?.start()
-    this.#pullAll()
+    this.owners.begin()
   }
 
   *lanes(): Generator<Lane> {
@@ -194,10 +227,19 @@ export class Engine implements BrokerListener, PoolListener {
   async drain(order: DrainOrder): Promise<DrainReport> {
     for (const pulls of this.#pulls.values()) pulls.stop()
     this.#mover?.stop()
+    let drained = (): void => {}
+    const leaving = this.owners.leave(
+      new Promise<void>((resolve) => {
+        drained = resolve
+      }),
+    )
     const report = await drain(this, this.#options.clock, order, (changed) => {
       this.#onLaneChange = changed
     })
     await this.#limits.stop()
+    const cancel = this.#options.clock.after(releaseMs, drained)
+    await leaving
+    cancel()
     this.#heartbeat.stop()
     this.#deadlines.stop()
     this.#controls.stop()

@@ -68,6 +68,11 @@ export class HandlerLimit {
     this.#parts = parts
   }
 
+  /** How many jobs wait here. */
+  get waiting(): number {
+    return this.#jobs.waiting
+  }
+
   enter(job: InFlightJob): boolean {
     if (this.#jobs.isInside(job)) return true
     if (this.#jobs.waiting === 0 && this.#isFree()) {

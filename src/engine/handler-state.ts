@@ -21,8 +21,6 @@ export class HandlerState {
   posted = 0
   /** Deliveries that wait at a gate and take up no room. */
   parked = 0
-  /** With so many parked, nothing more is pulled. */
-  parkLimit = Number.POSITIVE_INFINITY
   /** On their way to the delayed stream; they take up no room either. */
   moving = 0
   /** The last so many that arrived went there, and none was to run. */
@@ -37,6 +35,8 @@ export class HandlerState {
   restsUntil = Number.NEGATIVE_INFINITY
   /** An operator has paused it on every supervisor. */
   paused = false
+  /** It is not known yet whether its jobs have keys and another supervisor takes them: nothing is pulled. */
+  undecided = false
   /** Its jobs have keys, and another supervisor takes them. */
   standby = false
 

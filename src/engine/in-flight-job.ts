@@ -56,8 +56,12 @@ export class InFlightJob {
   adoptions = 0
   /** Its stream was deleted: what we say to the broker about it could hit a job of the next stream. */
   orphaned = false
+  /** An attempt is over and on record, and the job keeps this delivery for the next: it has a key. */
+  betweenAttempts = false
   /** It was admitted and waits there for its turn. */
   waitsAt: Gate | undefined
+  /** On the monotonic clock; when it last began to wait at a gate. */
+  parkedAt = 0
   /** Takes up room among the handler's jobs. */
   takesRoom = true
   /** Its entry in the attempts bucket must go when it is settled for good. */

@@ -5,6 +5,7 @@ import {
   type AttemptError,
   type AttemptOutcome,
   cancelled,
+  cancelledError,
   type Outcome,
   timedOut,
   underAbort,
@@ -22,7 +23,7 @@ import { judgeLaneLoss } from './lane-loss.ts'
 import type { Broker, Clock, Delivery, Lane, Observer, StartedJob } from './ports.ts'
 import type { Receipts } from './receipts.ts'
 import type { Settlement } from './settlement.ts'
-import { Suspects } from './suspects.ts'
+import type { Suspects } from './suspects.ts'
 
 /** What a job meets on its way; made by the engine. */
 export interface LifeParts {
@@ -39,6 +40,9 @@ export interface LifeParts {
   readonly settlement: Settlement
   readonly gates: Gates
   readonly delayer: Delayer
+  readonly suspects: Suspects
+  /** Somebody has cancelled it. */
+  isCancelled(job: InFlightJob): boolean
   lanes(): Iterable<Lane>
   dispatcherOf(job: { readonly handler: HandlerState }): Dispatcher
   /** Some room became free, or something arrived: look whether to pull. */
@@ -60,14 +64,9 @@ export class JobLife {
   /** While draining, what has not begun is given back. */
   draining = false
   readonly #parts: LifeParts
-  readonly #suspects: Suspects
 
   constructor(parts: LifeParts) {
     this.#parts = parts
-    this.#suspects = new Suspects(parts.broker, parts.clock, parts.observer, (job) => {
-      this.#takeRoom(job)
-      this.#queue(job)
-    })
   }
 
   arrive(delivery: Delivery): void {
@@ -92,8 +91,10 @@ export class JobLife {
     job.source.held += 1
     inFlight.add(job)
     const admitted = this.#parts.admission.admit(job)
-    if (admitted instanceof Promise) this.#suspects.expect(admitted.then((late) => this.#admit(job, late)))
-    else this.#admit(job, admitted)
+    if (admitted instanceof Promise) {
+      this.#parts.gates.reserve(job)
+      this.#parts.suspects.expect(admitted.then((late) => this.#admit(job, late)))
+    } else this.#admit(job, admitted)
     this.#parts.roomChanged(handler)
   }
 
@@ -124,10 +125,10 @@ export class JobLife {
     else this.#queue(job)
   }
 
-  /** It waits for its turn, perhaps for long, and holds no room meanwhile: other jobs go on. */
+  /** It runs beside no other suspect: a gate sees to that. */
   #suspect(job: InFlightJob): void {
-    this.#leaveRoom(job)
-    this.#suspects.add(job)
+    this.#parts.suspects.suspected(job)
+    this.#queue(job)
   }
 
   #queue(job: InFlightJob): void {
@@ -136,16 +137,14 @@ export class JobLife {
     else if (this.#parts.gates.enter(job)) this.#parts.dispatcherOf(job).add(job)
   }
 
-  /** It has to wait at a gate, perhaps for long: other suspects do not wait for it. */
+  /** It has to wait at a gate, perhaps for long. */
   parked(job: InFlightJob): void {
     this.#leaveRoom(job)
-    if (job.suspect) this.#suspects.ended(job)
   }
 
   /** It has waited, and is past the last gate. */
   through(job: InFlightJob): void {
     if (this.#turnsAway(job)) this.release(job)
-    else if (job.suspect) this.#suspects.add(job)
     else {
       this.#takeRoom(job)
       this.#parts.dispatcherOf(job).add(job)
@@ -157,15 +156,15 @@ export class JobLife {
     return this.draining || job.handler.halted
   }
 
-  /** Gives back everything of a handler that has not begun; what runs goes on. */
+  /** Gives back everything of a handler that has not begun, the earliest first; what runs goes on. */
   giveBack(handler: HandlerState): void {
     const { gates, lanes, dispatcherOf } = this.#parts
-    for (const job of gates.takeAll(handler)) this.release(job)
-    for (const job of this.#suspects.takeAll(handler)) this.release(job)
-    for (const job of dispatcherOf({ handler }).takeAll(handler)) this.release(job)
+    const unbegun = [...gates.takeAll(handler), ...dispatcherOf({ handler }).takeAll(handler)]
     for (const lane of lanes()) {
-      for (const job of lane.jobs()) if (job.handler === handler && lane.takeBack(job)) this.release(job)
+      for (const job of lane.jobs()) if (job.handler === handler && lane.takeBack(job)) unbegun.push(job)
     }
+    unbegun.sort((a, b) => a.sequence - b.sequence)
+    for (const job of unbegun) this.release(job)
   }
 
   /** An attempt is over. `startedAt` is on the monotonic clock. */
@@ -188,7 +187,6 @@ export class JobLife {
       if (outcome.kind !== 'interrupted' && outcome.kind !== 'cancelled') job.handler.measured(durationMs)
     }
     this.#parts.gates.ended(job)
-    if (job.suspect) this.#suspects.ended(job)
     if (outcome.kind === 'completed') this.#parts.settlement.complete(job)
     else this.#settle(job, outcome, startedAt, durationMs, threadId)
   }
@@ -217,16 +215,17 @@ export class JobLife {
         settlement.ack(job)
         return
       case 'release':
-        void settlement.release(job, verdict.delayMs)
+        if (job.key !== undefined && outcome.kind === 'snoozed')
+          void this.#hold(job, verdict.delayMs, undefined)
+        else void settlement.release(job, verdict.delayMs)
         return
-      case 'retry':
-        void settlement.retry(
-          job,
-          verdict.delayMs,
-          this.#entry(job, outcome, error, startedAt, durationMs, threadId),
-        )
+      case 'retry': {
+        const entry = this.#entry(job, outcome, error, startedAt, durationMs, threadId)
         observer.retrying(job, verdict.delayMs, error!)
+        if (job.key !== undefined) void this.#hold(job, verdict.delayMs, entry)
+        else void settlement.retry(job, verdict.delayMs, entry)
         return
+      }
       case 'dead_letter': {
         const ran = outcome.kind !== 'invalid' && outcome.kind !== 'expired'
         if (ran) {
@@ -235,6 +234,22 @@ export class JobLife {
         } else job.threadId = 0
         void settlement.deadLetter(job, verdict.reason, error, ran ? job.attempt : job.attempt - 1)
       }
+    }
+  }
+
+  /** It has a key, so it keeps its place, and its delivery, until it is attempted again. */
+  async #hold(job: InFlightJob, delayMs: number, entry: HistoryEntry | undefined): Promise<void> {
+    await this.#parts.settlement.hold(job, delayMs, entry)
+    if (entry) job.attempt += 1
+    job.suspect = false
+    job.startSaid = false
+    job.abortCode = undefined
+    if (job.leaseLost) this.#drop(job)
+    else if (this.#parts.isCancelled(job)) {
+      void this.#parts.settlement.deadLetter(job, 'cancelled', cancelledError, job.attempt - 1)
+    } else {
+      this.#takeRoom(job)
+      this.#queue(job)
     }
   }
 
@@ -315,7 +330,7 @@ export class JobLife {
     this.takenBack(lane.jobs().filter((job) => lane.takeBack(job)))
     for (const job of lane.jobs()) {
       this.#leaveRoom(job)
-      if (job.suspect) this.#suspects.ended(job)
+      if (job.suspect) this.#parts.suspects.ended(job)
     }
   }
 
@@ -327,7 +342,7 @@ export class JobLife {
   /** Gives a job back at once and uncharged: another supervisor, or the next one, starts it. */
   release(job: InFlightJob): void {
     this.#leaveRoom(job)
-    if (job.suspect) this.#suspects.ended(job)
+    this.#parts.gates.ended(job)
     void this.#parts.settlement.release(job, 0)
   }
 
@@ -335,13 +350,8 @@ export class JobLife {
   takeOut(job: InFlightJob): boolean {
     if (job.lane ? !job.lane.takeBack(job) : !this.#takeOut(job)) return false
     this.#leaveRoom(job)
-    if (job.suspect) this.#suspects.ended(job)
+    this.#parts.gates.ended(job)
     return true
-  }
-
-  /** Hands out the suspects that wait, for a drain. */
-  takeSuspects(): InFlightJob[] {
-    return this.#suspects.takeAll()
   }
 
   /** The broker will give this delivery to somebody else. */
@@ -361,9 +371,20 @@ export class JobLife {
   /** Takes a job out of wherever it waits; false when it runs, or is being settled. */
   #takeOut(job: InFlightJob): boolean {
     const { gates, dispatcherOf, delayer } = this.#parts
-    return (
-      gates.remove(job) || dispatcherOf(job).remove(job) || this.#suspects.remove(job) || delayer.remove(job)
-    )
+    return gates.remove(job) || dispatcherOf(job).remove(job) || delayer.remove(job)
+  }
+
+  /** Its handler is another supervisor's now: it has to end, and goes back when it has. */
+  evict(job: InFlightJob): void {
+    const { lane } = job
+    if (!lane || job.abortCode !== undefined) return
+    const { attempt } = job
+    job.abortCode = 'lease_lost'
+    lane.abort(job, 'lease_lost')
+    this.#parts.clock.after(job.handler.profile.graceMs, () => {
+      const stillRuns = job.lane === lane && job.attempt === attempt && job.abortCode === 'lease_lost'
+      if (stillRuns && lane.startedAt(job) !== undefined) lane.kill('lease_lost')
+    })
   }
 
   /** The stream of this delivery is gone, and its place in it may be another job's by now. */
@@ -375,7 +396,6 @@ export class JobLife {
   /** Forgets a delivery that is not ours any more and had not begun: it must not count as an attempt. */
   #drop(job: InFlightJob): void {
     this.#leaveRoom(job)
-    if (job.suspect) this.#suspects.ended(job)
     void this.#parts.settlement.abandon(job, false)
   }
 

@@ -33,6 +33,7 @@ export interface LimitGateParts {
 export class LimitGate implements Gate {
   readonly #clock: Clock
   readonly #limits = new Map<HandlerState, HandlerLimit>()
+  readonly #parkLimits = new Map<HandlerState, number>()
 
   constructor(parts: LimitGateParts) {
     this.#clock = parts.clock
@@ -51,7 +52,7 @@ export class LimitGate implements Gate {
           room: () => roomOf(handler, room),
         }),
       )
-      handler.parkLimit = Math.min(handler.parkLimit, parkLimitOf(profile, room))
+      this.#parkLimits.set(handler, parkLimitOf(profile, room))
     }
   }
 
@@ -68,6 +69,11 @@ export class LimitGate implements Gate {
   }
 
   settled(): void {}
+
+  parkRoom(handler: HandlerState): number {
+    const limit = this.#limits.get(handler)
+    return limit ? this.#parkLimits.get(handler)! - limit.waiting : Number.POSITIVE_INFINITY
+  }
 
   remove(job: InFlightJob): void {
     this.#limits.get(job.handler)?.remove(job)

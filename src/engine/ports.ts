@@ -71,6 +71,16 @@ export interface Broker {
   forgetRecord(stream: string, sequence: number): void
   /** Resolves when the server has stored how this job ended; rejects when it has not, or cannot tell. */
   storeOutcome(jobId: string, entry: string): Promise<void>
+  /** Asks how much of a handler is handed out. Rejects when the broker does not say. */
+  readOutstanding(handler: string): Promise<Outstanding>
+}
+
+/** What the broker has handed out of a handler, of all priorities and to whomever. */
+export interface Outstanding {
+  /** Jobs delivered and not acked, given back ones included. */
+  readonly deliveries: number
+  /** Open pulls that are not ours. */
+  readonly otherPulls: number
 }
 
 /** What the broker tells the engine. */
@@ -235,7 +245,14 @@ export interface StartedJob {
 }
 
 /** Why a thread ended: the `reason` of `millrace_thread_restarts_total`. */
-export type ThreadEnd = 'deadline' | 'cancelled' | 'crash' | 'out_of_memory' | 'leak' | 'shutdown'
+export type ThreadEnd =
+  | 'deadline'
+  | 'cancelled'
+  | 'crash'
+  | 'out_of_memory'
+  | 'leak'
+  | 'shutdown'
+  | 'lease_lost'
 
 /** What the pools tell the engine. */
 export interface PoolListener {
@@ -297,4 +314,8 @@ export interface Observer {
   resultUnusable(job: InFlightJob, error: AttemptError): void
   /** How this job ended could not be stored, and nobody will learn it from there. */
   resultLost(job: InFlightJob, error: unknown): void
+  /** This supervisor takes the jobs of a handler whose jobs have keys. */
+  handlerOwned(handler: string, claim: string): void
+  /** Another one does; `owner` is its id. */
+  handlerOnStandby(handler: string, owner: string): void
 }

@@ -20,6 +20,14 @@ export interface Room {
   readonly concurrency: number
 }
 
+/** What pulling has to know of the rest. */
+export interface PullHooks {
+  /** Every delivery in flight, of all pools, whether it takes up room or not. */
+  held(): number
+  /** How many jobs of a handler may arrive before too many of them wait at a gate. */
+  parkRoom(handler: HandlerState): number
+}
+
 /**
  * Asks the broker for jobs: no more than there is room for.
  *
@@ -37,26 +45,19 @@ export class PullLoop {
   readonly #clock: Clock
   readonly #handlers: readonly HandlerState[]
   readonly #room: Room
-  readonly #held: () => number
+  readonly #hooks: PullHooks
   #scheduled = false
   #stopped = false
   /** On the monotonic clock; when to look again, for a resting handler or a small rest of room. */
   #wakeAt = Number.POSITIVE_INFINITY
   #cancelWake: (() => void) | undefined
 
-  /** `held` counts every delivery in flight, of all pools, whether it takes up room or not. */
-  constructor(
-    broker: Broker,
-    clock: Clock,
-    handlers: readonly HandlerState[],
-    room: Room,
-    held: () => number,
-  ) {
+  constructor(broker: Broker, clock: Clock, handlers: readonly HandlerState[], room: Room, hooks: PullHooks) {
     this.#broker = broker
     this.#clock = clock
     this.#handlers = handlers
     this.#room = room
-    this.#held = held
+    this.#hooks = hooks
   }
 
   /** Looks at the end of the current synchronous work whether something is to be pulled. */
@@ -91,15 +92,15 @@ export class PullLoop {
     if (this.#stopped || !this.#broker.connected) return
     const now = this.#clock.monotonicMs()
     for (const { sources } of this.#handlers) for (const priority of priorities) sources[priority].target = 0
-    if (this.#held() >= heldLimit) {
+    if (this.#hooks.held() >= heldLimit) {
       this.#wake(now + heldAgainMs, now)
       return
     }
     const active = this.#countActive(now)
     for (const handler of this.#handlers) {
       const { high, normal, low } = handler.sources
-      if (handler.withdrawn || handler.halted || handler.parked >= handler.parkLimit) continue
-      if (handler.moving >= movingLimit) continue
+      if (handler.withdrawn || handler.undecided || handler.halted) continue
+      if (handler.moving >= movingLimit || this.#hooks.parkRoom(handler) <= 0) continue
       if (handler.restsUntil > now) {
         this.#wake(handler.restsUntil, now)
         continue
@@ -141,9 +142,9 @@ export class PullLoop {
       if (outstanding === 0 && target > 0) this.#ask(source, 1, now)
       return
     }
-    const { parked, parkLimit, credit } = source.handler
-    const missing = Math.min(target - outstanding, parkLimit - parked - credit)
-    if (missing >= Math.max(1, Math.min(target, parkLimit) >> 2)) this.#ask(source, missing, now)
+    const parkRoom = this.#hooks.parkRoom(source.handler)
+    const missing = Math.min(target - outstanding, parkRoom - source.handler.credit)
+    if (missing >= Math.max(1, Math.min(target, parkRoom) >> 2)) this.#ask(source, missing, now)
     else if (missing > 0 && source.credit === 0) {
       const askAt = source.lastArrivalAt + quarterMs
       if (now >= askAt) this.#ask(source, missing, now)

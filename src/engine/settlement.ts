@@ -26,6 +26,7 @@ const longestRetryMs = 5_000
  *    lets the next supervisor see that; the other order could leave it in neither.
  * 4. `release`: the record says that this delivery does not count, then it is given back.
  * 5. `moved`: the delayed stream has the job, so its delivery is acked.
+ * 6. `hold`: the attempt is written to its record, and the delivery stays ours for the next attempt.
  *
  * Until then the job stays in flight, so its lease is renewed. Nothing is given back whose lease was
  * lost: the broker would hand it out a third time.
@@ -85,7 +86,7 @@ export class Settlement {
   }
 
   async release(job: InFlightJob, delayMs: number): Promise<void> {
-    job.record = withRelease(job.record)
+    if (!job.betweenAttempts) job.record = withRelease(job.record)
     await this.#write(job)
     if (delayMs > 0) this.#bursts.add(() => this.#giveBack(job, delayMs))
     else this.#giveBack(job, 0)
@@ -95,6 +96,18 @@ export class Settlement {
   moved(job: InFlightJob): void {
     this.#acked(job)
     this.#observer.settled(job, 'release')
+  }
+
+  /**
+   * A retry, or without an entry a release, that keeps the job's place. Whoever has the job next, should we
+   * have to give it back, or die, reads in the record when it may begin.
+   */
+  async hold(job: InFlightJob, delayMs: number, entry: HistoryEntry | undefined): Promise<void> {
+    const record = entry ? withFailure(job.record, entry) : withRelease(job.record)
+    job.record = { ...record, notBefore: this.#clock.now() + delayMs }
+    job.betweenAttempts = true
+    await this.#write(job)
+    this.#observer.settled(job, entry ? 'retry' : 'release')
   }
 
   /** `attempts` is how many ran; 0 for a job that never did. */
@@ -151,7 +164,7 @@ export class Settlement {
   /** Lets go of a delivery that is no longer ours, without telling the broker anything. */
   async abandon(job: InFlightJob, counted: boolean): Promise<void> {
     this.#inFlight.remove(job)
-    if (counted || job.orphaned || job.isMarked) return
+    if (counted || job.orphaned || job.isMarked || job.betweenAttempts) return
     try {
       await this.#broker.releaseRecord(job.stream, job.sequence)
     } catch (error) {

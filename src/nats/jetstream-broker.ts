@@ -4,7 +4,7 @@ import type { Settings } from '../config/settings.ts'
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
 import { consumerName, type Names, type Priority, priorities } from '../core/names.ts'
-import type { Broker, BrokerListener } from '../engine/ports.ts'
+import type { Broker, BrokerListener, Outstanding } from '../engine/ports.ts'
 import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
 import { explainBrokerError } from './broker-errors.ts'
@@ -20,7 +20,13 @@ import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
 import { ResultsBucket } from './results-bucket.ts'
 import { TickStream } from './tick-stream.ts'
-import { ensureConsumer, ensureTopology, isStreamMissing, type TopologyReport } from './topology.ts'
+import {
+  ensureConsumer,
+  ensureTopology,
+  isStreamMissing,
+  readConsumer,
+  type TopologyReport,
+} from './topology.ts'
 
 const nakBytes = Buffer.from('-NAK')
 const extendBytes = Buffer.from('+WPI')
@@ -251,6 +257,20 @@ export class JetStreamBroker implements Broker {
       this.#look()
       throw error
     })
+  }
+
+  async readOutstanding(handler: string): Promise<Outstanding> {
+    let deliveries = 0
+    let otherPulls = 0
+    for (const priority of priorities) {
+      const openBefore = this.#puller.openPulls(handler, priority)
+      const consumer = await readConsumer(this.#jsm, this.#names.streamOf(priority), consumerName(handler))
+      if (!consumer) continue
+      const open = Math.min(openBefore, this.#puller.openPulls(handler, priority))
+      deliveries += consumer.num_ack_pending
+      otherPulls += Math.max(0, consumer.num_waiting - open)
+    }
+    return { deliveries, otherPulls }
   }
 
   /** Tells whoever listens; lost when nobody does. */

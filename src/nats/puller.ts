@@ -130,6 +130,11 @@ export class Puller {
     this.#sweepLater()
   }
 
+  /** How many pulls of a handler and priority are open. */
+  openPulls(handler: string, priority: Priority): number {
+    return this.#sources.get(this.#streamOf(priority))!.get(consumerName(handler))!.pulls.length
+  }
+
   /** Resolves when no pull is open any more. */
   ended(): Promise<void> {
     if (this.#open.size === 0) return Promise.resolve()

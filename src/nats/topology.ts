@@ -1,6 +1,7 @@
 import {
   AckPolicy,
   type ConsumerConfig,
+  type ConsumerInfo,
   DeliverPolicy,
   DiscardPolicy,
   JetStreamApiError,
@@ -298,6 +299,15 @@ async function ensureResultsBucket(
   } else {
     report.warnings.push(`bucket ${bucket}: max_age is ${found.config.max_age}, expected ${max_age}`)
   }
+}
+
+/** Undefined when there is no such consumer, or no such stream. */
+export function readConsumer(
+  jsm: JetStreamManager,
+  stream: string,
+  consumer: string,
+): Promise<ConsumerInfo | undefined> {
+  return orMissing(jsm.consumers.info(stream, consumer))
 }
 
 async function orMissing<T>(asked: Promise<T>): Promise<T | undefined> {

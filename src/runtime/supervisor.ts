@@ -311,6 +311,8 @@ export class Supervisor {
     this.#metrics.sources = {
       inFlight: () => engine.inFlightByHandler(),
       paused: () => engine.pausedHandlers(),
+      parked: () => engine.handlers.map(({ profile, parked }) => [profile.name, parked] as const),
+      owners: () => engine.owners.standing(),
       threads: () => [...this.#pools].map(([name, pool]) => [name, pool.countStates()] as const),
       connected: () => connection.connected,
       reconnects: () => connection.reconnects,

@@ -12,6 +12,12 @@ export const metricTable = {
   millrace_job_wait_seconds: ['histogram', ['handler'], 'From the enqueue to the start of the attempt'],
   millrace_jobs_in_flight: ['gauge', ['handler'], 'Deliveries held by this supervisor, running or waiting'],
   millrace_handler_paused: ['gauge', ['handler'], '1 while an operator has paused the handler'],
+  millrace_jobs_parked: ['gauge', ['handler'], 'Of those, how many wait for their turn and take up no room'],
+  millrace_handler_owner: [
+    'gauge',
+    ['handler'],
+    '1 when this supervisor takes the jobs of a handler with keys, 0 when another one does',
+  ],
   millrace_queue_pending: ['gauge', ['handler'], 'Jobs that wait in the stream'],
   millrace_queue_ack_pending: ['gauge', ['handler'], 'Jobs handed out or waiting for another attempt'],
   millrace_queue_redelivered: ['gauge', ['handler'], 'Jobs delivered more than once and not settled'],
@@ -69,6 +75,8 @@ class HandlerCounts {
 export interface MetricSources {
   inFlight(): Iterable<readonly [handler: string, count: number]>
   paused(): Iterable<readonly [handler: string, paused: boolean]>
+  parked(): Iterable<readonly [handler: string, count: number]>
+  owners(): Iterable<readonly [handler: string, owned: number]>
   threads(): Iterable<readonly [pool: string, states: Record<string, number>]>
   connected(): boolean
   reconnects(): number
@@ -216,6 +224,12 @@ export class Metrics {
     })
     this.#gauge('millrace_handler_paused', (gauge) => {
       for (const [handler, paused] of this.sources?.paused() ?? []) gauge.set({ handler }, paused ? 1 : 0)
+    })
+    this.#gauge('millrace_jobs_parked', (gauge) => {
+      for (const [handler, count] of this.sources?.parked() ?? []) gauge.set({ handler }, count)
+    })
+    this.#gauge('millrace_handler_owner', (gauge) => {
+      for (const [handler, owned] of this.sources?.owners() ?? []) gauge.set({ handler }, owned)
     })
     this.#gauge('millrace_threads', (gauge) => {
       for (const [pool, states] of this.sources?.threads() ?? []) {

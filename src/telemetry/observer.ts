@@ -90,6 +90,14 @@ export class TelemetryObserver implements Observer {
     this.#jobs.warn(job, { err: plainError(error) }, 'result lost')
   }
 
+  handlerOwned(handler: string, claim: string): void {
+    this.#logger.info({ handler, claim }, 'handler owned')
+  }
+
+  handlerOnStandby(handler: string, owner: string): void {
+    this.#logger.info({ handler, owner }, 'handler on stand-by')
+  }
+
   recordUnavailable(error: unknown): void {
     const now = performance.now()
     if (now - this.#complainedAt < complaintMs) return

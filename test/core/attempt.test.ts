@@ -8,6 +8,7 @@ import {
   withFailure,
   withPriorHistory,
   withRelease,
+  withRepeat,
 } from '#src/core/attempt.js'
 
 const records: fc.Arbitrary<AttemptRecord> = fc.record({
@@ -38,6 +39,30 @@ test('an attempt is at least 1, at least one more than the failures, and nothing
       assert.ok(attempt >= record.failures + 1)
       assert.ok(unexplained >= 0)
       assert.equal(attempt, record.failures + unexplained + 1)
+    }),
+  )
+})
+
+test('an attempt under the delivery of an earlier one counts, whether it fails or takes its process with it', () => {
+  type Past = 'failure' | 'release' | 'lost' | 'held failure' | 'held snooze'
+  const pasts = fc.array(fc.constantFrom<Past>('failure', 'release', 'lost', 'held failure', 'held snooze'), {
+    maxLength: 60,
+    size: 'max',
+  })
+  fc.assert(
+    fc.property(pasts, (past) => {
+      let record = noRecord
+      let deliveries = 1
+      for (const step of past) {
+        if (step === 'release' || step === 'held snooze') record = withRelease(record)
+        if (step.endsWith('failure')) record = withFailure(record, { attempt: 1, outcome: 'failed' })
+        if (step.startsWith('held')) record = withRepeat({ ...record, notBefore: 1 })
+        else deliveries += 1
+      }
+      const lost = past.filter((step) => step === 'lost').length
+      const failures = past.filter((step) => step.endsWith('failure')).length
+      assert.deepEqual(countAttempt(deliveries, record), { attempt: failures + lost + 1, unexplained: lost })
+      assert.equal(withRepeat(record).notBefore, undefined)
     }),
   )
 })

@@ -5,10 +5,21 @@ import type { HandlerState } from '#src/engine/handler-state.js'
 import { PullLoop } from '#src/engine/pull-loop.js'
 import { FakeBroker, handlerState, ManualClock, settled } from '../support/fake-engine-parts.ts'
 
-function createPulls(room: { threads: number; concurrency: number }, ...handlers: HandlerState[]) {
+interface TestRoom {
+  threads: number
+  concurrency: number
+  /** So many jobs may wait at a gate. */
+  parkLimit?: number
+}
+
+function createPulls(room: TestRoom, ...handlers: HandlerState[]) {
+  const { parkLimit = Number.POSITIVE_INFINITY } = room
   const clock = new ManualClock()
   const broker = new FakeBroker()
-  const pulls = new PullLoop(broker, clock, handlers, room, () => 0)
+  const pulls = new PullLoop(broker, clock, handlers, room, {
+    held: () => 0,
+    parkRoom: (handler) => parkLimit - handler.parked,
+  })
   return {
     clock,
     broker,
@@ -145,8 +156,7 @@ test("a handler's own concurrency bounds what is asked for", async () => {
 
 test('a handler whose jobs wait at a gate is asked for no more than may wait there', async () => {
   const handler = a()
-  handler.parkLimit = 8
-  const { look, arrive } = createPulls({ threads: 1, concurrency: 100 }, handler)
+  const { look, arrive } = createPulls({ threads: 1, concurrency: 100, parkLimit: 8 }, handler)
   await look()
   arrive(handler, 1)
   assert.deepEqual(await look(), ['pull a 8'])

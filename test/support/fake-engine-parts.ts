@@ -6,12 +6,20 @@ import { namesFor, type Priority } from '#src/core/names.js'
 import { Engine, type EngineOptions } from '#src/engine/engine.js'
 import { HandlerState } from '#src/engine/handler-state.js'
 import { InFlightJob } from '#src/engine/in-flight-job.js'
-import type { Broker, Clock, Delivery, HandlerProfile, Lane, Observer, ThreadEnd } from '#src/engine/ports.js'
+import type {
+  Broker,
+  Clock,
+  Delivery,
+  HandlerProfile,
+  Lane,
+  Observer,
+  Outstanding,
+  ThreadEnd,
+} from '#src/engine/ports.js'
+import { FakeSharedState } from './fake-shared-state.ts'
 import { FakeTicks } from './fake-ticks.ts'
 
 const names = namesFor('jobs')
-
-import { FakeSharedState } from './fake-shared-state.ts'
 
 /** Lets everything go on that waits for nothing but promises and the end of the turn. */
 export async function settled(): Promise<void> {
@@ -193,6 +201,13 @@ export class FakeBroker implements Broker {
     if (this.bucketError) throw this.bucketError
     this.outcomes.set(jobId, JSON.parse(entry) as Record<string, unknown>)
   }
+
+  /** What the broker has handed out; by default nothing, so that nothing is elsewhere. */
+  outstanding: () => Outstanding = () => ({ deliveries: 0, otherPulls: 0 })
+
+  async readOutstanding(): Promise<Outstanding> {
+    return this.outstanding()
+  }
 }
 
 /** An observer that notes what it is told, one line each, in order. */
@@ -254,6 +269,14 @@ export class FakeObserver implements Observer {
 
   handlerPaused(handler: string, paused: boolean): void {
     this.said.push(`${paused ? 'handlerPaused' : 'handlerResumed'} ${handler}`)
+  }
+
+  handlerOwned(handler: string, claim: string): void {
+    this.said.push(`handlerOwned ${handler} ${claim}`)
+  }
+
+  handlerOnStandby(handler: string, owner: string): void {
+    this.said.push(`handlerOnStandby ${handler} ${owner}`)
   }
 
   recordUnavailable(error: unknown): void {

@@ -13,6 +13,8 @@ export class FakeSharedState implements SharedState {
   readonly calls: string[] = []
   /** When set, nothing can be written or read. */
   error: Error | undefined
+  /** When set, requests wait until the test lets them through. */
+  gate: { enter(): Promise<void> } | undefined
   /** How long the broker takes for a write, half of it on the way there. */
   writeMs = 0
   /** The broker's clock less ours. */
@@ -49,12 +51,19 @@ export class FakeSharedState implements SharedState {
     if (this.entries.delete(key)) this.#tell(key, undefined, this.#now())
   }
 
+  /** What is there now. */
+  peek(key: string): string | undefined {
+    return this.entries.get(key)?.value
+  }
+
   async read(key: string): Promise<SharedEntry> {
+    await this.gate?.enter()
     this.#note(`read ${key}`)
     return this.entries.get(key) ?? { value: undefined, revision: 0, writtenAt: 0 }
   }
 
   async write(key: string, value: string, revision: number): Promise<number | undefined> {
+    await this.gate?.enter()
     this.calls.push(`write ${key}`)
     await this.#onTheWay()
     if (this.error) throw this.error
