@@ -8,6 +8,9 @@ import type { Clock } from './ports.ts'
 /** A job that waits for longer is marked in its record: a crash of the process is none of its doing. */
 const markAfterMs = 2_000
 
+/** A job that has its turn while the lease on its handler is in doubt looks again after this. */
+const againMs = 500
+
 interface HandlerKeys {
   readonly lines: Map<string, KeyLine>
   /** What waits here, the longest first. */
@@ -162,7 +165,7 @@ export class KeyGate implements Gate {
     else if (this.#hooks.mayBegin(job.handler)) {
       keys.parked.delete(job)
       this.#hooks.pass(job)
-    }
+    } else this.#clock.after(againMs, goOn)
   }
 
   #isDue(job: InFlightJob): boolean {
