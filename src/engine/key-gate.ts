@@ -10,6 +10,8 @@ const markAfterMs = 2_000
 
 /** With so many waiting, nothing more of the handler is pulled. Other keys then wait behind them. */
 const parkLimit = 1_000
+/** A job that has its turn while the lease on its handler is in doubt looks again after this. */
+const againMs = 500
 
 interface HandlerKeys {
   readonly lines: Map<string, KeyLine>
@@ -170,7 +172,7 @@ export class KeyGate implements Gate {
     else if (this.#hooks.mayBegin(job.handler)) {
       keys.parked.delete(job)
       this.#hooks.pass(job)
-    }
+    } else this.#clock.after(againMs, goOn)
   }
 
   #isDue(job: InFlightJob): boolean {
