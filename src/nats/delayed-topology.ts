@@ -2,7 +2,6 @@ import {
   AckPolicy,
   DeliverPolicy,
   DiscardPolicy,
-  type JetStreamManager,
   ReplayPolicy,
   RetentionPolicy,
   type StorageType,
@@ -10,7 +9,7 @@ import {
 import { nanos } from '@nats-io/transport-node'
 import type { Names } from '../core/names.ts'
 import type { ServerVersion } from './connection.ts'
-import { ensureDurable, ensureStream, type TopologyReport, type Wanted } from './topology.ts'
+import { ensureDurable, ensureStream, type Look } from './ensure.ts'
 
 /** The durable that all supervisors share. */
 export const moverName = 'mover'
@@ -30,14 +29,13 @@ export interface DelayedTopology {
  * believed only when the answer has them: a leader of an older version ignores the question.
  */
 export async function ensureDelayed(
-  jsm: JetStreamManager,
+  look: Look,
   names: Names,
-  settings: Wanted,
   version: ServerVersion,
-  report: TopologyReport,
 ): Promise<DelayedTopology | undefined> {
+  const { settings, report } = look
   const canSchedule = hasSoundSchedules(version)
-  const stream = await ensureStream(jsm, settings.manage, report, {
+  const stream = await ensureStream(look, {
     name: names.delayedStream,
     subjects: [names.delayedSubjects],
     retention: RetentionPolicy.Workqueue,
@@ -52,7 +50,7 @@ export async function ensureDelayed(
     report.missing.push(`consumer ${names.delayedStream}/${moverName}`)
     return undefined
   }
-  await ensureDurable(jsm, report, names.delayedStream, settings.manage, {
+  await ensureDurable(look, names.delayedStream, {
     durable_name: moverName,
     filter_subject: names.dueSubjects,
     ack_policy: AckPolicy.Explicit,

@@ -7,26 +7,19 @@ import { consumerName, type Names, type Priority, priorities } from '../core/nam
 import type { Broker, BrokerListener, Outstanding } from '../engine/ports.ts'
 import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
-import { explainBrokerError } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
 import { ConsumerPauses } from './consumer-pauses.ts'
 import { ControlBucket } from './control-bucket.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
 import { DelayedStream } from './delayed-stream.ts'
-import { ensureDelayed } from './delayed-topology.ts'
+import { isStreamMissing, readConsumer, type TopologyReport } from './ensure.ts'
 import { Incarnations } from './incarnations.ts'
-import { PrioritySources, type RarePriority } from './priority-sources.ts'
+import { PrioritySources } from './priority-sources.ts'
 import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
 import { ResultsBucket } from './results-bucket.ts'
 import { TickStream } from './tick-stream.ts'
-import {
-  ensureConsumer,
-  ensureTopology,
-  isStreamMissing,
-  readConsumer,
-  type TopologyReport,
-} from './topology.ts'
+import { TopologyKeeper } from './topology-keeper.ts'
 
 const nakBytes = Buffer.from('-NAK')
 const extendBytes = Buffer.from('+WPI')
@@ -34,14 +27,8 @@ const extendBytes = Buffer.from('+WPI')
 /** A hundred years. The server counts nanoseconds in 64 bits, and takes what exceeds them for no delay at all. */
 const longestNakMs = 3.15e12
 
-/** While something is missing, how often to look again. */
-const lookAgainMs = 1_000
-/** After a reconnect, how often to try to see the job stream. */
-const verifyAgainMs = 100
 /** That the control bucket cannot be watched is told at most this often. */
 const complaintMs = 30_000
-/** Signs of trouble within this are one. */
-const troubleMs = 50
 
 /** What the broker tells the supervisor, besides what it tells the engine. */
 export interface BrokerReports {
@@ -53,8 +40,6 @@ export interface BrokerReports {
 
 /** JetStream as the engine's broker: pulls, settlements, dead letters and attempt records. */
 export class JetStreamBroker implements Broker {
-  /** What is missing although it is needed; empty when all is well. */
-  missing: readonly string[] = []
   readonly control: ControlBucket
   readonly ticks: TickStream
   readonly consumerPauses: ConsumerPauses
@@ -64,28 +49,18 @@ export class JetStreamBroker implements Broker {
   readonly #jsm: JetStreamManager
   readonly #names: Names
   readonly #handlers: readonly string[]
-  readonly #hasSchedules: boolean
-  readonly #settings: Settings
   readonly #reports: BrokerReports
   readonly #listener: BrokerListener
   readonly #acks: AckWriter
   readonly #puller: Puller
   readonly #sources: PrioritySources
-  /** Noticed, and not known to have a consumer; by the name that reports call it. */
-  readonly #unbound = new Map<string, [handler: string, priority: RarePriority]>()
   readonly #records: AttemptsBucket
   readonly #deadLetters: DeadLetterStream
   readonly #results: ResultsBucket
-  readonly #keepsResults: boolean
-  /** The job stream has been seen on this connection. */
-  #verified = true
-  #looking: Promise<void> | undefined
-  #lookTimer: NodeJS.Timeout | undefined
+  readonly #topology: TopologyKeeper
   /** Of the streams of jobs that were last seen, even when they are gone. */
   readonly #incarnations = new Incarnations()
-  #jobStreamThere = false
   #complainedAt = Number.NEGATIVE_INFINITY
-  #closed = false
 
   private constructor(parts: BrokerParts, jsm: JetStreamManager) {
     this.#connection = parts.connection
@@ -93,8 +68,6 @@ export class JetStreamBroker implements Broker {
     this.#jsm = jsm
     this.#names = parts.names
     this.#handlers = parts.handlers
-    this.#hasSchedules = parts.hasSchedules
-    this.#settings = parts.settings
     this.#reports = parts.reports
     this.#listener = parts.listener
     this.#acks = new AckWriter(this.#nc)
@@ -116,7 +89,7 @@ export class JetStreamBroker implements Broker {
     const newInbox = (): string => createInbox(parts.connection.inboxPrefix)
     this.ticks = new TickStream(js, jsm, parts.names, {
       isConnected: () => this.connected,
-      failed: () => this.#look(),
+      failed: () => this.#topology.look(),
     })
     this.#deadLetters = new DeadLetterStream(js, jsm, parts.names, this.#incarnations)
     this.delayed = new DelayedStream({
@@ -124,10 +97,9 @@ export class JetStreamBroker implements Broker {
       js,
       names: parts.names,
       newInbox,
-      trouble: () => this.#lookIn(lookAgainMs),
+      trouble: () => this.#topology.lookSlowly(),
     })
     this.#results = new ResultsBucket(this.#nc, jsm, parts.names)
-    this.#keepsResults = parts.keepsResults
     this.#puller = new Puller({
       nc: this.#nc,
       names: parts.names,
@@ -141,8 +113,27 @@ export class JetStreamBroker implements Broker {
       jsm,
       names: parts.names,
       handlers: parts.handlers,
-      onNoticed: (handler, priority) => void this.#bind(handler, priority),
+      onNoticed: (handler, priority) => void this.#topology.bind(handler, priority),
     })
+    this.#topology = new TopologyKeeper(
+      { ...parts, nc: this.#nc, jsm, noticed: this.#sources.noticed },
+      parts.connection,
+      this.#incarnations,
+      {
+        verified: () => this.#resume(),
+        streamReplaced: (stream, createdAt) => parts.listener.streamReplaced(stream, createdAt),
+        delayedFound: (found) => {
+          this.delayed.topology = found
+        },
+        changed: (report) => this.#changed(report),
+        healed: () => {
+          for (const handler of parts.handlers) parts.listener.creditReturned(handler, 'normal', 0)
+        },
+        sourceBound: (handler, priority) => parts.listener.sourceBound(handler, priority),
+        report: (report) => parts.reports.topology(report),
+        failed: (error) => parts.reports.topologyFailed(error),
+      },
+    )
   }
 
   /**
@@ -154,19 +145,20 @@ export class JetStreamBroker implements Broker {
   static async open(parts: BrokerParts): Promise<JetStreamBroker> {
     const jsm = await jetstreamManager(parts.connection.nc, { checkAPI: false })
     const broker = new JetStreamBroker(parts, jsm)
-    try {
-      await broker.#ensure()
-    } catch (error) {
-      throw explainBrokerError(error)
-    }
+    await broker.#topology.begin()
     broker.#puller.open()
     broker.delayed.open()
-    if (broker.missing.length > 0) broker.#lookIn(lookAgainMs)
     return broker
   }
 
+  /** What is missing although it is needed; empty when all is well. */
+  get missing(): readonly string[] {
+    return this.#topology.missing
+  }
+
   get connected(): boolean {
-    return this.#connection.connected && this.#verified && this.#jobStreamThere
+    const { isVerified, jobStreamThere } = this.#topology
+    return this.#connection.connected && isVerified && jobStreamThere
   }
 
   get epoch(): number {
@@ -175,7 +167,7 @@ export class JetStreamBroker implements Broker {
 
   /** To be called by whoever hears of the connection's loss. */
   disconnected(): void {
-    this.#verified = false
+    this.#topology.disconnected()
     this.#puller.close()
     this.delayed.close()
     this.#listener.disconnected()
@@ -186,11 +178,10 @@ export class JetStreamBroker implements Broker {
    * broker that lost its store may have another one by now, in which an old ack would hit a new job.
    */
   reconnected(): void {
-    this.#lookIn(0)
+    this.#topology.reconnected()
   }
 
   #resume(): void {
-    this.#verified = true
     this.#puller.open()
     this.delayed.open()
     this.control.reset()
@@ -208,7 +199,7 @@ export class JetStreamBroker implements Broker {
   }
 
   ack(reply: string): void {
-    if (this.#verified) this.#acks.add(reply)
+    if (this.#topology.isVerified) this.#acks.add(reply)
   }
 
   nak(reply: string, delayMs: number): void {
@@ -228,7 +219,7 @@ export class JetStreamBroker implements Broker {
 
   publishDeadLetter(letter: DeadLetter, headers: readonly HeaderEntry[], data: Uint8Array): Promise<void> {
     return this.#deadLetters.publish(letter, headers, data).catch((error: unknown) => {
-      this.#look()
+      this.#topology.look()
       throw error
     })
   }
@@ -239,7 +230,7 @@ export class JetStreamBroker implements Broker {
 
   writeRecord(stream: string, sequence: number, record: AttemptRecord): Promise<void> {
     return this.#records.write(stream, sequence, record).catch((error: unknown) => {
-      this.#look()
+      this.#topology.look()
       throw error
     })
   }
@@ -254,7 +245,7 @@ export class JetStreamBroker implements Broker {
 
   storeOutcome(jobId: string, entry: string): Promise<void> {
     return this.#results.store(jobId, entry).catch((error: unknown) => {
-      this.#look()
+      this.#topology.look()
       throw error
     })
   }
@@ -288,8 +279,7 @@ export class JetStreamBroker implements Broker {
   }
 
   close(): void {
-    this.#closed = true
-    clearTimeout(this.#lookTimer)
+    this.#topology.close()
     this.control.close()
     this.#sources.close()
     this.consumerPauses.close()
@@ -299,7 +289,7 @@ export class JetStreamBroker implements Broker {
 
   // The client throws when it is closed; by then nothing can be sent, and the engine is told elsewhere.
   #send(publish: () => void): void {
-    if (!this.#verified || this.#nc.isClosed()) return
+    if (!this.#topology.isVerified || this.#nc.isClosed()) return
     try {
       publish()
     } catch (error) {
@@ -308,13 +298,13 @@ export class JetStreamBroker implements Broker {
   }
 
   #trouble(trouble: PullTrouble): void {
-    if (trouble !== 'refused' || this.#nc.isClosed()) this.#look()
-    else this.#lookIn(lookAgainMs)
+    if (trouble !== 'refused' || this.#nc.isClosed()) this.#topology.look()
+    else this.#topology.lookSlowly()
   }
 
   /** A watch of the control bucket cannot begin; it tries again by itself. */
   #watchTrouble(error: unknown): void {
-    this.#look()
+    this.#topology.look()
     if (isStreamMissing(error)) return
     if (this.connected && performance.now() - this.#complainedAt >= complaintMs) {
       this.#complainedAt = performance.now()
@@ -322,91 +312,11 @@ export class JetStreamBroker implements Broker {
     }
   }
 
-  #look(): void {
-    this.#lookIn(troubleMs)
-  }
-
-  #lookIn(delayMs: number): void {
-    if (this.#closed || this.#lookTimer || this.#looking) return
-    this.#lookTimer = setTimeout(() => {
-      this.#lookTimer = undefined
-      this.#looking = this.#lookNow().finally(() => {
-        this.#looking = undefined
-        if (!this.#verified && this.#connection.connected) this.#lookIn(verifyAgainMs)
-        else if (this.missing.length > 0 || this.#unbound.size > 0) this.#lookIn(lookAgainMs)
-      })
-    }, delayMs)
-  }
-
-  async #lookNow(): Promise<void> {
-    if (!this.#connection.connected) return
-    const { epoch } = this.#connection
-    try {
-      await this.#ensure()
-      if (!this.#verified && this.#connection.connected && this.#connection.epoch === epoch) this.#resume()
-    } catch (error) {
-      this.#reports.topologyFailed(error)
-      this.missing =
-        this.missing.length > 0 ? this.missing : [`an answer: ${explainBrokerError(error).message}`]
-    }
-  }
-
-  async #ensure(): Promise<void> {
-    const report = await ensureTopology(
-      this.#nc,
-      this.#jsm,
-      this.#names,
-      this.#handlers,
-      this.#hasSchedules,
-      this.#settings,
-      this.#keepsResults,
-      this.#sources.noticed,
-      (stream, createdAt) => this.#streamSeen(stream, createdAt),
-    )
-    const { version } = this.#connection
-    this.delayed.topology = await ensureDelayed(this.#jsm, this.#names, this.#settings, version, report)
-    const { missing, changed } = report
-    if (changed.length > 0 || missing.join() !== this.missing.join() || report.warnings.length > 0) {
-      this.#reports.topology(report)
-    }
-    if (changed.length > 0) this.consumerPauses.repeat()
-    const healed = missing.length < this.missing.length
-    this.missing = missing
-    for (const label of this.#unbound.keys()) if (!missing.includes(label)) this.#bound(label)
-    if (changed.some((change) => change.includes('bucket'))) {
-      this.#records.reset()
-      this.control.reset()
-    }
-    if (healed || changed.length > 0)
-      for (const handler of this.#handlers) this.#listener.creditReturned(handler, 'normal', 0)
-  }
-
-  /** The first job of a priority: its consumer is made at once, or looked for until it is there. */
-  async #bind(handler: string, priority: RarePriority): Promise<void> {
-    const label = `consumer ${this.#names.streamOf(priority)}/${consumerName(handler)}`
-    this.#unbound.set(label, [handler, priority])
-    const report: TopologyReport = { missing: [], changed: [], warnings: [] }
-    try {
-      await ensureConsumer(this.#jsm, this.#names, report, handler, this.#settings, priority)
-      if (report.missing.length > 0) return this.#look()
-      if (report.changed.length + report.warnings.length > 0) this.#reports.topology(report)
-      this.#bound(label)
-    } catch (error) {
-      this.#reports.topologyFailed(error)
-      this.#lookIn(lookAgainMs)
-    }
-  }
-
-  #bound(label: string): void {
-    const source = this.#unbound.get(label)
-    this.#unbound.delete(label)
-    if (source) this.#listener.sourceBound(...source)
-  }
-
-  #streamSeen(stream: string, createdAt: string | undefined): void {
-    if (stream === this.#names.jobStream) this.#jobStreamThere = createdAt !== undefined
-    if (createdAt === undefined || !this.#incarnations.seen(stream, createdAt)) return
-    this.#listener.streamReplaced(stream, Date.parse(createdAt))
+  #changed({ changed }: TopologyReport): void {
+    this.consumerPauses.repeat()
+    if (!changed.some((change) => change.includes('bucket'))) return
+    this.#records.reset()
+    this.control.reset()
   }
 }
 
