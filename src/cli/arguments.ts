@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { nearestName } from '../config/names.ts'
+import { nearestName } from '../core/nearest-name.ts'
 import { type Command, type Flag, type Typed, usageError } from './command.ts'
 
 /** Flags that every command has. */

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { nearestName } from '../config/names.ts'
+import { nearestName } from '../core/nearest-name.ts'
 import { readArguments } from './arguments.ts'
 import { type Command, type Console, cliExitCodeOf, cliExitCodes } from './command.ts'
 import { commands } from './commands.ts'

@@ -39,3 +39,28 @@ export function bucketKey(text: string): string {
       .join(''),
   )
 }
+
+/** The text that `bucketKey` made this of. A key that somebody wrote by hand may be the text itself. */
+export function readBucketKey(key: string): string {
+  try {
+    return decodeURIComponent(key.replaceAll('=', '%'))
+  } catch {
+    return key
+  }
+}
+
+/** The handler that an entry `paused.<handler>` is about. */
+export function pausedHandler(key: string): string {
+  return key.slice(controlPrefixes.paused.length + 1)
+}
+
+/** The job that an entry `cancelled.<id>` is about: what its value says, or else its key. */
+export function cancelledJobId(key: string, value: string): string {
+  try {
+    const { id } = JSON.parse(value) as { id?: unknown }
+    if (typeof id === 'string' && id !== '') return id
+  } catch {
+    // Written by hand: the key says it as well.
+  }
+  return readBucketKey(key.slice(controlPrefixes.cancelled.length + 1))
+}

@@ -16,12 +16,13 @@ export const errorCodes = {
   unhandled_rejection: 'a promise of the attempt was rejected and nothing awaited it',
   process_crash:
     'an earlier delivery ended without a record: the process died, or its link to the broker did',
-  // Why a job never ran.
+  // Why a job never ran, or was not run to its end.
   invalid_header: 'a Millrace header cannot be understood',
   invalid_utf8: 'the payload is not valid UTF-8',
   invalid_json: 'the payload is not valid JSON',
   invalid_payload: "the payload does not match the handler's schema",
   expired: 'the job was not started before Millrace-Expires-At',
+  cancelled: 'somebody cancelled the job',
   // Why a job that completed has no result.
   result_too_large: 'what the handler returned is larger than MILLRACE_RESULT_MAX_BYTES',
   result_not_json: 'what the handler returned is nothing that JSON can hold',

@@ -16,6 +16,8 @@ export type Outcome =
   | { readonly kind: 'timed_out'; readonly error: AttemptError }
   | { readonly kind: 'crashed'; readonly error: AttemptError }
   | { readonly kind: 'snoozed'; readonly delayMs: number }
+  /** Told to stop because somebody cancelled the job, and did not complete instead. */
+  | { readonly kind: 'cancelled'; readonly error: AttemptError }
   /** Cut short by us: a shutdown, or a lease that was lost. */
   | { readonly kind: 'interrupted' }
   /** The payload or a header cannot be understood: the handler never ran. */
@@ -44,7 +46,8 @@ export type AttemptOutcome = (typeof attemptOutcomes)[number]
 
 /**
  * What an attempt's end means once its signal was aborted: returning is completing, whatever else
- * happens after the deadline is `timed_out`, and after a shutdown or a lost lease it is `interrupted`.
+ * happens after the deadline is `timed_out`, after a cancel `cancelled`, and after a shutdown or a lost
+ * lease it is `interrupted`.
  */
 export function underAbort(outcome: Outcome, abort: AbortCode | undefined, deadlineMs: number): Outcome {
   if (
@@ -56,8 +59,15 @@ export function underAbort(outcome: Outcome, abort: AbortCode | undefined, deadl
     return outcome
   }
   if (abort === 'deadline') return timedOut(deadlineMs)
+  if (abort === 'cancelled') return cancelled
   return outcome.kind === 'crashed' ? outcome : { kind: 'interrupted' }
 }
+
+/** What a cancelled job says in its dead letter, whether it ran or not. */
+export const cancelledError: AttemptError = { code: 'cancelled', message: 'the job was cancelled' }
+
+/** The outcome of an attempt that a cancel ended. */
+export const cancelled: Outcome = { kind: 'cancelled', error: cancelledError }
 
 /** The outcome of an attempt that was still running at its deadline. */
 export function timedOut(deadlineMs: number): Outcome {

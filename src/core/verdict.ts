@@ -42,7 +42,7 @@ const ack: Verdict = { kind: 'ack' }
  *
  * Total and pure: every outcome at every attempt number has exactly one verdict, so the engine never
  * has to choose. A job is given up on only when this was its last attempt, when the handler called
- * the failure permanent, or when it never could run. An attempt that we cut short never counts.
+ * the failure permanent, when somebody cancelled it, or when it never could run. An attempt that we cut short never counts.
  */
 export function decideVerdict(
   outcome: Outcome,
@@ -68,6 +68,8 @@ export function decideVerdict(
       return { kind: 'release', delayMs: outcome.delayMs }
     case 'interrupted':
       return { kind: 'release', delayMs: 0 }
+    case 'cancelled':
+      return { kind: 'dead_letter', reason: 'cancelled' }
     case 'invalid':
       return { kind: 'dead_letter', reason: 'invalid' }
     case 'expired':

@@ -11,6 +11,7 @@ const signalMs = 10
  *    earliest such instant, so short jobs cost nothing.
  * 2. When it fires, the shared tables tell which jobs have begun, and when.
  * 3. At its deadline an attempt's signal is aborted; at the end of its grace its thread is killed.
+ * 4. An attempt that was told of a cancel has its grace from then on.
  */
 export class Deadlines {
   readonly #clock: Clock
@@ -26,6 +27,11 @@ export class Deadlines {
   /** A job with this deadline was posted now. */
   watch(deadlineMs: number): void {
     this.#arm(this.#clock.monotonicMs() + deadlineMs)
+  }
+
+  /** This attempt was told just now that its job is cancelled. */
+  watchCancelled(job: InFlightJob, lane: Lane): void {
+    this.#arm(this.#clock.monotonicMs() + graceOf(job, lane))
   }
 
   stop(): void {
@@ -58,16 +64,16 @@ export class Deadlines {
         next = Math.min(next, now + job.deadlineMs)
         continue
       }
-      const deadlineAt = startedAt + job.deadlineMs
-      if (now < deadlineAt) {
-        next = Math.min(next, deadlineAt)
+      const endAt = endOf(job, startedAt)
+      if (now < endAt) {
+        next = Math.min(next, endAt)
         continue
       }
-      if (job.abortCode !== 'deadline') {
+      if (job.abortCode !== 'deadline' && job.abortCode !== 'cancelled') {
         job.abortCode = 'deadline'
         lane.abort(job, 'deadline')
       }
-      const killAt = deadlineAt + graceOf(job, lane)
+      const killAt = endAt + graceOf(job, lane)
       if (now >= killAt) overdue = true
       else next = Math.min(next, killAt)
     }
@@ -80,11 +86,16 @@ export class Deadlines {
     lane.collect()
     const culprit = lane.jobs().find((job) => {
       const startedAt = lane.startedAt(job)
-      return startedAt !== undefined && now >= startedAt + job.deadlineMs + graceOf(job, lane)
+      return startedAt !== undefined && now >= endOf(job, startedAt) + graceOf(job, lane)
     })
-    if (culprit) lane.kill('deadline')
+    if (culprit) lane.kill(culprit.abortCode === 'cancelled' ? 'cancelled' : 'deadline')
     else this.#arm(now + 1)
   }
+}
+
+/** When an attempt has to come to its end: at its deadline, or when it was cancelled before. */
+function endOf(job: InFlightJob, startedAt: number): number {
+  return job.abortCode === 'cancelled' ? job.cancelledAt : startedAt + job.deadlineMs
 }
 
 /** A signal that arrived is what tells an attempt that ignores it from one that a neighbour starves. */

@@ -5,6 +5,8 @@ import { partInKill } from './starvation.ts'
 export type Fate =
   /** It passed its deadline by its own doing: charged. */
   | 'timed_out'
+  /** It was told of a cancel and did not stop in time: its job is given up on. */
+  | 'cancelled'
   /** It ended the thread: charged. */
   | 'crashed'
   /** We are stopping, or its lease is lost: not charged, and not started again here. */
@@ -32,14 +34,17 @@ export function judgeLaneLoss(
   const fates = new Map<StartedJob, Fate>()
   for (const each of started) {
     const part = overdue.includes(each) ? partInKill(each, overdue) : 'starved'
-    if (part === 'charged') fates.set(each, 'timed_out')
+    if (each.job.abortCode === 'cancelled') fates.set(each, 'cancelled')
+    else if (part === 'charged') fates.set(each, 'timed_out')
     else if (draining || each.job.leaseLost) fates.set(each, 'interrupted')
     else fates.set(each, part === 'suspect' ? 'suspect' : 'again')
   }
   if (!diedByItself) return fates
   const candidates = started.filter((each) => fates.get(each) === 'again')
   const suspects = candidates.filter(({ job }) => job.suspect)
-  const culprit = candidates.length === 1 ? candidates[0] : suspects.length === 1 ? suspects[0] : undefined
+  // A cancelled job may have done it as well; it is not run again, so it cannot tell another time.
+  const isAlone = candidates.length === 1 && ![...fates.values()].includes('cancelled')
+  const culprit = isAlone ? candidates[0] : suspects.length === 1 ? suspects[0] : undefined
   if (culprit) fates.set(culprit, 'crashed')
   else for (const each of candidates) fates.set(each, 'suspect')
   return fates

@@ -4,6 +4,7 @@ import type { HistoryEntry } from '../core/history.ts'
 import type { AttemptError } from '../core/outcome.ts'
 import type { DeadReason } from '../core/verdict.ts'
 import { Bursts } from './bursts.ts'
+import type { Cancels } from './cancels.ts'
 import type { Finished } from './finished.ts'
 import type { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
@@ -24,6 +25,8 @@ const longestRetryMs = 5_000
  *    the delivery is acked. Dying in between leaves the job in both places, and the dead letter's id
  *    lets the next supervisor see that; the other order could leave it in neither.
  * 4. `release`: the record says that this delivery does not count, then it is given back.
+ * 5. `moved`: the delayed stream has the job, so its delivery is acked.
+ * 6. `hold`: the attempt is written to its record, and the delivery stays ours for the next attempt.
  *
  * Until then the job stays in flight, so its lease is renewed. Nothing is given back whose lease was
  * lost: the broker would hand it out a third time.
@@ -38,6 +41,7 @@ export class Settlement {
   readonly #bursts: Bursts
   readonly #results: Results
   readonly #ackWaitMs: number
+  readonly #cancels: Pick<Cancels, 'settled'> | undefined
   #stopping = false
   readonly #wakeRefused = new Set<() => void>()
 
@@ -49,6 +53,7 @@ export class Settlement {
     finished: Finished
     receipts: Receipts
     ackWaitMs: number
+    cancels?: Pick<Cancels, 'settled'> | undefined
   }) {
     this.#broker = parts.broker
     this.#clock = parts.clock
@@ -57,6 +62,7 @@ export class Settlement {
     this.#finished = parts.finished
     this.#receipts = parts.receipts
     this.#ackWaitMs = parts.ackWaitMs
+    this.#cancels = parts.cancels
     this.#bursts = new Bursts(parts.clock)
     this.#results = new Results(parts.broker, parts.clock, parts.observer)
   }
@@ -80,11 +86,28 @@ export class Settlement {
   }
 
   async release(job: InFlightJob, delayMs: number): Promise<void> {
-    job.record = withRelease(job.record)
+    if (!job.betweenAttempts) job.record = withRelease(job.record)
     await this.#write(job)
     if (delayMs > 0) this.#bursts.add(() => this.#giveBack(job, delayMs))
     else this.#giveBack(job, 0)
     this.#observer.settled(job, 'release')
+  }
+
+  moved(job: InFlightJob): void {
+    this.#acked(job)
+    this.#observer.settled(job, 'release')
+  }
+
+  /**
+   * A retry, or without an entry a release, that keeps the job's place. Whoever has the job next, should we
+   * have to give it back, or die, reads in the record when it may begin.
+   */
+  async hold(job: InFlightJob, delayMs: number, entry: HistoryEntry | undefined): Promise<void> {
+    const record = entry ? withFailure(job.record, entry) : withRelease(job.record)
+    job.record = { ...record, notBefore: this.#clock.now() + delayMs }
+    job.betweenAttempts = true
+    await this.#write(job)
+    this.#observer.settled(job, entry ? 'retry' : 'release')
   }
 
   /** `attempts` is how many ran; 0 for a job that never did. */
@@ -100,7 +123,9 @@ export class Settlement {
       ...job.record,
       dead: { reason, attempts, ...(error ? { error: { code: error.code, message: error.message } } : {}) },
     }
-    await this.#write(job)
+    // The record says now what becomes of the job, so a cancel has done its work. It goes before the dead
+    // letter can be read: a replay of that must not meet it.
+    if (await this.#write(job)) await this.#cancels?.settled(job)
     const letter: DeadLetter = {
       handler: job.handler.profile.name,
       reason,
@@ -139,9 +164,9 @@ export class Settlement {
   /** Lets go of a delivery that is no longer ours, without telling the broker anything. */
   async abandon(job: InFlightJob, counted: boolean): Promise<void> {
     this.#inFlight.remove(job)
-    if (counted || job.orphaned || job.isMarked) return
+    if (counted || job.orphaned || job.isMarked || job.betweenAttempts) return
     try {
-      await this.#broker.releaseRecord(job.sequence)
+      await this.#broker.releaseRecord(job.stream, job.sequence)
     } catch (error) {
       this.#observer.recordUnavailable(error)
     }
@@ -163,22 +188,28 @@ export class Settlement {
   #acked(job: InFlightJob): void {
     this.#inFlight.remove(job)
     if (job.orphaned) return
-    this.#finished.add(job.sequence, job.storedAt)
-    this.#receipts.ack(job.reply, job.handler.profile.name)
-    if (job.hasRecord) this.#broker.forgetRecord(job.sequence)
+    this.#finished.add(job.stream, job.sequence, job.storedAt)
+    void this.#cancels?.settled(job)
+    this.#receipts.ack(job.reply, job.handler.profile.name, job.stream)
+    if (job.hasRecord) this.#broker.forgetRecord(job.stream, job.sequence)
   }
 
   #giveBack(job: InFlightJob, delayMs: number): void {
-    if (this.holdsLease(job)) this.#receipts.nak(job.reply, delayMs, job.renewedAt + this.#ackWaitMs)
+    if (this.holdsLease(job)) {
+      this.#receipts.nak(job.reply, delayMs, job.renewedAt + this.#ackWaitMs, job.stream)
+    }
     this.#inFlight.remove(job)
   }
 
-  async #write(job: InFlightJob): Promise<void> {
+  /** False when it could not be stored. */
+  async #write(job: InFlightJob): Promise<boolean> {
     job.hasRecord = true
     try {
-      await this.#broker.writeRecord(job.sequence, job.record)
+      await this.#broker.writeRecord(job.stream, job.sequence, job.record)
+      return true
     } catch (error) {
       this.#observer.recordUnavailable(error)
+      return false
     }
   }
 

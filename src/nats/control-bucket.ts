@@ -1,55 +1,59 @@
-import { JetStreamApiError } from '@nats-io/jetstream'
-import { type KV, Kvm, type KvWatchEntry } from '@nats-io/kv'
+import { JetStreamApiError, jetstream } from '@nats-io/jetstream'
+import { type KV, Kvm } from '@nats-io/kv'
 import { errors, type NatsConnection } from '@nats-io/transport-node'
 import type { SharedEntry, SharedState } from '../engine/ports.ts'
+import { BucketWatch, type WatchedBucket } from './bucket-watch.ts'
 
+/** What is not answered within this is taken for unreachable. */
 const requestMs = 2_000
-/** A watch is begun anew this often, whatever happened to the last one without our noticing. */
-const renewMs = 30_000
-/** Pause before a watch that could not begin, or ended, is tried again. */
-const againMs = 500
-/** A new watch tells all that there is at once; what it has not told after this is gone. */
-const listedMs = 1_000
 
-const wrongLastSequence = 10071
+/** Somebody else has written meanwhile; newer servers have a second code for it. */
+const wrongLastSequence = [10071, 10164]
 
 /** The bucket `<namespace>_control`: what all supervisors have to know, and agree on by compare-and-swap. */
 export class ControlBucket implements SharedState {
   readonly #nc: NatsConnection
-  readonly #name: string
-  readonly #watches = new Set<Watch>()
+  readonly #parts: WatchedBucket
+  readonly #watches = new Set<BucketWatch>()
   #bucket: Promise<KV> | undefined
 
-  constructor(nc: NatsConnection, name: string) {
-    this.#nc = nc
-    this.#name = name
+  constructor(parts: WatchedBucket) {
+    this.#nc = parts.nc
+    this.#parts = parts
   }
 
   async read(key: string): Promise<SharedEntry> {
-    const entry = await (await this.#open()).get(key)
-    if (!entry) return { value: undefined, revision: 0 }
-    return { value: entry.operation === 'PUT' ? entry.string() : undefined, revision: entry.revision }
+    const entry = await this.#with((bucket) => bucket.get(key))
+    if (!entry) return { value: undefined, revision: 0, writtenAt: 0 }
+    const { operation, revision, created } = entry
+    return { value: operation === 'PUT' ? entry.string() : undefined, revision, writtenAt: created.getTime() }
   }
 
   async write(key: string, value: string, revision: number): Promise<number | undefined> {
-    try {
-      return await (await this.#open()).put(key, value, { previousSeq: revision })
-    } catch (error) {
-      if (error instanceof JetStreamApiError && error.code === wrongLastSequence) return undefined
-      throw error
-    }
+    return this.#with(async (bucket) => {
+      try {
+        return await bucket.put(key, value, { previousSeq: revision })
+      } catch (error) {
+        if (error instanceof JetStreamApiError && wrongLastSequence.includes(error.code)) return undefined
+        throw error
+      }
+    })
   }
 
   async set(key: string, value: string): Promise<void> {
-    await (await this.#open()).put(key, value)
+    await this.#with((bucket) => bucket.put(key, value))
   }
 
   async remove(key: string): Promise<void> {
-    await (await this.#open()).delete(key)
+    await this.#with((bucket) => bucket.delete(key))
   }
 
-  watch(prefix: string, changed: (key: string, value: string | undefined) => void): () => void {
-    const watch = new Watch(() => this.#open(), `${prefix}.>`, changed)
+  watch(
+    prefix: string,
+    changed: (key: string, value: string | undefined, storedAt: number) => void,
+    listed: () => void = () => {},
+  ): () => void {
+    const watch = new BucketWatch(this.#parts, `${prefix}.>`, { changed, listed })
     this.#watches.add(watch)
     return () => {
       watch.end()
@@ -59,7 +63,6 @@ export class ControlBucket implements SharedState {
 
   /** To be called after a reconnect, and when the bucket was made anew. */
   reset(): void {
-    this.#bucket = undefined
     for (const watch of this.#watches) watch.begin()
   }
 
@@ -68,95 +71,19 @@ export class ControlBucket implements SharedState {
     this.#watches.clear()
   }
 
+  async #with<T>(use: (bucket: KV) => Promise<T>): Promise<T> {
+    try {
+      return await use(await this.#open())
+    } catch (error) {
+      this.#parts.trouble(error)
+      throw error
+    }
+  }
+
   #open(): Promise<KV> {
     if (this.#nc.isClosed()) return Promise.reject(new errors.ClosedConnectionError())
-    this.#bucket ??= new Kvm(this.#nc).open(this.#name, { timeout: requestMs })
-    this.#bucket.catch(() => {
-      this.#bucket = undefined
-    })
+    // Binds by name, and asks the server nothing.
+    this.#bucket ??= new Kvm(jetstream(this.#nc, { timeout: requestMs })).open(this.#parts.bucket)
     return this.#bucket
-  }
-}
-
-/**
- * One watch of the bucket. The server forgets it at a restart, so it is begun anew on every reconnect and
- * from time to time; each entry is told once for each of its revisions all the same.
- */
-class Watch {
-  readonly #open: () => Promise<KV>
-  readonly #filter: string
-  readonly #changed: (key: string, value: string | undefined) => void
-  /** The revision of every entry that is there. */
-  readonly #known = new Map<string, number>()
-  #seen = new Set<string>()
-  #turn = 0
-  #stop: (() => void) | undefined
-  #timer: NodeJS.Timeout | undefined
-  #listed: NodeJS.Timeout | undefined
-
-  constructor(
-    open: () => Promise<KV>,
-    filter: string,
-    changed: (key: string, value: string | undefined) => void,
-  ) {
-    this.#open = open
-    this.#filter = filter
-    this.#changed = changed
-    this.begin()
-  }
-
-  begin(): void {
-    this.end()
-    const turn = this.#turn
-    this.#timer = setTimeout(() => this.begin(), renewMs)
-    this.#timer.unref()
-    void this.#run(turn).catch(() => this.#again(turn))
-  }
-
-  end(): void {
-    this.#turn += 1
-    this.#stop?.()
-    this.#stop = undefined
-    clearTimeout(this.#timer)
-    clearTimeout(this.#listed)
-  }
-
-  async #run(turn: number): Promise<void> {
-    const entries = await (await this.#open()).watch({ key: this.#filter })
-    if (turn !== this.#turn) {
-      entries.stop()
-      return
-    }
-    this.#stop = () => entries.stop()
-    this.#seen = new Set()
-    this.#listed = setTimeout(() => this.#forgetUnseen(), listedMs)
-    this.#listed.unref()
-    for await (const entry of entries) if (turn === this.#turn) this.#tell(entry)
-    this.#again(turn)
-  }
-
-  #again(turn: number): void {
-    if (turn !== this.#turn) return
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.begin(), againMs)
-    this.#timer.unref()
-  }
-
-  #tell(entry: KvWatchEntry): void {
-    const { key, revision } = entry
-    if (entry.operation === 'PUT') {
-      this.#seen.add(key)
-      if (this.#known.get(key) === revision) return
-      this.#known.set(key, revision)
-      this.#changed(key, entry.string())
-    } else if (this.#known.delete(key)) this.#changed(key, undefined)
-  }
-
-  #forgetUnseen(): void {
-    for (const key of [...this.#known.keys()]) {
-      if (this.#seen.has(key)) continue
-      this.#known.delete(key)
-      this.#changed(key, undefined)
-    }
   }
 }

@@ -79,8 +79,10 @@ export const fields = {
   /** Epoch milliseconds. */
   enqueuedAt: 11,
   redelivered: 12,
+  /** The position of its priority in `priorities`. */
+  level: 13,
 } as const
-export const fieldCount = 13
+export const fieldCount = 14
 
 /** A job's parts that are not numbers; most jobs have none. */
 export interface JobExtras {
@@ -189,7 +191,6 @@ export interface LaneTask {
   /** A job names its handler by its place in this list; those of other pools are left out. */
   readonly handlers: readonly (HandlerFile | undefined)[]
   readonly namespace: string
-  readonly stream: string
   readonly supervisorId: string
   readonly logLevel: string
   /** The most bytes of JSON that a handler's result may have. */

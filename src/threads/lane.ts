@@ -120,6 +120,7 @@ export class ThreadLaneHandle implements Lane {
       numbers[at + fields.sequence] = job.sequence
       numbers[at + fields.enqueuedAt] = job.enqueuedAt
       numbers[at + fields.redelivered] = job.deliveries > 1 ? 1 : 0
+      numbers[at + fields.level] = job.source.level
       offset += job.data.length
       at += fieldCount
     }

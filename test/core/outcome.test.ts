@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { AbortCode } from '#src/core/handler-definition.js'
-import { type Outcome, timedOut, underAbort } from '#src/core/outcome.js'
+import { cancelled, type Outcome, timedOut, underAbort } from '#src/core/outcome.js'
 
 const error = { code: 'handler_error', message: 'no luck' }
 const all: Outcome[] = [
@@ -31,6 +31,12 @@ test('returning is completing and never having run is never having run, whatever
 test('after the deadline everything but returning is timed out, also a steering error', () => {
   for (const outcome of all.filter(({ kind }) => !['completed', 'invalid', 'expired'].includes(kind))) {
     assert.deepEqual(underAbort(outcome, 'deadline', 100), timedOut(100))
+  }
+})
+
+test('after a cancel everything but returning is cancelled, also a crash', () => {
+  for (const outcome of all.filter(({ kind }) => !['completed', 'invalid', 'expired'].includes(kind))) {
+    assert.deepEqual(underAbort(outcome, 'cancelled', 100), cancelled)
   }
 })
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { AttemptError, Outcome } from '#src/core/outcome.js'
+import { type AttemptError, cancelled, type Outcome } from '#src/core/outcome.js'
 import { deadReasons, decideVerdict, type RetryPolicy } from '#src/core/verdict.js'
 
 const error: AttemptError = { code: 'handler_error', message: 'no luck' }
@@ -35,6 +35,12 @@ test('a permanent failure is a dead letter at the first attempt', () => {
   assert.deepEqual(decide(outcome, 3), { kind: 'dead_letter', reason: 'permanent' })
 })
 
+test('a cancelled attempt is a dead letter, whichever attempt it was', () => {
+  for (const attempt of [1, 3]) {
+    assert.deepEqual(decide(cancelled, attempt), { kind: 'dead_letter', reason: 'cancelled' })
+  }
+})
+
 test('retry later takes its own delay but still counts', () => {
   const outcome: Outcome = { kind: 'failed', error, steer: { kind: 'retry_later', delayMs: 77 } }
   assert.deepEqual(decide(outcome, 2), { kind: 'retry', delayMs: 77 })
@@ -54,7 +60,7 @@ test('a job that cannot run is a dead letter at any attempt', () => {
 const delays = fc.nat(1_000_000)
 const outcomes: fc.Arbitrary<Outcome> = fc.oneof(
   fc.constantFrom<Outcome>({ kind: 'completed' }, { kind: 'interrupted' }, { kind: 'expired' }),
-  fc.constantFrom('timed_out', 'crashed', 'invalid').map((kind): Outcome => ({ kind, error })),
+  fc.constantFrom('timed_out', 'crashed', 'invalid', 'cancelled').map((kind): Outcome => ({ kind, error })),
   fc.constant<Outcome>({ kind: 'failed', error }),
   fc.constant<Outcome>({ kind: 'failed', error, steer: { kind: 'permanent' } }),
   delays.map((delayMs): Outcome => ({ kind: 'failed', error, steer: { kind: 'retry_later', delayMs } })),

@@ -1,0 +1,250 @@
+import { AckPolicy, DeliverPolicy, type JetStreamManager, ReplayPolicy } from '@nats-io/jetstream'
+import { createInbox, type Msg, type NatsConnection, nanos, type Subscription } from '@nats-io/transport-node'
+import { readAckSubject } from './delivery.ts'
+
+/** How often the server says that it has nothing to say. */
+const heartbeatMs = 1_000
+/** A watch that was told nothing for so long is begun anew. */
+const silentMs = 2_500
+/** And every watch this often: entries that were purged without a marker are missed only by a new listing. */
+const renewMs = 30_000
+/** Pause before a watch that could not begin is tried again. */
+const againMs = 500
+/** The server forgets a watch that nobody listens to any more after this. */
+const forgottenMs = 30_000
+/** No more markers than this are dropped after one listing. */
+const markersAtOnce = 100
+
+export interface WatchedBucket {
+  readonly nc: NatsConnection
+  readonly jsm: JetStreamManager
+  readonly inboxPrefix: string
+  readonly bucket: string
+  /** @default 30_000 */
+  readonly renewMs?: number
+  /** A watch cannot begin: the bucket may be gone. */
+  trouble(error: unknown): void
+}
+
+export interface WatchListener {
+  /** `storedAt` is the server's clock, epoch milliseconds. */
+  changed(key: string, value: string | undefined, storedAt: number): void
+  /** Everything that was there when a listing began has been told. */
+  listed(): void
+}
+
+/** A consumer of ours at the server, from the request that makes it until it is taken away. */
+interface Turn {
+  readonly name: string
+  readonly beganAt: number
+  readonly subscription: Subscription
+  /** Messages so far. */
+  received: number
+  /** In the listing; unknown until the server has answered. */
+  expected: number | undefined
+  listed: boolean
+  heardAt: number
+  readonly seen: Set<string>
+  /** The markers of removed entries that were listed, by key, with their revision. */
+  readonly markers: Map<string, number>
+}
+
+/**
+ * Tells what happens to some entries of a bucket.
+ *
+ * 1. A push consumer of our own lists the last revision of each entry, then brings every change. The
+ *    library's watch is not used, because it leaves its consumer behind when it is stopped, and does not say
+ *    when the listing is complete.
+ * 2. It is begun anew after a reconnect, when the server falls silent, when a message was lost, and every
+ *    30 s. What was told once is not told again, and what a new listing lacks is told as removed.
+ * 3. The markers that removed entries leave behind are dropped half a minute later.
+ */
+export class BucketWatch {
+  readonly #bucket: WatchedBucket
+  readonly #prefix: string
+  readonly #filter: string
+  readonly #listener: WatchListener
+  readonly #renewMs: number
+  /** What was told of every entry that is there. */
+  readonly #known = new Map<string, { revision: number; value: string }>()
+  #turn: Turn | undefined
+  #timer: NodeJS.Timeout | undefined
+  #ended = false
+
+  constructor(bucket: WatchedBucket, keys: string, listener: WatchListener) {
+    this.#bucket = bucket
+    this.#prefix = `$KV.${bucket.bucket}.`
+    this.#filter = this.#prefix + keys
+    this.#listener = listener
+    this.#renewMs = bucket.renewMs ?? renewMs
+    this.begin()
+  }
+
+  /** Lists everything again, whatever became of the listing before. */
+  begin(): void {
+    this.#leave()
+    if (this.#ended || this.#bucket.nc.isClosed()) return
+    const inbox = createInbox(this.#bucket.inboxPrefix)
+    const subscription = this.#bucket.nc.subscribe(inbox, {
+      // The client stops reading its socket for good when a callback throws.
+      callback: (error, message) => {
+        try {
+          if (error) this.#again()
+          else if (turn === this.#turn) this.#receive(turn, message)
+        } catch (defect) {
+          setImmediate(() => {
+            throw defect
+          })
+        }
+      },
+    })
+    const now = performance.now()
+    const turn: Turn = {
+      name: `millrace_${inbox.slice(inbox.lastIndexOf('.') + 1)}`,
+      beganAt: now,
+      subscription,
+      received: 0,
+      expected: undefined,
+      listed: false,
+      heardAt: now,
+      seen: new Set(),
+      markers: new Map(),
+    }
+    this.#turn = turn
+    this.#lookAfter(turn)
+    this.#create(turn, inbox).catch((error: unknown) => {
+      if (turn !== this.#turn) return
+      this.#bucket.trouble(error)
+      this.#again()
+    })
+  }
+
+  /** Tells nothing more, and takes its consumer away. */
+  end(): void {
+    this.#ended = true
+    this.#leave()
+    clearTimeout(this.#timer)
+  }
+
+  #leave(): void {
+    const turn = this.#turn
+    if (!turn) return
+    this.#turn = undefined
+    turn.subscription.unsubscribe()
+    const { nc, jsm, bucket } = this.#bucket
+    // The server forgets it anyway, only later.
+    if (!nc.isClosed()) jsm.consumers.delete(`KV_${bucket}`, turn.name).catch(() => {})
+  }
+
+  async #create(turn: Turn, inbox: string): Promise<void> {
+    const { num_pending: expected } = await this.#bucket.jsm.consumers.add(`KV_${this.#bucket.bucket}`, {
+      name: turn.name,
+      deliver_subject: inbox,
+      deliver_policy: DeliverPolicy.LastPerSubject,
+      filter_subject: this.#filter,
+      ack_policy: AckPolicy.None,
+      replay_policy: ReplayPolicy.Instant,
+      max_deliver: 1,
+      idle_heartbeat: nanos(heartbeatMs),
+      inactive_threshold: nanos(forgottenMs),
+      num_replicas: 1,
+      mem_storage: true,
+    })
+    turn.expected = expected
+    this.#look(turn)
+  }
+
+  #receive(turn: Turn, message: Msg): void {
+    turn.heardAt = performance.now()
+    const ack = message.reply ? readAckSubject(message.reply) : undefined
+    if (!ack) {
+      this.#status(turn, message)
+      return
+    }
+    turn.received += 1
+    this.#tell(turn, message, ack.sequence, ack.storedAt)
+    this.#look(turn)
+  }
+
+  /** A heartbeat comes when everything was sent, and says how much that was. */
+  #status(turn: Turn, message: Msg): void {
+    if (message.headers?.code !== 100) {
+      this.#again()
+      return
+    }
+    const sent = Number(message.headers.get('Nats-Last-Consumer'))
+    if (sent > turn.received) this.begin()
+    else if (turn.expected !== undefined) this.#finishListing(turn)
+  }
+
+  #tell(turn: Turn, message: Msg, revision: number, storedAt: number): void {
+    const key = message.subject.slice(this.#prefix.length)
+    const { headers } = message
+    if (headers?.has('KV-Operation') || headers?.has('Nats-Marker-Reason')) {
+      if (!turn.listed) turn.markers.set(key, revision)
+      if (this.#known.delete(key)) this.#listener.changed(key, undefined, storedAt)
+      return
+    }
+    if (!turn.listed) turn.seen.add(key)
+    const value = message.string()
+    const known = this.#known.get(key)
+    // A bucket that was made anew counts its revisions from 1 again.
+    if (known?.revision === revision && known.value === value) return
+    this.#known.set(key, { revision, value })
+    this.#listener.changed(key, value, storedAt)
+  }
+
+  #look(turn: Turn): void {
+    if (turn === this.#turn && turn.expected !== undefined && turn.received >= turn.expected) {
+      this.#finishListing(turn)
+    }
+  }
+
+  #finishListing(turn: Turn): void {
+    if (turn.listed) return
+    turn.listed = true
+    for (const key of [...this.#known.keys()]) {
+      if (turn.seen.has(key)) continue
+      this.#known.delete(key)
+      this.#listener.changed(key, undefined, Date.now())
+    }
+    this.#listener.listed()
+  }
+
+  /** One timer does both: it looks after the watch, or tries again what failed. */
+  #again(): void {
+    this.#setTimer(againMs, () => this.begin())
+  }
+
+  #lookAfter(turn: Turn): void {
+    const dueAt = Math.min(turn.heardAt + silentMs, turn.beganAt + this.#renewMs)
+    this.#setTimer(dueAt - performance.now(), () => {
+      const now = performance.now()
+      const renew = now - turn.beganAt >= this.#renewMs
+      if (!renew && now - turn.heardAt < silentMs) return this.#lookAfter(turn)
+      this.begin()
+      if (renew) void this.#dropMarkers(turn)
+    })
+  }
+
+  #setTimer(delayMs: number, callback: () => void): void {
+    clearTimeout(this.#timer)
+    if (this.#ended) return
+    this.#timer = setTimeout(callback, Math.max(1, delayMs))
+    this.#timer.unref()
+  }
+
+  /** By now every other watch has seen them, or will list without them. */
+  async #dropMarkers(turn: Turn): Promise<void> {
+    const { jsm, bucket } = this.#bucket
+    for (const [key, revision] of [...turn.markers].slice(0, markersAtOnce)) {
+      // Only up to the marker: what was written since stays.
+      const purged = { filter: this.#prefix + key, seq: revision + 1 }
+      try {
+        await jsm.streams.purge(`KV_${bucket}`, purged)
+      } catch {
+        return
+      }
+    }
+  }
+}
