@@ -56,6 +56,8 @@ export class InFlightJob {
   adoptions = 0
   /** Its stream was deleted: what we say to the broker about it could hit a job of the next stream. */
   orphaned = false
+  /** Settled for good: the broker will not hand it out again. */
+  acked = false
   /** An attempt is over and on record, and the job keeps this delivery for the next: it has a key. */
   betweenAttempts = false
   /** It was admitted and waits there for its turn. */

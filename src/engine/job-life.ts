@@ -342,6 +342,7 @@ export class JobLife {
   /** Gives a job back at once and uncharged: another supervisor, or the next one, starts it. */
   release(job: InFlightJob): void {
     this.#leaveRoom(job)
+    this.#parts.gates.reserve(job)
     this.#parts.gates.ended(job)
     void this.#parts.settlement.release(job, 0)
   }

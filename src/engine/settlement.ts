@@ -163,6 +163,7 @@ export class Settlement {
 
   /** Lets go of a delivery that is no longer ours, without telling the broker anything. */
   async abandon(job: InFlightJob, counted: boolean): Promise<void> {
+    job.leaseLost = true
     this.#inFlight.remove(job)
     if (counted || job.orphaned || job.isMarked || job.betweenAttempts) return
     try {
@@ -186,6 +187,7 @@ export class Settlement {
   }
 
   #acked(job: InFlightJob): void {
+    job.acked = true
     this.#inFlight.remove(job)
     if (job.orphaned) return
     this.#finished.add(job.stream, job.sequence, job.storedAt)
@@ -197,7 +199,7 @@ export class Settlement {
   #giveBack(job: InFlightJob, delayMs: number): void {
     if (this.holdsLease(job)) {
       this.#receipts.nak(job.reply, delayMs, job.renewedAt + this.#ackWaitMs, job.stream)
-    }
+    } else job.leaseLost = true
     this.#inFlight.remove(job)
   }
 
