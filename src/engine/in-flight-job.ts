@@ -44,6 +44,8 @@ export class InFlightJob {
   maxAttempts: number
   deadlineMs: number
   record: AttemptRecord = noRecord
+  /** What is stored of earlier deliveries could not be read; `record` says only what came since. */
+  recordUnread = false
   /** An earlier delivery ended without a trace, or its thread died beside others. */
   suspect = false
   /** Its stored record says already that this delivery does not count. */

@@ -1,4 +1,4 @@
-import { withFailure, withRelease } from '../core/attempt.ts'
+import { mergeRecords, withFailure, withRelease } from '../core/attempt.ts'
 import { type DeadLetter, deadLetterHeaders } from '../core/dead-letter.ts'
 import type { HistoryEntry } from '../core/history.ts'
 import type { AttemptError } from '../core/outcome.ts'
@@ -207,12 +207,20 @@ export class Settlement {
   async #write(job: InFlightJob): Promise<boolean> {
     job.hasRecord = true
     try {
+      if (job.recordUnread) await this.#readLate(job)
       await this.#broker.writeRecord(job.stream, job.sequence, job.record)
       return true
     } catch (error) {
       this.#observer.recordUnavailable(error)
       return false
     }
+  }
+
+  /** Else the record of earlier deliveries would be replaced, and every one of them count as a crash. */
+  async #readLate(job: InFlightJob): Promise<void> {
+    const stored = await this.#broker.readRecord(job.stream, job.sequence)
+    job.recordUnread = false
+    if (stored) job.record = mergeRecords(stored, job.record)
   }
 
   #refusedFor(waitMs: number): Promise<void> {
