@@ -48,6 +48,23 @@ export function withPriorHistory(record: AttemptRecord, prior: readonly HistoryE
   return missing.length === 0 ? record : { ...record, history: [...missing, ...record.history] }
 }
 
+/** What was stored, and what came since without its knowledge. */
+export function mergeRecords(stored: AttemptRecord, since: AttemptRecord): AttemptRecord {
+  const repeats = (stored.repeats ?? 0) + (since.repeats ?? 0)
+  const known = new Set(stored.history.map(({ attempt }) => attempt))
+  return {
+    ...stored,
+    ...since,
+    released: stored.released + since.released,
+    failures: stored.failures + since.failures,
+    history: shortenHistory([
+      ...stored.history,
+      ...since.history.filter(({ attempt }) => !known.has(attempt)),
+    ]),
+    ...(repeats > 0 ? { repeats } : {}),
+  }
+}
+
 /** The record after a delivery that did not count. */
 export function withRelease(record: AttemptRecord): AttemptRecord {
   return { ...record, released: record.released + 1 }

@@ -83,6 +83,7 @@ export class Admission {
       unexplained = count.unexplained
     } catch (error) {
       this.#observer.recordUnavailable(error)
+      job.recordUnread = true
       job.attempt = job.priorAttempts + job.deliveries
     }
     const { dead } = job.record

@@ -3,7 +3,9 @@ import type { InFlightJob } from './in-flight-job.ts'
 
 /** Something that an admitted job may have to wait for before it goes to a thread. */
 export interface Gate {
-  /** It has arrived, and will enter once its record is read; what comes after it may have to wait for it. */
+  /**
+   * It has arrived, and will enter once its record is read, or goes back; what comes after it may have to wait for it.
+   */
   reserve?(job: InFlightJob): void
   /**
    * True when the job may go on at once. Else the gate keeps it, and calls `pass` when it may. A job that

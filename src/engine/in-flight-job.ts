@@ -44,6 +44,8 @@ export class InFlightJob {
   maxAttempts: number
   deadlineMs: number
   record: AttemptRecord = noRecord
+  /** What is stored of earlier deliveries could not be read; `record` says only what came since. */
+  recordUnread = false
   /** An earlier delivery ended without a trace, or its thread died beside others. */
   suspect = false
   /** Its stored record says already that this delivery does not count. */
@@ -56,6 +58,8 @@ export class InFlightJob {
   adoptions = 0
   /** Its stream was deleted: what we say to the broker about it could hit a job of the next stream. */
   orphaned = false
+  /** Settled for good: the broker will not hand it out again. */
+  acked = false
   /** An attempt is over and on record, and the job keeps this delivery for the next: it has a key. */
   betweenAttempts = false
   /** It was admitted and waits there for its turn. */

@@ -25,6 +25,12 @@ import type { Receipts } from './receipts.ts'
 import type { Settlement } from './settlement.ts'
 import type { Suspects } from './suspects.ts'
 
+/**
+ * What was given back once comes to the pulls that are still open here, again and again; so the second time it is
+ * given back until those have had time to end.
+ */
+const turnedAwayMs = 250
+
 /** What a job meets on its way; made by the engine. */
 export interface LifeParts {
   readonly broker: Broker
@@ -120,7 +126,7 @@ export class JobLife {
     } else if (admitted.kind === 'not_yet') {
       this.#leaveRoom(job)
       this.#parts.delayer.add(job, admitted.dueAt)
-    } else if (this.#turnsAway(job)) this.release(job)
+    } else if (this.#turnsAway(job)) this.release(job, job.deliveries > 1 ? turnedAwayMs : 0)
     else if (admitted.kind === 'suspect') this.#suspect(job)
     else this.#queue(job)
   }
@@ -339,11 +345,12 @@ export class JobLife {
     this.#requeue(jobs)
   }
 
-  /** Gives a job back at once and uncharged: another supervisor, or the next one, starts it. */
-  release(job: InFlightJob): void {
+  /** Gives a job back uncharged, and usually at once: another supervisor, or the next one, starts it. */
+  release(job: InFlightJob, delayMs = 0): void {
     this.#leaveRoom(job)
+    this.#parts.gates.reserve(job)
     this.#parts.gates.ended(job)
-    void this.#parts.settlement.release(job, 0)
+    void this.#parts.settlement.release(job, delayMs)
   }
 
   /** Takes a job out that has not begun, wherever it waits. False when it runs, or is being settled. */

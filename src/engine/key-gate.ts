@@ -90,7 +90,7 @@ export class KeyGate implements Gate {
       return true
     }
     this.#park(keys, job)
-    if (line.active !== job && !line.waiting.includes(job)) line.add(job)
+    line.add(job)
     if (line.active === job) this.#begin(keys, line, job)
     else if (mayBegin && !line.active && line.waiting[0] === job) {
       // Its place was kept for it; it goes on after this call, as every job that has waited.
@@ -103,15 +103,11 @@ export class KeyGate implements Gate {
   ended(): void {}
 
   settled(job: InFlightJob): void {
-    if (job.key === undefined) return
     const keys = this.#handlers.get(job.handler)
-    const line = keys?.lines.get(job.key)
-    if (!keys || !line) return
-    keys.parked.delete(job)
-    line.remove(job)
-    if (job.leaseLost) this.#hooks.disturbed(job.handler, true)
-    if (line.isEmpty) keys.lines.delete(job.key)
-    else this.#advance(keys, line)
+    if (job.key === undefined || !keys) return
+    // It comes again, and nothing that follows it may begin before. While the gate is closed that is waited for.
+    if (job.leaseLost || (keys.open && !job.acked)) this.#hooks.disturbed(job.handler, job.leaseLost)
+    this.#leave(keys, job, job.key)
   }
 
   parkRoom(handler: HandlerState): number {
@@ -119,8 +115,9 @@ export class KeyGate implements Gate {
     return keys && keys.parked.size > 0 ? parkLimit - keys.parked.size : Number.POSITIVE_INFINITY
   }
 
+  /** It keeps its place until it is settled, so that nothing overtakes it on its way out. */
   remove(job: InFlightJob): void {
-    this.settled(job)
+    this.#handlers.get(job.handler)?.parked.delete(job)
   }
 
   takeAll(handler?: HandlerState): InFlightJob[] {
@@ -129,11 +126,6 @@ export class KeyGate implements Gate {
       if (handler && of !== handler) continue
       taken.push(...keys.parked)
       if (keys.lines.size > 0) this.#hooks.disturbed(of, false)
-      for (const job of keys.parked) {
-        const line = keys.lines.get(job.key!)!
-        line.remove(job)
-        if (line.isEmpty) keys.lines.delete(job.key!)
-      }
       keys.parked.clear()
     }
     return taken
@@ -148,10 +140,18 @@ export class KeyGate implements Gate {
     return keys
   }
 
+  #leave(keys: HandlerKeys, job: InFlightJob, key: string): void {
+    keys.parked.delete(job)
+    const line = keys.lines.get(key)
+    line?.remove(job)
+    if (line?.isEmpty) keys.lines.delete(key)
+    else if (line) this.#advance(keys, line)
+  }
+
   /** Gives the turn to the next of the line, if there is one and it may have it. */
   #advance(keys: HandlerKeys, line: KeyLine): void {
     const [next] = line.waiting
-    // One that is not parked is still being admitted, and comes by itself.
+    // One that is not parked is still being admitted, and comes by itself, or is on its way out.
     if (line.active || !next || !keys.parked.has(next)) return
     if (!keys.open || !this.#hooks.mayBegin(next.handler)) return
     line.remove(next)

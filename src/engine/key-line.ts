@@ -19,7 +19,9 @@ export class KeyLine {
     return !this.active && this.waiting.length === 0
   }
 
+  /** Does nothing when it has its place already. */
   add(job: InFlightJob): void {
+    if (this.active === job || this.#waiting?.includes(job)) return
     this.#waiting ??= []
     let at = this.#waiting.length
     while (at > 0 && isBefore(job, this.#waiting[at - 1]!)) at -= 1

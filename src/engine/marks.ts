@@ -17,7 +17,8 @@ export class Marks {
   }
 
   mark(job: InFlightJob): void {
-    if (job.isMarked) return
+    // Without what is stored a mark would replace it.
+    if (job.isMarked || job.recordUnread) return
     job.isMarked = true
     const stored = this.#write(job, true)
     this.#storing.add(stored)
@@ -32,14 +33,14 @@ export class Marks {
   /** Resolves when the record says what is so if the job begins now. */
   async clear(job: InFlightJob): Promise<void> {
     job.isMarked = false
-    if (job.hasRecord) await this.#write(job, false)
+    if (job.hasRecord && !job.recordUnread) await this.#write(job, false)
   }
 
   /** Like `clear`, for the next attempt of a job that kept its delivery since the last one. */
   async clearForRepeat(job: InFlightJob): Promise<void> {
     const record = withRepeat(job.record)
     try {
-      await this.#broker.writeRecord(job.stream, job.sequence, record)
+      if (!job.recordUnread) await this.#broker.writeRecord(job.stream, job.sequence, record)
     } catch (error) {
       this.#observer.recordUnavailable(error)
     }

@@ -45,7 +45,11 @@ export class QuietWait {
     this.#boundMs = this.#boundAt - now
     this.#quietLooks = 0
     this.#turn += 1
-    void this.#look(this.#turn)
+    const turn = this.#turn
+    // Many jobs may be lost at once.
+    queueMicrotask(() => {
+      if (turn === this.#turn) void this.#look(turn)
+    })
   }
 
   stop(): void {

@@ -1,4 +1,4 @@
-import { withFailure, withRelease } from '../core/attempt.ts'
+import { mergeRecords, withFailure, withRelease } from '../core/attempt.ts'
 import { type DeadLetter, deadLetterHeaders } from '../core/dead-letter.ts'
 import type { HistoryEntry } from '../core/history.ts'
 import type { AttemptError } from '../core/outcome.ts'
@@ -163,6 +163,7 @@ export class Settlement {
 
   /** Lets go of a delivery that is no longer ours, without telling the broker anything. */
   async abandon(job: InFlightJob, counted: boolean): Promise<void> {
+    job.leaseLost = true
     this.#inFlight.remove(job)
     if (counted || job.orphaned || job.isMarked || job.betweenAttempts) return
     try {
@@ -186,6 +187,7 @@ export class Settlement {
   }
 
   #acked(job: InFlightJob): void {
+    job.acked = true
     this.#inFlight.remove(job)
     if (job.orphaned) return
     this.#finished.add(job.stream, job.sequence, job.storedAt)
@@ -197,7 +199,7 @@ export class Settlement {
   #giveBack(job: InFlightJob, delayMs: number): void {
     if (this.holdsLease(job)) {
       this.#receipts.nak(job.reply, delayMs, job.renewedAt + this.#ackWaitMs, job.stream)
-    }
+    } else job.leaseLost = true
     this.#inFlight.remove(job)
   }
 
@@ -205,12 +207,20 @@ export class Settlement {
   async #write(job: InFlightJob): Promise<boolean> {
     job.hasRecord = true
     try {
+      if (job.recordUnread) await this.#readLate(job)
       await this.#broker.writeRecord(job.stream, job.sequence, job.record)
       return true
     } catch (error) {
       this.#observer.recordUnavailable(error)
       return false
     }
+  }
+
+  /** Else the record of earlier deliveries would be replaced, and every one of them count as a crash. */
+  async #readLate(job: InFlightJob): Promise<void> {
+    const stored = await this.#broker.readRecord(job.stream, job.sequence)
+    job.recordUnread = false
+    if (stored) job.record = mergeRecords(stored, job.record)
   }
 
   #refusedFor(waitMs: number): Promise<void> {

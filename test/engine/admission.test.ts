@@ -187,6 +187,7 @@ test('a bucket that cannot be reached leaves the delivery count to decide', asyn
   const job = heldJob(1, { deliveries: 2 })
   assert.deepEqual(await admission.admit(job), { kind: 'run' })
   assert.equal(job.attempt, 2)
+  assert.ok(job.recordUnread)
   assert.deepEqual(observer.take(), ['recordUnavailable no bucket'])
 })
 

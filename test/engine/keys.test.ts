@@ -375,6 +375,55 @@ test('whatever happens, jobs of a key never overlap, never overtake, and all end
   )
 })
 
+test('nothing overtakes a job whose run was cut short, however slowly it goes back', async () => {
+  const { broker, clock, lane, deliver, shared, engine, endLane, addLane } = await ownerEngine()
+  const running = (await deliver(1, keyed('k')))!
+  lane.begin(running)
+  shared.error = new Error('the bucket cannot be reached')
+  await clock.pass(leaseMs + 500)
+  broker.writeGate = new Gate()
+  await endLane(lane)
+  shared.error = undefined
+  broker.outstanding = () => ({ deliveries: 1, otherPulls: 0 })
+  const otherLane = addLane({ concurrency: 10 })
+  await clock.pass(1_000)
+  assert.ok(!engine.handlers[0]!.halted, 'it is the owner again')
+  await deliver(2, keyed('k'))
+  await clock.pass(1_000)
+  broker.outstanding = () => ({ deliveries: 3, otherPulls: 0 })
+  assert.equal(broker.writeGate.waiting, 1)
+  await broker.writeGate.open()
+  broker.writeGate = undefined
+  const next = (await deliver(3, keyed('l')))!
+  await clock.pass(300)
+  assert.ok(next.waitsAt, 'the gate is closed until the first has come again')
+  await deliver(1, { ...keyed('k'), deliveries: 2 })
+  await clock.pass(300)
+  assert.deepEqual(
+    otherLane.jobs().map((job) => job.sequence),
+    [1, 3],
+  )
+})
+
+test('nothing overtakes a job that was turned away at the door and is on its way back', async () => {
+  const { broker, clock, deliver, engine, posted } = await ownerEngine()
+  const [handler] = engine.handlers
+  handler!.paused = true
+  broker.writeGate = new Gate()
+  await deliver(1, keyed('k'))
+  handler!.paused = false
+  await deliver(2, keyed('k'))
+  assert.deepEqual(posted(), [])
+  broker.outstanding = () => ({ deliveries: 2, otherPulls: 0 })
+  await broker.writeGate.open()
+  broker.writeGate = undefined
+  await clock.pass(300)
+  assert.deepEqual(posted(), [])
+  await deliver(1, { ...keyed('k'), deliveries: 2 })
+  await clock.pass(300)
+  assert.deepEqual(posted(), [1])
+})
+
 test('a lost lease closes the gate until what was lost has come again', async () => {
   const { broker, clock, deliver, engine, lane } = await ownerEngine()
   await deliver(1, keyed('k'))
