@@ -82,9 +82,14 @@ export class TickStream implements TickStore {
     const { jobStream } = this.#names
     const stored = await this.#jsm.streams.getMessage(jobStream, { seq: sequence })
     if (stored?.header.get('Nats-Msg-Id') !== jobId) return true
-    // After a kill, servers such as 2.9.10 may keep messages that were acked, and never hand them out again.
-    const consumer = await this.#jsm.consumers.info(jobStream, consumerName(handler))
-    return consumer.ack_floor.stream_seq >= sequence
+    // After a kill, servers such as 2.9.10 may keep messages that were acked, and never hand them out again,
+    // even with the floor below them until something else is acked.
+    const { ack_floor, delivered, num_ack_pending } = await this.#jsm.consumers.info(
+      jobStream,
+      consumerName(handler),
+    )
+    if (ack_floor.stream_seq >= sequence) return true
+    return num_ack_pending === 0 && delivered.stream_seq >= sequence
   }
 
   #told<T>(request: Promise<T>): Promise<T> {
