@@ -1,4 +1,4 @@
-import { countAttempt, noRecord, withPriorHistory, withRelease } from '../core/attempt.ts'
+import { type AttemptRecord, countAttempt, noRecord, withPriorHistory, withRelease } from '../core/attempt.ts'
 import { type PlainHeaders, readJobHeaders } from '../core/job-headers.ts'
 import { type AttemptError, cancelledError } from '../core/outcome.ts'
 import { tickOfJob } from '../core/ticks.ts'
@@ -23,6 +23,10 @@ export type Admitted =
     }
 
 const run: Admitted = { kind: 'run' }
+
+/** A record without which a job would be given up on is asked for so often, with this pause. */
+const readTries = 8
+const readAgainMs = 500
 
 /** The upper bounds of what a job's headers may ask for. */
 export interface HeaderLimits {
@@ -73,7 +77,7 @@ export class Admission {
   async #admitAgain(job: InFlightJob, problem: string | undefined): Promise<Admitted> {
     let unexplained = 0
     try {
-      const record = await this.#broker.readRecord(job.stream, job.sequence)
+      const record = await this.#readRecord(job)
       job.hasRecord = record !== undefined
       job.record = withPriorHistory(record ?? noRecord, job.priorHistory)
       // It was delivered to us again while we read.
@@ -89,6 +93,23 @@ export class Admission {
     const { dead } = job.record
     if (dead) return { kind: 'dead', reason: dead.reason, error: dead.error, attempts: dead.attempts }
     return this.#decide(job, problem, unexplained)
+  }
+
+  /**
+   * Releases count as deliveries, and a pause may have brought many: the count alone must not end a job
+   * because the broker did not answer once.
+   */
+  async #readRecord(job: InFlightJob): Promise<AttemptRecord | undefined> {
+    for (let triesLeft = readTries; ; triesLeft -= 1) {
+      try {
+        return await this.#broker.readRecord(job.stream, job.sequence)
+      } catch (error) {
+        const isOver = job.priorAttempts + job.deliveries > job.maxAttempts
+        if (!isOver || triesLeft === 1 || job.leaseLost) throw error
+        this.#observer.recordUnavailable(error)
+        await new Promise<void>((resolve) => this.#clock.after(readAgainMs, resolve))
+      }
+    }
   }
 
   #decide(job: InFlightJob, problem: string | undefined, unexplained: number): Admitted {

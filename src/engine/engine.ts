@@ -284,6 +284,10 @@ export class Engine implements BrokerListener, PoolListener {
     }
   }
 
+  hasFinished(stream: string, sequence: number, storedAt: number): boolean {
+    return this.#finished.has(stream, sequence, storedAt)
+  }
+
   laneReady(lane: Lane): void {
     const dispatcher = this.dispatchers.get(lane.pool)!
     dispatcher.lanes.push(lane)

@@ -119,10 +119,14 @@ export class JobLife {
     if (job.leaseLost) this.#drop(job)
     else if (admitted.kind === 'duplicate') {
       this.#leaveRoom(job)
-      this.#parts.settlement.ack(job)
+      this.#parts.settlement.duplicate(job)
     } else if (admitted.kind === 'dead') {
       this.#leaveRoom(job)
       void this.#parts.settlement.deadLetter(job, admitted.reason, admitted.error, admitted.attempts)
+    } else if (this.#parts.isCancelled(job)) {
+      // While the record of its tick was being read.
+      this.#leaveRoom(job)
+      void this.#parts.settlement.deadLetter(job, 'cancelled', cancelledError, job.attempt - 1)
     } else if (admitted.kind === 'not_yet') {
       this.#leaveRoom(job)
       this.#parts.delayer.add(job, admitted.dueAt)

@@ -39,6 +39,7 @@ export class Mover implements DelayedListener {
   readonly #notDue: Bursts
   readonly #ackWaitMs: number
   #started = false
+  #stopped = false
   #pulling = false
   #publishing = 0
   /** Refused since the last pull, or the last job that was taken. */
@@ -65,6 +66,7 @@ export class Mover implements DelayedListener {
   /** Pulls nothing more. What still arrives is dealt with as before. */
   stop(): void {
     this.#started = false
+    this.#stopped = true
     this.#notDue.flush()
   }
 
@@ -87,9 +89,12 @@ export class Mover implements DelayedListener {
     // Not the delivery itself is kept: a hundred thousand payloads would be.
     const { reply, stream } = delivery
     const { dueAt } = due
-    this.#notDue.add(() => {
+    const giveBack = (): void => {
       this.#receipts.nak(reply, Math.max(1, dueAt - this.#clock.now()), leaseUntil, stream)
-    })
+    }
+    // After a stop nobody waits for a burst, and what is not given back is late by up to a lease.
+    if (this.#stopped) giveBack()
+    else this.#notDue.add(giveBack)
   }
 
   delayedPullEnded(): void {

@@ -95,6 +95,8 @@ export interface BrokerListener {
   disconnected(): void
   /** A stream of jobs was made anew at `createdAt`: nothing remembered of the old one applies. */
   streamReplaced(stream: string, createdAt: number): void
+  /** Whether this job was finished here, as far as we remember. */
+  hasFinished(stream: string, sequence: number, storedAt: number): boolean
 }
 
 /** An entry of the state that all supervisors share, as it was read. */

@@ -25,7 +25,7 @@ const longestRetryMs = 5_000
  *    the delivery is acked. Dying in between leaves the job in both places, and the dead letter's id
  *    lets the next supervisor see that; the other order could leave it in neither.
  * 4. `release`: the record says that this delivery does not count, then it is given back.
- * 5. `moved`: the delayed stream has the job, so its delivery is acked.
+ * 5. `moved`: the delayed stream has the job, so its delivery is acked. A cancel waits for it there.
  * 6. `hold`: the attempt is written to its record, and the delivery stays ours for the next attempt.
  *
  * Until then the job stays in flight, so its lease is renewed. Nothing is given back whose lease was
@@ -68,6 +68,13 @@ export class Settlement {
   }
 
   ack(job: InFlightJob): void {
+    this.#cancelIsOver(job)
+    this.#acked(job)
+    this.#observer.settled(job, 'ack')
+  }
+
+  /** Another job stands for its tick, under the same id: a cancel is that one's. */
+  duplicate(job: InFlightJob): void {
     this.#acked(job)
     this.#observer.settled(job, 'ack')
   }
@@ -156,6 +163,7 @@ export class Settlement {
       }
     }
     if (job.handler.profile.result) await this.#results.dead(job, reason, error)
+    this.#cancelIsOver(job)
     this.#acked(job)
     this.#observer.settled(job, 'dead_letter')
     this.#observer.deadLettered(job, reason, error)
@@ -186,12 +194,15 @@ export class Settlement {
     return !job.leaseLost && this.#clock.monotonicMs() - job.renewedAt < this.#ackWaitMs
   }
 
+  #cancelIsOver(job: InFlightJob): void {
+    if (!job.orphaned) void this.#cancels?.settled(job)
+  }
+
   #acked(job: InFlightJob): void {
     job.acked = true
     this.#inFlight.remove(job)
     if (job.orphaned) return
     this.#finished.add(job.stream, job.sequence, job.storedAt)
-    void this.#cancels?.settled(job)
     this.#receipts.ack(job.reply, job.handler.profile.name, job.stream)
     if (job.hasRecord) this.#broker.forgetRecord(job.stream, job.sequence)
   }

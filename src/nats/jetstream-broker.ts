@@ -90,6 +90,7 @@ export class JetStreamBroker implements Broker {
     this.ticks = new TickStream(js, jsm, parts.names, {
       isConnected: () => this.connected,
       failed: () => this.#topology.look(),
+      hasFinished: (...job) => parts.listener.hasFinished(...job),
     })
     this.#deadLetters = new DeadLetterStream(js, jsm, parts.names, this.#incarnations)
     this.delayed = new DelayedStream({

@@ -9,6 +9,14 @@ import type { StoredTick, TickJob, TickStore } from '../engine/ports.ts'
 const requestMs = 2_000
 const wrongLastSequence = 10071
 
+interface TickHooks {
+  isConnected(): boolean
+  /** A request was not carried out; perhaps the stream is gone. */
+  failed(): void
+  /** Whether a job was finished by this supervisor. */
+  hasFinished(stream: string, sequence: number, storedAt: number): boolean
+}
+
 /**
  * The stream `<NAMESPACE>_TICKS`: one record for each schedule, on the subject `ticks.<namespace>.<schedule>`.
  * A write expects the sequence of the record that was read, so of several supervisors one succeeds. Records
@@ -18,17 +26,9 @@ export class TickStream implements TickStore {
   readonly #js: JetStreamClient
   readonly #jsm: JetStreamManager
   readonly #names: Names
-  readonly #hooks: { isConnected(): boolean; failed(): void }
+  readonly #hooks: TickHooks
 
-  /**
-   * @param hooks - `failed`: a request was not carried out; perhaps the stream is gone.
-   */
-  constructor(
-    js: JetStreamClient,
-    jsm: JetStreamManager,
-    names: Names,
-    hooks: { isConnected(): boolean; failed(): void },
-  ) {
+  constructor(js: JetStreamClient, jsm: JetStreamManager, names: Names, hooks: TickHooks) {
     this.#js = js
     this.#jsm = jsm
     this.#names = names
@@ -83,8 +83,15 @@ export class TickStream implements TickStore {
     const stored = await this.#jsm.streams.getMessage(jobStream, { seq: sequence })
     if (stored?.header.get('Nats-Msg-Id') !== jobId) return true
     // After a kill, servers such as 2.9.10 may keep messages that were acked, and never hand them out again.
-    const consumer = await this.#jsm.consumers.info(jobStream, consumerName(handler))
-    return consumer.ack_floor.stream_seq >= sequence
+    // The floor may stay below them, and a message that is gone may stay pending for ever; then whoever
+    // finished the job knows.
+    if (this.#hooks.hasFinished(jobStream, sequence, stored.time.getTime())) return true
+    const { ack_floor, delivered, num_ack_pending } = await this.#jsm.consumers.info(
+      jobStream,
+      consumerName(handler),
+    )
+    if (ack_floor.stream_seq >= sequence) return true
+    return num_ack_pending === 0 && delivered.stream_seq >= sequence
   }
 
   #told<T>(request: Promise<T>): Promise<T> {

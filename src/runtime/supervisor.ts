@@ -246,6 +246,7 @@ export class Supervisor {
       reconnected: () => this.#engine?.reconnected(),
       disconnected: () => this.#engine?.disconnected(),
       streamReplaced: (stream, createdAt) => this.#engine?.streamReplaced(stream, createdAt),
+      hasFinished: (...job) => this.#engine?.hasFinished(...job) ?? false,
     }
     return JetStreamBroker.open({
       connection,

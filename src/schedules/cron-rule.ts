@@ -9,13 +9,17 @@ export type CronReading =
 
 /** Reads a cron pattern: five fields, or six with seconds first. */
 export function readCron(pattern: string, timeZone = 'UTC'): CronReading {
-  const fields = pattern.trim().split(/\s+/)
+  // Croner takes `?` for "every day" beside a day of week, and either is enough: `0 0 ? * MON` would be daily.
+  const fields = pattern
+    .trim()
+    .split(/\s+/)
+    .map((field) => (field === '?' ? '*' : field))
   // Croner takes an instant for a pattern, too.
   if (!pattern.trim().startsWith('@') && fields.length !== 5 && fields.length !== 6) {
     return { kind: 'problem', problem: 'it must have five fields, or six with seconds first' }
   }
   try {
-    const rule = createRule(pattern.trim(), fields, timeZone)
+    const rule = createRule(fields, timeZone)
     if (rule.next(0) !== undefined) return { kind: 'rule', rule }
     return { kind: 'problem', problem: 'there is no such date' }
   } catch (error) {
@@ -28,7 +32,8 @@ export function readCron(pattern: string, timeZone = 'UTC'): CronReading {
  * own time zones are not used: near a change of the clocks what it answers depends on where one begins to
  * look, "every minute" pauses for the hour that is repeated, and away from one it takes 300 µs instead of 10.
  */
-function createRule(pattern: string, fields: readonly string[], timeZone: string): TickRule {
+function createRule(fields: readonly string[], timeZone: string): TickRule {
+  const pattern = fields.join(' ')
   const cron = new Cron(pattern, { utcOffset: 0, mode: '5-or-6-parts' })
   const nextOnDial = (after: number): number | undefined => cron.nextRun(new Date(after))?.getTime()
   if (timeZone === 'UTC') return { next: nextOnDial }

@@ -46,10 +46,10 @@ export class JobLog {
   }
 
   deadLettered(job: InFlightJob, reason: DeadReason, error: AttemptError | undefined): void {
-    this.#logger.error(
-      { ...this.#fields(job), max_attempts: job.maxAttempts, reason, err: error },
-      'job dead-lettered',
-    )
+    const fields = { ...this.#fields(job), max_attempts: job.maxAttempts, reason, err: error }
+    // Somebody wanted that.
+    if (reason === 'cancelled') this.#logger.info(fields, 'job dead-lettered')
+    else this.#logger.error(fields, 'job dead-lettered')
   }
 
   delayed(job: InFlightJob, dueAt: number): void {

@@ -86,7 +86,7 @@ test('a cancelled job ends as a dead letter, wherever it is', async (t) => {
   })
 
   await t.test('between two attempts: at its next delivery', async () => {
-    const id = await broker.enqueue('act', { do: 'throw' })
+    const id = await broker.enqueue('act', { do: 'retry-later', delayMs: 2_000 })
     await eventually('it has failed once', () => ledger.ends(id).length === 1)
     await cancel(id)
     const letter = await cancelled(id, 1)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Kvm } from '@nats-io/kv'
+import { cancelledKey } from '#src/core/control-keys.js'
 import { eventually } from '../support/eventually.ts'
 import { unlessServer } from '../support/nats-server.ts'
 import type { Supervisor } from '../support/supervisor.ts'
@@ -84,6 +85,44 @@ test('a pause reaches every supervisor at once, and costs no job and no attempt'
     for (const one of fleet) await pausedOn(one, 'act', 0)
     assert.deepEqual(await broker.deadLetters(), [])
   })
+})
+
+test('pauses, resumes and cancels under load: every job ends once, and none is charged', async (t) => {
+  const world = await World.create(t, { env: { MILLRACE_MAX_ATTEMPTS: '1', MILLRACE_JOB_LOGS: 'errors' } })
+  const { broker, ledger } = world
+  const fleet = await Promise.all([world.supervise(), world.supervise()])
+  const control = await controlOf(world)
+  const jobs = Array.from({ length: 250 }, (_, n) => ({ do: 'sleep', ms: 10, n }))
+  const ids = [...(await broker.enqueueAll('act', jobs)), ...(await broker.enqueueAll('io', jobs))]
+  const cancelled = ids.filter((_, n) => n % 9 === 0)
+  const unsaid = [...cancelled].reverse()
+  for (let round = 0; round < 12; round += 1) {
+    for (const handler of ['act', 'io']) await control.put(`paused.${handler}`, '{}')
+    for (const id of unsaid.splice(0, 5)) await control.put(cancelledKey(id), '')
+    for (const handler of ['act', 'io']) await control.delete(`paused.${handler}`)
+    for (const id of unsaid.splice(0, 5)) await control.put(cancelledKey(id), '')
+    const endsSoFar = ledger.count('end').size
+    await eventually('something goes on', () => ledger.count('end').size > endsSoFar || unsaid.length === 0)
+  }
+  await broker.drained()
+  const letters = await broker.deadLetters()
+  const dead = new Set(letters.map((letter) => letter.jobId))
+  assert.equal(dead.size, letters.length, 'one record per job')
+  for (const { jobId, reason } of letters) {
+    assert.equal(reason, 'cancelled')
+    assert.ok(cancelled.includes(jobId), jobId)
+  }
+  for (const id of ids) {
+    assert.ok(ledger.starts(id).length <= 1, `${id} ran more than once`)
+    assert.equal(ledger.ends(id).length === 1 || dead.has(id), true, `${id} has no end`)
+  }
+  let settled = 0
+  for (const one of fleet) {
+    const metrics = await one.metrics()
+    settled += metrics.sum('millrace_jobs_settled_total', { verdict: 'ack' })
+    settled += metrics.sum('millrace_jobs_settled_total', { verdict: 'dead_letter' })
+  }
+  assert.equal(settled, ids.length)
 })
 
 test('the server pauses the consumer, too', { skip: unlessServer('2.11.0') }, async (t) => {

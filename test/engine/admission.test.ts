@@ -191,6 +191,27 @@ test('a bucket that cannot be reached leaves the delivery count to decide', asyn
   assert.deepEqual(observer.take(), ['recordUnavailable no bucket'])
 })
 
+test('a job is not given up on because the bucket did not answer for a moment', async () => {
+  const { broker, clock, admission } = createAdmission()
+  broker.records.set(1, { ...noRecord, released: 12 })
+  broker.bucketError = new Error('timeout')
+  const job = heldJob(1, { deliveries: 13 })
+  const admitted = admission.admit(job)
+  await clock.pass(2_000)
+  broker.bucketError = undefined
+  await clock.pass(500)
+  assert.deepEqual(await admitted, { kind: 'run' })
+  assert.equal(job.attempt, 1)
+})
+
+test('G5: a bucket that stays away lets the delivery count end a job after a while', async () => {
+  const { broker, clock, admission } = createAdmission()
+  broker.bucketError = new Error('no bucket')
+  const admitted = admission.admit(heldJob(1, { deliveries: 4 }))
+  await clock.pass(3_500)
+  assert.equal((await admitted).kind, 'dead')
+})
+
 test('G5: a job whose attempts all ended without a trace is dead without being run again', async () => {
   const { admission } = createAdmission()
   const admitted = await admission.admit(heldJob(1, { deliveries: 4 }))

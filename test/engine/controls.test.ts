@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { cancelledKey, pausedKey } from '#src/core/control-keys.js'
 import type { Outcome } from '#src/core/outcome.js'
 import { HandlerState } from '#src/engine/handler-state.js'
+import { FakeDelayedJobs } from '../support/fake-delayed-jobs.ts'
 import { fakeEngine, Gate, ManualClock, profile, settled } from '../support/fake-engine-parts.ts'
 import { FakeSharedState } from '../support/fake-shared-state.ts'
 
@@ -243,6 +244,41 @@ test('a job that is cancelled while its record is being read is given up on', as
   assert.equal(world.broker.letters.length, 0)
   await world.broker.readGate.open()
   assertCancelled(world, 1, 1)
+})
+
+test('a job that is cancelled while the record of its tick is being read is given up on', async () => {
+  const world = await controlledEngine()
+  const lane = world.addLane()
+  const tick = '2026-01-01T00:00:00.000Z'
+  const id = `tick:a:${tick}`
+  const gate = new Gate()
+  world.ticks.before = () => gate.enter()
+  await world.deliver(1, {
+    headers: [
+      ['Nats-Msg-Id', id],
+      ['Millrace-Schedule', 'a'],
+      ['Millrace-Tick', tick],
+    ],
+  })
+  await world.cancel(id)
+  await gate.open()
+  assertCancelled(world, 1, 0)
+  assert.equal(lane.jobs().length, 0)
+})
+
+test('a job that is cancelled while it is moved keeps its entry, and is given up on when it is due', async () => {
+  const delayed = new FakeDelayedJobs()
+  delayed.gate = new Gate()
+  const world = await controlledEngine({ delayed })
+  const lane = world.addLane()
+  await world.deliver(1, { headers: [['Millrace-Run-At', '2026-01-01T00:01:00.000Z']] })
+  await world.cancel('JOBS:1')
+  await delayed.gate.open()
+  assert.ok(world.broker.take().includes('ack r1.1'), 'it is moved')
+  assert.equal(world.shared.entries.has(cancelledKey('JOBS:1')), true)
+  await world.deliver(2, { headers: delayed.stored[0]!.headers })
+  assertCancelled(world, 2, 0)
+  assert.equal(lane.jobs().length, 0)
 })
 
 test('a running attempt is told to stop and killed after its grace; its neighbours start again', async () => {

@@ -146,7 +146,11 @@ test('a drain pulls nothing more and deals with what still arrives', async () =>
   delayed.listener.delayedPullEnded()
   await arrive(3, 0)
   assert.deepEqual(delayed.take(), ['publish 3 due:JOBS:3:1'])
+  await arrive(4, 60_000)
+  await arrive(5, 60_000)
+  const said = broker.take()
+  assert.ok(said.includes('nak r4.1 60000') && said.includes('nak r5.1 60000'), 'at once, not in a burst')
+  assert.ok(said.includes('ack r3.1'))
   await clock.pass(10_000)
   await drained
-  assert.ok(broker.take().includes('ack r3.1'))
 })

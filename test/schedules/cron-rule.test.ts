@@ -29,6 +29,19 @@ test('five fields are minutes and up, six begin with seconds', () => {
   ])
 })
 
+test('a question mark is a star', () => {
+  // A Thursday.
+  assert.deepEqual(next('0 6 ? * MON', 'UTC', '2026-01-01T00:00:00Z', 2), [
+    '01-05 06:00:00',
+    '01-12 06:00:00',
+  ])
+  assert.deepEqual(next('0 6 5 * ?', 'UTC', '2026-01-01T00:00:00Z', 2), ['01-05 06:00:00', '02-05 06:00:00'])
+  assert.deepEqual(
+    next('30 ? * * *', 'Europe/Berlin', '2026-10-25T00:00:00Z', 3),
+    next('30 * * * *', 'Europe/Berlin', '2026-10-25T00:00:00Z', 3),
+  )
+})
+
 test('months that have no such day are left out', () => {
   assert.deepEqual(next('0 0 31 * *', 'UTC', '2026-01-01T00:00:00Z', 3), [
     '01-31 00:00:00',
