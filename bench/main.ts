@@ -4,10 +4,11 @@ import type { BenchOptions, Scenario } from './scenario.ts'
 import { deadline } from './scenarios/deadline.ts'
 import { drain } from './scenarios/drain.ts'
 import { idle } from './scenarios/idle.ts'
+import { keys } from './scenarios/keys.ts'
 import { latency } from './scenarios/latency.ts'
 
 /** Every scenario, in the order of the report. */
-export const scenarios: readonly Scenario[] = [drain, latency, idle, deadline]
+export const scenarios: readonly Scenario[] = [drain, keys, latency, idle, deadline]
 
 /**
  * Runs the scenarios one after the other, never two processes under test at once.

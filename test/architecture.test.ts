@@ -33,7 +33,10 @@ const allowed: Record<string, readonly string[]> = {
   http: ['core', 'engine'],
   config: ['core'],
   broker: ['core'],
-  runtime: ['core', 'engine', 'nats', 'threads', 'telemetry', 'http', 'config', 'broker'],
+  schedules: ['core'],
+  client: ['core', 'config', 'nats'],
+  cli: ['core', 'config', 'client', ''],
+  runtime: ['core', 'engine', 'nats', 'threads', 'telemetry', 'http', 'config', 'broker', 'schedules'],
 }
 
 /**
@@ -52,6 +55,7 @@ const sharedTypes: readonly (readonly [from: string, to: string])[] = [
 const packages: Record<string, readonly string[]> = {
   '@nats-io/': ['nats'],
   piscina: ['threads'],
+  croner: ['schedules'],
   pino: ['telemetry', 'threads'],
   'prom-client': ['telemetry'],
 }

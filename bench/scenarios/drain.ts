@@ -2,15 +2,17 @@ import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { BenchError } from '../bench-error.ts'
 import { bare } from '../contestants/bare.ts'
+import type { Running } from '../contestants/contestant.ts'
 import { millrace } from '../contestants/millrace.ts'
 import { cpuMsOf, rssMbOf } from '../measure/process-usage.ts'
-import type { Scenario } from '../scenario.ts'
+import type { Scenario, Values } from '../scenario.ts'
 import { checkCounters, checkDrained, collectRecords } from '../stage/account.ts'
 import { preload } from '../stage/preload.ts'
 import { jobStream, type Stage, setStage } from '../stage/stage.ts'
 
-const payloadBytes = 256
-const handler = 'noop'
+export const payloadBytes = 256
+export const handler = 'noop'
+export const handlersDir = path.join(import.meta.dirname, '../handlers/drain')
 const pollMs = 10
 /** A drain that does not get on for so long has hung. */
 const stalledMs = 20_000
@@ -45,23 +47,37 @@ export const drain: Scenario = {
       await preload(stage.connection, `jobs.${handler}`, all, payloadBytes)
       const running = await contestant.start(stage, {
         handler,
-        handlersDir: path.join(import.meta.dirname, '../handlers/drain'),
+        handlersDir,
         settings: { MILLRACE_THREADS: String(threads) },
         profileDir,
       })
-      const values = await Promise.race([watch(stage, running.pid, jobs), running.failure])
-      await checkDrained(stage, handler, all)
-      if (running.readMetrics) {
-        checkCounters(await running.readMetrics(), handler, all)
-        const runs = await collectRecords(stage.dir, all)
-        const doubled = runs.filter((count) => count > 1).length
-        if (doubled > 0) throw new BenchError(`of ${all} jobs ${doubled} ran more than once`)
-      }
-      return values
+      return await measureDrain(stage, running, all, jobs)
     } finally {
       await stage.clear()
     }
   },
+}
+
+/**
+ * Waits until the stream is empty, and makes sure that each of `all` jobs ran once.
+ *
+ * @throws {BenchError} when one did not, or the contestant keeps other counts.
+ */
+export async function measureDrain(
+  stage: Stage,
+  running: Running,
+  all: number,
+  counted: number,
+): Promise<Values> {
+  const values = await Promise.race([watch(stage, running.pid, counted), running.failure])
+  await checkDrained(stage, handler, all)
+  if (running.readMetrics) {
+    checkCounters(await running.readMetrics(), handler, all)
+    const runs = await collectRecords(stage.dir, all)
+    const doubled = runs.filter((count) => count > 1).length
+    if (doubled > 0) throw new BenchError(`of ${all} jobs ${doubled} ran more than once`)
+  }
+  return values
 }
 
 /** Reads the stream from outside until it is empty; what is left when the clock starts is what counts. */

@@ -1,4 +1,4 @@
-import type { NatsConnection } from '@nats-io/transport-node'
+import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
 
 /** How many jobs one confirmation stands for. */
 const batchSize = 500
@@ -14,18 +14,24 @@ export function numberedPayload(n: number, bytes: number): string {
 /**
  * Puts `count` jobs, numbered from 0, into the stream and resolves when the server has stored them.
  * The server confirms the last of each batch only; it stores in order, so that stands for the rest.
+ *
+ * @param headersOf - the headers of a job, for jobs that have any.
  */
 export async function preload(
   connection: NatsConnection,
   subject: string,
   count: number,
   payloadBytes: number,
+  headersOf?: (n: number) => MsgHdrs,
 ): Promise<void> {
+  const optionsOf = (n: number) => (headersOf ? { headers: headersOf(n) } : {})
   const confirmations: Promise<unknown>[] = []
   for (let n = 0; n < count; ) {
     const last = Math.min(count, n + batchSize) - 1
-    for (; n < last; n += 1) connection.publish(subject, numberedPayload(n, payloadBytes))
-    confirmations.push(connection.request(subject, numberedPayload(n, payloadBytes), { timeout: 20_000 }))
+    for (; n < last; n += 1) connection.publish(subject, numberedPayload(n, payloadBytes), optionsOf(n))
+    confirmations.push(
+      connection.request(subject, numberedPayload(n, payloadBytes), { timeout: 20_000, ...optionsOf(n) }),
+    )
     n += 1
     if (confirmations.length >= batchesAhead) await confirmations.shift()
   }

@@ -12,6 +12,8 @@ export interface JobValues {
   drainMs: number
   deadlineLimitMs: number
   attemptsLimit: number
+  resultTtlMs: number
+  resultMaxBytes: number
 }
 
 const dayMs = 86_400_000
@@ -93,5 +95,22 @@ export const jobSettings: { readonly [Name in keyof JobValues]: SettingRow<JobVa
     meaning: 'The most attempts that a job may ask for with Millrace-Max-Attempts; more is clamped to it.',
     tooLow: 'jobs get fewer attempts than they asked for',
     tooHigh: 'whoever may enqueue can keep a failing job going for that many attempts',
+  },
+  resultTtlMs: {
+    variable: 'MILLRACE_RESULT_TTL_MS',
+    kind: milliseconds(1_000, 365 * dayMs),
+    default: { value: () => dayMs, reason: 'whoever waits for a result asks within the day' },
+    meaning: 'For how long the outcomes of jobs whose handlers have `result: true` are kept.',
+    tooLow: 'a result is gone before it is asked for',
+    tooHigh: 'the broker keeps the results of all these jobs for that long: their number times their size',
+  },
+  resultMaxBytes: {
+    variable: 'MILLRACE_RESULT_MAX_BYTES',
+    kind: wholeNumber(1, 64 * 1024 * 1024),
+    default: { value: () => 65_536, reason: 'results are answers, not files' },
+    meaning:
+      "The most bytes of JSON that a result may have, at most the server's max_payload less 16 KiB; a job with a larger one completes without it.",
+    tooLow: 'results are refused that somebody waits for',
+    tooHigh: 'the broker fills with what belongs into a file store',
   },
 }

@@ -12,6 +12,10 @@ export interface AttemptRecord {
   /** Attempts that ended with an outcome that was written down. */
   readonly failures: number
   readonly history: readonly HistoryEntry[]
+  /** Attempts that began without a delivery of their own: a job with a key keeps its place between them. */
+  readonly repeats?: number
+  /** Epoch milliseconds: the next attempt must not begin before. */
+  readonly notBefore?: number
   /** Set before a dead letter is published: whoever gets this job again finishes that, and runs nothing. */
   readonly dead?: { readonly reason: DeadReason; readonly attempts: number; readonly error?: AttemptError }
 }
@@ -27,14 +31,38 @@ export interface AttemptCount {
 }
 
 /**
- * Counts attempts: deliveries less what was released without fault.
+ * Counts attempts: deliveries less what was released without fault, and attempts that had none.
  *
  * Never below the failures on record plus one, because a broker that was killed can come back with a
  * delivery count of 1.
  */
 export function countAttempt(deliveries: number, record: AttemptRecord): AttemptCount {
-  const attempt = Math.max(deliveries - record.released, record.failures + 1)
+  const attempt = Math.max(deliveries + (record.repeats ?? 0) - record.released, record.failures + 1)
   return { attempt, unexplained: attempt - 1 - record.failures }
+}
+
+/** The record of a job that was moved, with the attempts of before; a record that has them is left as it is. */
+export function withPriorHistory(record: AttemptRecord, prior: readonly HistoryEntry[]): AttemptRecord {
+  const first = record.history[0]?.attempt ?? Number.POSITIVE_INFINITY
+  const missing = prior.filter(({ attempt }) => attempt < first)
+  return missing.length === 0 ? record : { ...record, history: [...missing, ...record.history] }
+}
+
+/** What was stored, and what came since without its knowledge. */
+export function mergeRecords(stored: AttemptRecord, since: AttemptRecord): AttemptRecord {
+  const repeats = (stored.repeats ?? 0) + (since.repeats ?? 0)
+  const known = new Set(stored.history.map(({ attempt }) => attempt))
+  return {
+    ...stored,
+    ...since,
+    released: stored.released + since.released,
+    failures: stored.failures + since.failures,
+    history: shortenHistory([
+      ...stored.history,
+      ...since.history.filter(({ attempt }) => !known.has(attempt)),
+    ]),
+    ...(repeats > 0 ? { repeats } : {}),
+  }
 }
 
 /** The record after a delivery that did not count. */
@@ -45,8 +73,14 @@ export function withRelease(record: AttemptRecord): AttemptRecord {
 /** The record after an attempt that counted. */
 export function withFailure(record: AttemptRecord, entry: HistoryEntry): AttemptRecord {
   return {
-    released: record.released,
+    ...record,
     failures: record.failures + 1,
     history: shortenHistory([...record.history, entry]),
   }
+}
+
+/** The record before an attempt that begins under the delivery of an earlier one. */
+export function withRepeat(record: AttemptRecord): AttemptRecord {
+  const { notBefore: _, ...rest } = record
+  return { ...rest, repeats: (record.repeats ?? 0) + 1 }
 }

@@ -74,6 +74,10 @@ const rewritten = new Set([
   'millrace-error-code',
   'millrace-error-message',
   'millrace-history',
+  'millrace-prior-attempts',
+  'millrace-prior-history',
+  'millrace-due-at',
+  'millrace-due-id',
 ])
 
 function isOurs(name: string): boolean {

@@ -23,6 +23,16 @@ export const errorCodes = {
   invalid_payload: "the payload does not match the handler's schema",
   expired: 'the job was not started before Millrace-Expires-At',
   cancelled: 'somebody cancelled the job',
+  // Why a job that completed has no result.
+  result_too_large: 'what the handler returned is larger than MILLRACE_RESULT_MAX_BYTES',
+  result_not_json: 'what the handler returned is nothing that JSON can hold',
+  // What a client and the command line can meet.
+  invalid_job: 'a job, a name of a handler or an id of a job cannot be what a client was given',
+  invalid_arguments: 'a command line cannot be understood',
+  payload_too_large: 'the payload is larger than the job stream or the server accepts',
+  stream_full: 'the job stream has as many jobs or bytes as it may hold',
+  wait_timeout: 'the job has not ended within the time that a client waits for it',
+  client_closed: 'the client was closed before it had an answer',
   // Why a handler or a supervisor cannot work.
   invalid_settings: 'settings are missing, unknown or out of bounds',
   invalid_definition: 'a handler file exports something that is not a handler',
@@ -31,7 +41,7 @@ export const errorCodes = {
   broker_unreachable: 'no NATS server answers at the configured address',
   jetstream_disabled: 'the NATS server answers, but JetStream is not enabled for this account',
   not_permitted: 'the NATS server refuses the credentials or a subject',
-  topology_missing: 'a stream, consumer or bucket is missing and MILLRACE_MANAGE is false',
+  topology_missing: 'a stream, consumer or bucket is missing, and nobody here may create it',
   topology_conflict:
     'a stream or consumer exists with a configuration that cannot be changed to what is needed',
   broker_request_failed: 'the NATS server did not carry out a request',

@@ -45,3 +45,31 @@ export function encodeHistory(entries: readonly HistoryEntry[]): string {
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 }
+
+/** Reads `encodeHistory`'s text. What is not a history is none: no job is given up for its past. */
+export function readHistory(text: string | undefined): HistoryEntry[] {
+  if (text === undefined) return []
+  try {
+    const entries: unknown = JSON.parse(text)
+    return Array.isArray(entries) ? shortenHistory(entries.filter(isEntry)) : []
+  } catch {
+    return []
+  }
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  attempt: 'number',
+  at: 'string',
+  duration_ms: 'number',
+  outcome: 'string',
+  error_code: 'string',
+  error: 'string',
+  supervisor: 'string',
+  thread: 'number',
+}
+
+function isEntry(value: unknown): value is HistoryEntry {
+  if (typeof value !== 'object' || value === null || !('attempt' in value) || !('outcome' in value))
+    return false
+  return Object.entries(value).every(([name, field]) => typeof field === kinds[name])
+}

@@ -1,3 +1,5 @@
+import { type HistoryEntry, readHistory } from './history.ts'
+
 /** What a job's headers ask for, once they are understood. */
 export interface JobHeaders {
   /** The job's id, when a header gives one. */
@@ -10,6 +12,9 @@ export interface JobHeaders {
   readonly runAt: number | undefined
   /** When the job was first enqueued, if it has moved since; epoch milliseconds. */
   readonly enqueuedAt: number | undefined
+  /** Attempts that counted before it was moved here; undefined when it was not moved. */
+  readonly priorAttempts: number | undefined
+  readonly priorHistory: readonly HistoryEntry[]
   /** Jobs of one handler with the same key run one at a time, in order. */
   readonly key: string | undefined
   /** The instant that a scheduled job stands for; epoch milliseconds. */
@@ -28,6 +33,8 @@ export const noHeaders: JobHeaders = {
   expiresAt: undefined,
   runAt: undefined,
   enqueuedAt: undefined,
+  priorAttempts: undefined,
+  priorHistory: [],
   key: undefined,
   tick: undefined,
   json: true,
@@ -43,14 +50,12 @@ export function readJobHeaders(headers: PlainHeaders): { headers: JobHeaders; pr
     problem ??= `${name} must be ${must}, got ${JSON.stringify(value.slice(0, 64))}`
     return undefined
   }
-  const wholeNumber = (name: string, least: number): number | undefined => {
-    const value = headers[name.toLowerCase()]
+  const wholeNumber = (name: string, value: string | undefined, least: number): number | undefined => {
     if (value === undefined) return undefined
     const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN
     return number >= least ? number : refuse(name, `a whole number of at least ${least}`, value)
   }
-  const instant = (name: string): number | undefined => {
-    const value = headers[name.toLowerCase()]
+  const instant = (name: string, value: string | undefined): number | undefined => {
     if (value === undefined) return undefined
     const at = rfc3339.test(value) ? Date.parse(value) : Number.NaN
     return Number.isNaN(at) ? refuse(name, 'an RFC 3339 instant such as 2026-01-31T12:00:00Z', value) : at
@@ -61,14 +66,16 @@ export function readJobHeaders(headers: PlainHeaders): { headers: JobHeaders; pr
   }
   const read: JobHeaders = {
     id: headers['millrace-job-id'] ?? headers['nats-msg-id'],
-    deadlineMs: wholeNumber('Millrace-Deadline-Ms', 10),
-    maxAttempts: wholeNumber('Millrace-Max-Attempts', 1),
-    expiresAt: instant('Millrace-Expires-At'),
-    runAt: instant('Millrace-Run-At'),
-    enqueuedAt: instant('Millrace-Enqueued-At'),
+    deadlineMs: wholeNumber('Millrace-Deadline-Ms', headers['millrace-deadline-ms'], 10),
+    maxAttempts: wholeNumber('Millrace-Max-Attempts', headers['millrace-max-attempts'], 1),
+    expiresAt: instant('Millrace-Expires-At', headers['millrace-expires-at']),
+    runAt: instant('Millrace-Run-At', headers['millrace-run-at']),
+    enqueuedAt: instant('Millrace-Enqueued-At', headers['millrace-enqueued-at']),
+    priorAttempts: wholeNumber('Millrace-Prior-Attempts', headers['millrace-prior-attempts'], 0),
+    priorHistory: readHistory(headers['millrace-prior-history']),
     key: key === '' ? undefined : key,
-    tick: instant('Millrace-Tick'),
-    json: isJson(headers['content-type']),
+    tick: instant('Millrace-Tick', headers['millrace-tick']),
+    json: isJsonType(headers['content-type']),
   }
   return { headers: read, problem }
 }
@@ -84,7 +91,8 @@ function hasControlCharacter(text: string): boolean {
   return false
 }
 
-function isJson(contentType: string | undefined): boolean {
+/** Whether a payload of this `content-type` is parsed as JSON. */
+export function isJsonType(contentType: string | undefined): boolean {
   if (contentType === undefined) return true
   const type = contentType.split(';', 1)[0]!.trim().toLowerCase()
   return type === '' || type === 'application/json' || type === 'text/json' || type.endsWith('+json')

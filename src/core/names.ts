@@ -11,6 +11,8 @@ export interface Names {
   readonly deadSubjects: string
   readonly delayedStream: string
   readonly delayedSubjects: string
+  /** Of the delayed stream's messages that the mover takes. */
+  readonly dueSubjects: string
   readonly ticksStream: string
   readonly tickSubjects: string
   readonly attemptsBucket: string
@@ -21,8 +23,14 @@ export interface Names {
   /** Every subject of the jobs of one priority. */
   subjectsOf(priority: Priority): string
   jobSubject(handler: string, priority?: Priority): string
+  /** Where a job of the delayed stream waits, or comes to when it is due; `subject` is the job's own. */
+  dueSubject(subject: string): string
+  /** Where a schedule of the server waits: a subject of its own for each job. */
+  scheduleSubject(stream: string, sequence: number, storedAt: number): string
   tickSubject(schedule: string): string
   deadSubject(handler: string): string
+  /** Every event of every handler. */
+  readonly eventSubjects: string
   eventSubject(handler: string, event: string): string
 }
 
@@ -39,6 +47,7 @@ export function namesFor(namespace: string): Names {
     deadSubjects: `dead.${namespace}.>`,
     delayedStream: `${upper}_DELAYED`,
     delayedSubjects: `delayed.${namespace}.>`,
+    dueSubjects: `delayed.${namespace}.due.>`,
     ticksStream: `${upper}_TICKS`,
     tickSubjects: `ticks.${namespace}.>`,
     attemptsBucket: `${namespace}_attempts`,
@@ -47,8 +56,12 @@ export function namesFor(namespace: string): Names {
     streamOf: (priority) => (priority === 'normal' ? upper : `${upper}_${priority.toUpperCase()}`),
     subjectsOf: (priority) => `${prefix(priority)}.>`,
     jobSubject: (handler, priority = 'normal') => `${prefix(priority)}.${handler}`,
+    dueSubject: (subject) => `delayed.${namespace}.due.${subject}`,
+    scheduleSubject: (stream, sequence, storedAt) =>
+      `delayed.${namespace}.at.${stream}.${sequence}.${storedAt}`,
     tickSubject: (schedule) => `ticks.${namespace}.${schedule}`,
     deadSubject: (handler) => `dead.${namespace}.${handler}`,
+    eventSubjects: `events.${namespace}.>`,
     eventSubject: (handler, event) => `events.${namespace}.${handler}.${event}`,
   }
 }

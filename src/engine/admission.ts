@@ -1,16 +1,20 @@
-import { countAttempt, noRecord, withRelease } from '../core/attempt.ts'
+import { type AttemptRecord, countAttempt, noRecord, withPriorHistory, withRelease } from '../core/attempt.ts'
 import { type PlainHeaders, readJobHeaders } from '../core/job-headers.ts'
 import { type AttemptError, cancelledError } from '../core/outcome.ts'
+import { tickOfJob } from '../core/ticks.ts'
 import type { DeadReason } from '../core/verdict.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Broker, Clock, Observer } from './ports.ts'
+import type { TickFence } from './tick-fence.ts'
 
 /** What becomes of a delivery before anything runs. */
 export type Admitted =
   | { readonly kind: 'run' }
   /** Run it, but beside no other suspect: an earlier delivery of it ended without a trace. */
   | { readonly kind: 'suspect' }
-  | { readonly kind: 'not_yet'; readonly delayMs: number }
+  | { readonly kind: 'not_yet'; readonly dueAt: number }
+  /** Another job stands for its tick. */
+  | { readonly kind: 'duplicate' }
   | {
       readonly kind: 'dead'
       readonly reason: DeadReason
@@ -19,6 +23,10 @@ export type Admitted =
     }
 
 const run: Admitted = { kind: 'run' }
+
+/** A record without which a job would be given up on is asked for so often, with this pause. */
+const readTries = 8
+const readAgainMs = 500
 
 /** The upper bounds of what a job's headers may ask for. */
 export interface HeaderLimits {
@@ -32,6 +40,7 @@ export class Admission {
   readonly #clock: Clock
   readonly #observer: Observer
   readonly #limits: HeaderLimits
+  readonly #fence: TickFence
   readonly #isCancelled: (job: InFlightJob) => boolean
 
   constructor(
@@ -39,41 +48,68 @@ export class Admission {
     clock: Clock,
     observer: Observer,
     limits: HeaderLimits,
+    fence: TickFence,
     isCancelled: (job: InFlightJob) => boolean = () => false,
   ) {
     this.#broker = broker
     this.#clock = clock
     this.#observer = observer
     this.#limits = limits
+    this.#fence = fence
     this.#isCancelled = isCancelled
   }
 
-  /** Answers at once for a first delivery; a redelivered job's record has to be read. */
+  /** Answers at once for a first delivery; a redelivered job's record has to be read, and that of a tick. */
   admit(job: InFlightJob): Admitted | Promise<Admitted> {
+    const admitted = this.#admit(job)
+    const tick = job.headers && tickOfJob(job.headers)
+    return tick ? this.#fence.admit(job, tick, admitted) : admitted
+  }
+
+  #admit(job: InFlightJob): Admitted | Promise<Admitted> {
     const problem = job.headerEntries ? this.#readHeaders(job) : undefined
+    job.record = withPriorHistory(noRecord, job.priorHistory)
     if (job.deliveries > 1) return this.#admitAgain(job, problem)
-    job.attempt = 1
+    job.attempt = job.priorAttempts + 1
     return this.#decide(job, problem, 0)
   }
 
   async #admitAgain(job: InFlightJob, problem: string | undefined): Promise<Admitted> {
     let unexplained = 0
     try {
-      const record = await this.#broker.readRecord(job.sequence)
+      const record = await this.#readRecord(job)
       job.hasRecord = record !== undefined
-      job.record = record ?? noRecord
+      job.record = withPriorHistory(record ?? noRecord, job.priorHistory)
       // It was delivered to us again while we read.
       for (let times = job.adoptions; times > 0; times -= 1) job.record = withRelease(job.record)
       const count = countAttempt(job.deliveries, job.record)
-      job.attempt = count.attempt
+      job.attempt = job.priorAttempts + count.attempt
       unexplained = count.unexplained
     } catch (error) {
       this.#observer.recordUnavailable(error)
-      job.attempt = job.deliveries
+      job.recordUnread = true
+      job.attempt = job.priorAttempts + job.deliveries
     }
     const { dead } = job.record
     if (dead) return { kind: 'dead', reason: dead.reason, error: dead.error, attempts: dead.attempts }
     return this.#decide(job, problem, unexplained)
+  }
+
+  /**
+   * Releases count as deliveries, and a pause may have brought many: the count alone must not end a job
+   * because the broker did not answer once.
+   */
+  async #readRecord(job: InFlightJob): Promise<AttemptRecord | undefined> {
+    for (let triesLeft = readTries; ; triesLeft -= 1) {
+      try {
+        return await this.#broker.readRecord(job.stream, job.sequence)
+      } catch (error) {
+        const isOver = job.priorAttempts + job.deliveries > job.maxAttempts
+        if (!isOver || triesLeft === 1 || job.leaseLost) throw error
+        this.#observer.recordUnavailable(error)
+        await new Promise<void>((resolve) => this.#clock.after(readAgainMs, resolve))
+      }
+    }
   }
 
   #decide(job: InFlightJob, problem: string | undefined, unexplained: number): Admitted {
@@ -89,24 +125,29 @@ export class Admission {
     }
     // Without headers there is neither an expiry nor a time to start at.
     const now = job.headers ? this.#clock.now() : 0
-    if (now >= job.expiresAt) {
+    // A job that has come due may still look early by our clock, but one that expires first never runs.
+    if (now >= job.expiresAt || (job.wasDelayed && job.runAt >= job.expiresAt)) {
       return { kind: 'dead', reason: 'expired', error: expiredError(job), attempts }
     }
+    // Before its attempts are looked at: deliveries before its time cannot have run it.
+    const dueAt = job.wasDelayed ? 0 : Math.min(job.runAt, job.expiresAt)
+    if (dueAt > now) return { kind: 'not_yet', dueAt }
     if (job.attempt > job.maxAttempts) return givenUp(job, unexplained)
-    const waitMs = job.runAt - now
-    if (waitMs > 0) return { kind: 'not_yet', delayMs: waitMs }
     return unexplained > 0 ? { kind: 'suspect' } : run
   }
 
   #readHeaders(job: InFlightJob): string | undefined {
     const plain = plainHeaders(job)
-    job.headers = plain
     const { headers, problem } = readJobHeaders(plain)
+    job.headers = headers.priorAttempts === undefined ? plain : asEnqueued(plain)
     job.id = headers.id
     job.json = headers.json
     job.key = headers.key
     job.expiresAt = headers.expiresAt ?? Number.POSITIVE_INFINITY
     job.runAt = headers.runAt ?? 0
+    job.wasDelayed = headers.priorAttempts !== undefined
+    job.priorAttempts = headers.priorAttempts ?? 0
+    job.priorHistory = headers.priorHistory
     job.enqueuedAt = headers.enqueuedAt ?? job.storedAt
     const { deadlineLimitMs, attemptsLimit } = this.#limits
     if (headers.deadlineMs !== undefined) {
@@ -154,12 +195,33 @@ function givenUp(job: InFlightJob, unexplained: number): Admitted {
   return { kind: 'dead', reason: 'crashed', error, attempts }
 }
 
+/** What a move writes, or replaces with its own. */
+const writtenByMoves = new Set([
+  'nats-msg-id',
+  'millrace-job-id',
+  'millrace-enqueued-at',
+  'millrace-prior-attempts',
+  'millrace-prior-history',
+])
+
+/** The handler of a moved job sees what was enqueued, not how we carried it. */
+function asEnqueued(headers: PlainHeaders): PlainHeaders {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !writtenByMoves.has(name)))
+}
+
 function plainHeaders(job: InFlightJob): PlainHeaders {
-  const plain: Record<string, string> = Object.create(null)
+  const plain: Record<string, string> = {}
   for (const [name, value] of job.headerEntries!) {
     const lower = name.toLowerCase()
-    const known = plain[lower]
-    plain[lower] = known === undefined ? value : `${known}, ${value}`
+    const text = Object.hasOwn(plain, lower) ? `${plain[lower]}, ${value}` : value
+    if (lower !== '__proto__') plain[lower] = text
+    else
+      Object.defineProperty(plain, lower, {
+        value: text,
+        enumerable: true,
+        writable: true,
+        configurable: true,
+      })
   }
-  return { ...plain }
+  return plain
 }

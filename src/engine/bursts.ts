@@ -1,7 +1,7 @@
 import type { Clock } from './ports.ts'
 
 /** Each delayed nak holds back the server's redelivery timer by 10 ms; this is long enough to let it fire. */
-const quietMs = 25
+const defaultQuietMs = 25
 
 /**
  * Lets things happen in bursts with quiet between them: the first at once, what comes within the quiet
@@ -9,11 +9,13 @@ const quietMs = 25
  */
 export class Bursts {
   readonly #clock: Clock
+  readonly #quietMs: number
   #waiting: (() => void)[] = []
   #quietUntil = Number.NEGATIVE_INFINITY
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, quietMs = defaultQuietMs) {
     this.#clock = clock
+    this.#quietMs = quietMs
   }
 
   add(action: () => void): void {
@@ -28,7 +30,7 @@ export class Bursts {
     const burst = this.#waiting
     if (burst.length === 0) return
     this.#waiting = []
-    this.#quietUntil = this.#clock.monotonicMs() + quietMs
+    this.#quietUntil = this.#clock.monotonicMs() + this.#quietMs
     for (const action of burst) action()
   }
 }

@@ -1,10 +1,12 @@
 import type { PoolName } from '../core/handler-definition.ts'
+import { type Priority, priorities } from '../core/names.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlightJob } from './in-flight-job.ts'
+import { patienceMs } from './job-source.ts'
+import { LevelShare } from './level-share.ts'
 import type { Clock, Lane } from './ports.ts'
+import { horizonMs, WaitingJobs } from './waiting-jobs.ts'
 
-/** How much measured run time may be posted to a thread ahead of its turn. */
-export const horizonMs = 30
 /** The most jobs posted ahead to one thread, and in one message. */
 export const aheadLimit = 511
 const batchLimit = 256
@@ -15,58 +17,16 @@ const almostFreeMs = 0.1
 /** A thread that holds unbegun jobs and reports nothing for this long has to give them back. */
 const stallMs = 30
 
-/** Jobs of one handler that wait for a thread; the ends are cheap, and so is the usual case of none. */
-class Queue {
-  #jobs: InFlightJob[] = []
-  #head = 0
-
-  get length(): number {
-    return this.#jobs.length - this.#head
-  }
-
-  push(job: InFlightJob): void {
-    this.#jobs.push(job)
-  }
-
-  unshift(jobs: readonly InFlightJob[]): void {
-    this.#jobs = [...jobs, ...this.#jobs.slice(this.#head)]
-    this.#head = 0
-  }
-
-  shift(): InFlightJob | undefined {
-    const job = this.#jobs[this.#head]
-    if (!job) return undefined
-    this.#head += 1
-    if (this.#head === this.#jobs.length) {
-      this.#jobs = []
-      this.#head = 0
-    }
-    return job
-  }
-
-  remove(job: InFlightJob): boolean {
-    const at = this.#jobs.indexOf(job, this.#head)
-    if (at < 0) return false
-    this.#jobs.splice(at, 1)
-    return true
-  }
-
-  takeAll(): InFlightJob[] {
-    const jobs = this.#jobs.slice(this.#head)
-    this.#jobs = []
-    this.#head = 0
-    return jobs
-  }
-}
-
 /**
  * Brings the waiting jobs of one pool to its threads.
  *
  * 1. A thread with a free slot gets what waits at once, shared out evenly among such threads.
  * 2. A busy thread gets jobs ahead of its turn, as long as they add up to at most 30 ms of measured run
  *    time; many at a time when they are short, because each message costs a wake-up.
- * 3. Handlers take turns.
- * 4. What was posted ahead to a thread that then reports nothing for 30 ms is taken back, so that it
+ * 3. Higher priorities go first, except for a minimum share of the lower ones (`level-share.ts`). A lower one
+ *    does not take a slot that a higher one on its way from the broker will want in a moment.
+ * 4. Within a priority, handlers take turns.
+ * 5. What was posted ahead to a thread that then reports nothing for 30 ms is taken back, so that it
  *    never waits behind a slow job.
  */
 export class Dispatcher {
@@ -75,9 +35,13 @@ export class Dispatcher {
   readonly #clock: Clock
   readonly #posted: (jobs: readonly InFlightJob[]) => void
   readonly #takenBack: (jobs: readonly InFlightJob[]) => void
-  readonly #queues = new Map<HandlerState, Queue>()
-  #turns: HandlerState[] = []
-  #waiting = 0
+  readonly #expectedAbove: (priority: Priority) => number
+  readonly #levels = { high: new WaitingJobs(), normal: new WaitingJobs(), low: new WaitingJobs() }
+  readonly #share = new LevelShare()
+  #freeSlots = 0
+  /** How many jobs of a higher priority are on their way. */
+  readonly #expected = { normal: 0, low: 0 }
+  #lookingAgain = false
   #scheduled = false
   #watching = false
 
@@ -88,55 +52,49 @@ export class Dispatcher {
       posted: (jobs: readonly InFlightJob[]) => void
       /** Decides what becomes of jobs that were posted ahead in vain; usually they come back with `addFirst`. */
       takenBack: (jobs: readonly InFlightJob[]) => void
+      /** How many jobs of a higher priority are on their way from the broker. */
+      expectedAbove?: (priority: Priority) => number
     },
   ) {
     this.pool = pool
     this.#clock = clock
     this.#posted = hooks.posted
     this.#takenBack = hooks.takenBack
+    this.#expectedAbove = hooks.expectedAbove ?? (() => 0)
   }
 
   get waiting(): number {
-    return this.#waiting
+    const { high, normal, low } = this.#levels
+    return high.length + normal.length + low.length
   }
 
   add(job: InFlightJob): void {
-    this.#queue(job.handler).push(job)
-    this.#waiting += 1
+    this.#levels[job.source.priority].add(job)
     this.schedule()
   }
 
-  /** Puts jobs back before everything else of their handlers. */
+  /** Puts jobs back before everything else of their handlers and their priority. */
   addFirst(jobs: readonly InFlightJob[]): void {
-    const byHandler = new Map<HandlerState, InFlightJob[]>()
-    for (const job of jobs) {
-      const some = byHandler.get(job.handler)
-      if (some) some.push(job)
-      else byHandler.set(job.handler, [job])
+    for (const priority of priorities) {
+      const some = jobs.filter((job) => job.source.priority === priority)
+      if (some.length > 0) this.#levels[priority].addFirst(some)
     }
-    for (const [handler, some] of byHandler) this.#queue(handler).unshift(some)
-    this.#waiting += jobs.length
     this.schedule()
   }
 
   /** Takes a job out that has not been posted. */
   remove(job: InFlightJob): boolean {
-    if (!this.#queues.get(job.handler)?.remove(job)) return false
-    this.#waiting -= 1
-    return true
+    return this.#levels[job.source.priority].remove(job)
   }
 
   /** Takes out everything that has not been posted, or what there is of one handler. */
   takeAll(handler?: HandlerState): InFlightJob[] {
-    const taken: InFlightJob[] = []
-    for (const [of, queue] of this.#queues) if (!handler || of === handler) taken.push(...queue.takeAll())
-    this.#waiting -= taken.length
-    return taken
+    return priorities.flatMap((priority) => this.#levels[priority].takeAll(handler))
   }
 
   /** Dispatches at the end of the current synchronous work, so that what arrives together goes together. */
   schedule(): void {
-    if (this.#scheduled || this.#waiting === 0) return
+    if (this.#scheduled || this.waiting === 0) return
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
@@ -144,33 +102,25 @@ export class Dispatcher {
     })
   }
 
-  #queue(handler: HandlerState): Queue {
-    let queue = this.#queues.get(handler)
-    if (!queue) {
-      queue = new Queue()
-      this.#queues.set(handler, queue)
-      this.#turns.push(handler)
-    }
-    return queue
-  }
-
   #dispatch(): void {
+    this.#countFree()
     const free = this.lanes.filter((lane) => takes(lane) && isFree(lane))
     free.sort((a, b) => (a.concurrency === 1 ? b.backlogMs - a.backlogMs : a.outstanding - b.outstanding))
     for (const [index, lane] of free.entries()) {
-      if (this.#waiting === 0) return
-      this.#fill(lane, Math.max(this.#worthWaking(), Math.ceil(this.#waiting / (free.length - index))))
+      if (this.waiting === 0) return
+      this.#fill(lane, Math.max(this.#worthWaking(), Math.ceil(this.waiting / (free.length - index))))
     }
-    if (this.#waiting === 0) return
+    if (this.waiting === 0) return
     for (const lane of this.lanes) {
-      if (this.#waiting === 0) return
-      if (takes(lane) && lane.outstanding > 0 && this.#worthPosting(lane)) this.#fill(lane, this.#waiting)
+      if (this.waiting === 0) return
+      if (takes(lane) && lane.outstanding > 0 && this.#worthPosting(lane)) this.#fill(lane, this.waiting)
     }
   }
 
   /** So many of the waiting jobs run in less time than another thread takes to wake up. */
   #worthWaking(): number {
-    const shortest = Math.min(...this.#turns.map((handler) => handler.averageMs ?? horizonMs))
+    const { high, normal, low } = this.#levels
+    const shortest = Math.min(high.shortestMs, normal.shortestMs, low.shortestMs)
     return Math.floor(wakeMs / Math.max(shortest, 0.001))
   }
 
@@ -180,7 +130,7 @@ export class Dispatcher {
     const ahead = aheadOf(averageMs, lane.concurrency)
     if (ahead === 0) return false
     return (
-      this.#waiting >= Math.min(64, ahead >> 1) ||
+      this.waiting >= Math.min(64, ahead >> 1) ||
       lane.outstanding <= lane.concurrency + Math.min(4, ahead >> 2)
     )
   }
@@ -200,23 +150,53 @@ export class Dispatcher {
     if (lane.outstanding > 1) this.#watchStalls()
   }
 
-  /** The next job that this thread may have, handlers taking turns. */
+  /** The next job that this thread may have. */
   #take(lane: Lane): InFlightJob | undefined {
-    const room = lane.concurrency - lane.outstanding
-    if (room <= -aheadLimit) return undefined
-    for (let tries = this.#turns.length; tries > 0; tries -= 1) {
-      const handler = this.#turns.shift()!
-      this.#turns.push(handler)
-      const queue = this.#queues.get(handler)!
-      if (queue.length === 0 || handler.posted >= handler.profile.concurrency) continue
-      const estimateMs = handler.averageMs ?? horizonMs
-      if (room <= 0 && (lane.backlogMs + estimateMs) / lane.concurrency > horizonMs) continue
-      const job = queue.shift()!
-      job.estimateMs = estimateMs
-      this.#waiting -= 1
-      return job
+    if (lane.outstanding - lane.concurrency >= aheadLimit) return undefined
+    const { normal, low } = this.#levels
+    for (const priority of this.#share.order) {
+      const level = this.#levels[priority]
+      if (level.length === 0 || this.#keepsFree(priority)) continue
+      const job = level.take(lane)
+      if (job) {
+        this.#share.took(priority, normal.length > 0, low.length > 0)
+        if (lane.outstanding < lane.concurrency) this.#freeSlots -= 1
+        return job
+      }
+      // It needs a free slot, and gets none as long as others are posted to the thread before it.
+      if (level.tooLong) return undefined
     }
     return undefined
+  }
+
+  /** The free slots are left to jobs of a higher priority that are on their way. */
+  #keepsFree(priority: Priority): boolean {
+    if (priority === 'high' || this.#expected[priority] === 0) return false
+    if (this.#freeSlots > this.#expected[priority] || this.#share.isDue(priority)) return false
+    this.#lookAgain()
+    return true
+  }
+
+  /** How many slots are free, and how many of them are wanted by jobs that are on their way. */
+  #countFree(): void {
+    const { normal, low } = this.#levels
+    this.#expected.normal = normal.length > 0 ? this.#expectedAbove('normal') : 0
+    this.#expected.low = low.length > 0 ? this.#expectedAbove('low') : 0
+    if (this.#expected.normal + this.#expected.low === 0) return
+    this.#freeSlots = 0
+    for (const lane of this.lanes) {
+      if (takes(lane)) this.#freeSlots += Math.max(0, lane.concurrency - lane.outstanding)
+    }
+  }
+
+  /** What is on its way may not come after all. */
+  #lookAgain(): void {
+    if (this.#lookingAgain) return
+    this.#lookingAgain = true
+    this.#clock.after(patienceMs, () => {
+      this.#lookingAgain = false
+      this.schedule()
+    })
   }
 
   #watchStalls(): void {

@@ -11,7 +11,6 @@ export interface Drainable {
   readonly life: {
     draining: boolean
     release(job: InFlightJob): void
-    takeSuspects(): InFlightJob[]
   }
   readonly dispatchers: ReadonlyMap<PoolName, { takeAll(): InFlightJob[] }>
   readonly gates: { takeAll(): InFlightJob[] }
@@ -78,7 +77,7 @@ export async function drain(
   engine.life.draining = true
   for (const dispatcher of engine.dispatchers.values())
     for (const job of dispatcher.takeAll()) engine.life.release(job)
-  for (const job of [...engine.gates.takeAll(), ...engine.life.takeSuspects()]) engine.life.release(job)
+  for (const job of engine.gates.takeAll()) engine.life.release(job)
 
   const isIdle = (): boolean => busyLanes(engine).length === 0
   await until(isIdle, order.drainMs, order.hurry)

@@ -1,10 +1,12 @@
 import type { Random } from '../core/backoff.ts'
 import type { PoolName } from '../core/handler-definition.ts'
+import { type Priority, priorities } from '../core/names.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
 import { Admission, type HeaderLimits } from './admission.ts'
 import { Cancels } from './cancels.ts'
 import { Controls } from './controls.ts'
 import { Deadlines } from './deadlines.ts'
+import { Delayer } from './delayer.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { type DrainOrder, type DrainReport, drain } from './drain.ts'
 import { Finished } from './finished.ts'
@@ -14,10 +16,16 @@ import { Heartbeat } from './heartbeat.ts'
 import { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import { JobLife } from './job-life.ts'
+import { KeyGate } from './key-gate.ts'
+import { LimitGate } from './limit-gate.ts'
+import { Marks } from './marks.ts'
+import { Mover } from './mover.ts'
+import { Owners } from './owners.ts'
 import type {
   Broker,
   BrokerListener,
   Clock,
+  DelayedJobs,
   Delivery,
   HandlerProfile,
   Lane,
@@ -25,15 +33,24 @@ import type {
   PoolListener,
   SharedState,
   StartedJob,
+  TickObserver,
+  TickStore,
 } from './ports.ts'
 import { PullLoop, type Room } from './pull-loop.ts'
 import { Receipts } from './receipts.ts'
 import { Settlement } from './settlement.ts'
+import { Suspects } from './suspects.ts'
+import { TickFence } from './tick-fence.ts'
 
 export interface EngineOptions {
   readonly broker: Broker
+  readonly shared: SharedState
+  /** Without it, jobs whose time has not come are given back until then. */
+  readonly delayed?: DelayedJobs
   readonly clock: Clock
   readonly observer: Observer
+  readonly ticks: TickStore
+  readonly tickObserver: TickObserver
   readonly random: Random
   readonly supervisorId: string
   readonly handlers: readonly HandlerProfile[]
@@ -43,11 +60,12 @@ export interface EngineOptions {
   /** More threads than this that do not end, and the supervisor wants a restart. */
   readonly stuckLimit: number
   restartWanted(stuckThreads: number): void
-  /** What operators tell all supervisors; without it nothing can be paused or cancelled. */
-  readonly shared?: SharedState
   /** The server is to know which handlers are paused. */
   pauseKnown?(handler: string, paused: boolean): void
 }
+
+/** How long after the drain the release of handlers may take. */
+const releaseMs = 500
 
 /** How soon after a job was posted it is looked whether it runs. */
 const startSaidMs = 20
@@ -61,12 +79,15 @@ export class Engine implements BrokerListener, PoolListener {
   readonly life: JobLife
   readonly settlement: Settlement
   readonly receipts: Receipts
+  readonly owners: Owners
   readonly #options: EngineOptions
   readonly #finished = new Finished()
   readonly #pulls = new Map<PoolName, PullLoop>()
   readonly #deadlines: Deadlines
   readonly #heartbeat: Heartbeat
-  readonly #controls: Controls | undefined
+  readonly #limits: LimitGate
+  readonly #controls: Controls
+  readonly #mover: Mover | undefined
   readonly #stuck = new Set<Lane>()
   #onLaneChange: (() => void) | undefined
   #watchingStarts = false
@@ -75,7 +96,15 @@ export class Engine implements BrokerListener, PoolListener {
     this.#options = options
     const { broker, clock, observer, ackWaitMs } = options
     this.handlers = options.handlers.map((profile, index) => new HandlerState(profile, index))
-    this.gates = new Gates([], {
+    this.#limits = new LimitGate({ ...options, handlers: this.handlers, pass: (job) => this.gates.pass(job) })
+    const marks = new Marks(broker, observer)
+    const keys = new KeyGate(clock, marks, {
+      pass: (job) => this.gates.pass(job),
+      mayBegin: (handler) => this.owners.mayBegin(handler),
+      disturbed: (handler, leaseLost) => this.owners.disturbed(handler, leaseLost),
+    })
+    const suspects = new Suspects(clock, marks, (job) => this.gates.pass(job))
+    this.gates = new Gates([keys, this.#limits, suspects], {
       parked: (job) => this.life.parked(job),
       through: (job) => this.life.through(job),
     })
@@ -88,12 +117,17 @@ export class Engine implements BrokerListener, PoolListener {
         posted: (jobs: readonly InFlightJob[]) => this.#posted(jobs),
         takenBack: (jobs: readonly InFlightJob[]) => this.life.takenBack(jobs),
       }
-      this.dispatchers.set(pool, new Dispatcher(pool, clock, hooks))
-      this.#pulls.set(pool, new PullLoop(broker, clock, handlers, room, () => this.inFlight.size))
+      const pulls = new PullLoop(broker, clock, handlers, room, {
+        held: () => this.inFlight.size,
+        parkRoom: (handler) => this.gates.parkRoom(handler),
+      })
+      this.#pulls.set(pool, pulls)
+      const expectedAbove = (priority: Priority) => pulls.expectedAbove(priority)
+      this.dispatchers.set(pool, new Dispatcher(pool, clock, { ...hooks, expectedAbove }))
     }
     const { inFlight, receipts } = this
     const finished = this.#finished
-    const cancels = options.shared && new Cancels(options.shared, clock)
+    const cancels = new Cancels(options.shared, clock)
     this.settlement = new Settlement({
       broker,
       clock,
@@ -104,6 +138,14 @@ export class Engine implements BrokerListener, PoolListener {
       ackWaitMs,
       cancels,
     })
+    const delayer = new Delayer({
+      delayed: options.delayed,
+      clock,
+      observer,
+      settlement: this.settlement,
+      roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
+    })
+    if (options.delayed) this.#mover = new Mover(options.delayed, broker, clock, observer, ackWaitMs)
     this.life = new JobLife({
       broker,
       clock,
@@ -114,11 +156,34 @@ export class Engine implements BrokerListener, PoolListener {
       inFlight,
       finished,
       receipts,
-      admission: new Admission(broker, clock, observer, options.limits, (job) => cancels?.has(job) ?? false),
+      admission: new Admission(
+        broker,
+        clock,
+        observer,
+        options.limits,
+        new TickFence(options.ticks, clock, options.tickObserver),
+        (job) => cancels.has(job),
+      ),
       settlement: this.settlement,
       gates: this.gates,
+      delayer,
+      suspects,
+      isCancelled: (job) => cancels.has(job),
       lanes: () => this.lanes(),
       dispatcherOf: (job) => this.dispatchers.get(job.handler.profile.pool)!,
+      roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
+    })
+    this.owners = new Owners({
+      shared: options.shared,
+      broker,
+      clock,
+      observer,
+      inFlight,
+      life: this.life,
+      gate: keys,
+      supervisorId: options.supervisorId,
+      ackWaitMs,
+      handlers: this.handlers,
       roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
     })
     this.#heartbeat = new Heartbeat({
@@ -128,31 +193,30 @@ export class Engine implements BrokerListener, PoolListener {
       ackWaitMs,
       lost: (job) => this.life.leaseLost(job),
     })
-    this.#controls =
-      cancels &&
-      new Controls({
-        shared: options.shared!,
-        clock,
-        observer,
-        handlers: this.handlers,
-        inFlight,
-        life: this.life,
-        settlement: this.settlement,
-        deadlines: this.#deadlines,
-        cancels,
-        resumed: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
-        pauseKnown: (handler, paused) => options.pauseKnown?.(handler, paused),
-      })
+    this.#controls = new Controls({
+      shared: options.shared,
+      clock,
+      observer,
+      handlers: this.handlers,
+      inFlight,
+      life: this.life,
+      settlement: this.settlement,
+      deadlines: this.#deadlines,
+      cancels,
+      resumed: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
+      pauseKnown: (handler, paused) => options.pauseKnown?.(handler, paused),
+    })
   }
 
   /** Learns what is paused and cancelled; to be awaited before `start`. Never rejects. */
   async obeyControls(): Promise<void> {
-    await this.#controls?.start()
+    await this.#controls.start()
   }
 
   start(): void {
     this.#heartbeat.start()
-    this.#pullAll()
+    this.#mover?.start()
+    this.owners.begin()
   }
 
   *lanes(): Generator<Lane> {
@@ -162,12 +226,23 @@ export class Engine implements BrokerListener, PoolListener {
   /** Stops taking, lets run, interrupts the rest and gives it back; see G8. */
   async drain(order: DrainOrder): Promise<DrainReport> {
     for (const pulls of this.#pulls.values()) pulls.stop()
+    this.#mover?.stop()
+    let drained = (): void => {}
+    const leaving = this.owners.leave(
+      new Promise<void>((resolve) => {
+        drained = resolve
+      }),
+    )
     const report = await drain(this, this.#options.clock, order, (changed) => {
       this.#onLaneChange = changed
     })
+    await this.#limits.stop()
+    const cancel = this.#options.clock.after(releaseMs, drained)
+    await leaving
+    cancel()
     this.#heartbeat.stop()
     this.#deadlines.stop()
-    this.#controls?.stop()
+    this.#controls.stop()
     return report
   }
 
@@ -175,26 +250,42 @@ export class Engine implements BrokerListener, PoolListener {
     this.life.arrive(delivery)
   }
 
-  creditReturned(handler: string, count: number): void {
+  creditReturned(handler: string, priority: Priority, count: number): void {
     const state = this.handlers.find((candidate) => candidate.profile.name === handler)
     if (!state) return
-    state.credit = Math.max(0, state.credit - count)
+    state.sources[priority].returned(count)
+    this.#pulls.get(state.profile.pool)!.schedule()
+  }
+
+  sourceBound(handler: string, priority: Priority): void {
+    const state = this.handlers.find((candidate) => candidate.profile.name === handler)
+    if (!state) return
+    state.sources[priority].bound = true
     this.#pulls.get(state.profile.pool)!.schedule()
   }
 
   reconnected(): void {
     this.receipts.repeat()
     this.#heartbeat.beat()
+    this.#limits.reconnected()
+    this.#mover?.reconnected()
     this.#pullAll()
   }
 
   disconnected(): void {
-    for (const handler of this.handlers) handler.credit = 0
+    for (const { sources } of this.handlers) for (const priority of priorities) sources[priority].credit = 0
+    this.#mover?.disconnected()
   }
 
-  streamReplaced(createdAt: number): void {
-    this.receipts.clear()
-    for (const job of [...this.inFlight.all()]) if (job.storedAt < createdAt) this.life.orphan(job)
+  streamReplaced(stream: string, createdAt: number): void {
+    this.receipts.forget(stream)
+    for (const job of [...this.inFlight.all()]) {
+      if (job.stream === stream && job.storedAt < createdAt) this.life.orphan(job)
+    }
+  }
+
+  hasFinished(stream: string, sequence: number, storedAt: number): boolean {
+    return this.#finished.has(stream, sequence, storedAt)
   }
 
   laneReady(lane: Lane): void {
@@ -291,7 +382,8 @@ export class Engine implements BrokerListener, PoolListener {
       let unsaid = false
       for (const lane of this.lanes()) {
         for (const job of lane.jobs()) {
-          if (lane.startedAt(job) !== undefined) this.life.sayStarted(job, lane.threadId)
+          const startedAt = lane.startedAt(job)
+          if (startedAt !== undefined) this.life.sayStarted(job, lane.threadId, startedAt)
           else unsaid = true
         }
       }

@@ -2,16 +2,46 @@ const slots = 2 ** 17
 const mask = slots - 1
 
 /**
- * Remembers which jobs of the stream we finished lately, so that one that is delivered again (its ack
+ * Remembers which jobs of each stream we finished lately, so that one that is delivered again (its ack
  * was lost, or the broker forgot it) is acked and not run.
  *
- * A job is known by its sequence and the instant it was stored, because a stream that was made anew
- * counts from 1 again, and its first jobs can arrive before we hear of that.
- *
- * A table addressed by the low bits of the sequence: sequences are dense, so it holds about the last
- * 131,072 jobs of the stream in two megabytes, at the cost of two stores per job.
+ * A job is known by its stream, its sequence and the instant it was stored, because a stream that was
+ * made anew counts from 1 again, and its first jobs can arrive before we hear of that.
  */
 export class Finished {
+  readonly #tables = new Map<string, Table>()
+  /** The stream of the last job, which is usually that of the next one. */
+  #stream = ''
+  #table: Table | undefined
+
+  add(stream: string, sequence: number, storedAt: number): void {
+    let table = this.#of(stream)
+    if (!table) {
+      table = new Table()
+      this.#tables.set(stream, table)
+      this.#table = table
+    }
+    table.add(sequence, storedAt)
+  }
+
+  has(stream: string, sequence: number, storedAt: number): boolean {
+    return this.#of(stream)?.has(sequence, storedAt) ?? false
+  }
+
+  #of(stream: string): Table | undefined {
+    if (this.#stream !== stream) {
+      this.#stream = stream
+      this.#table = this.#tables.get(stream)
+    }
+    return this.#table
+  }
+}
+
+/**
+ * The jobs of one stream, addressed by the low bits of the sequence: sequences are dense, so it holds about
+ * the last 131,072 of them in two megabytes, at the cost of two stores per job.
+ */
+class Table {
   readonly #sequences = new Float64Array(slots)
   readonly #storedAt = new Float64Array(slots)
 

@@ -1,3 +1,5 @@
+import type { Priority } from '../core/names.ts'
+import { JobSource } from './job-source.ts'
 import type { HandlerProfile } from './ports.ts'
 
 /** How many results the average of a handler's run time remembers, roughly. */
@@ -13,18 +15,16 @@ export class HandlerState {
   readonly profile: HandlerProfile
   /** The number that threads know it by. */
   readonly index: number
-  /** Deliveries that take up room: not yet ended. */
-  held = 0
-  /** Of those, posted to a thread. */
+  /** Where its jobs come from. */
+  readonly sources: Readonly<Record<Priority, JobSource>>
+  /** Deliveries that are posted to a thread. */
   posted = 0
   /** Deliveries that wait at a gate and take up no room. */
   parked = 0
-  /** With so many parked, nothing more is pulled. */
-  parkLimit = Number.POSITIVE_INFINITY
-  /** Asked for and not yet arrived. */
-  credit = 0
-  /** On the monotonic clock; when something last arrived. */
-  lastArrivalAt = Number.NEGATIVE_INFINITY
+  /** On their way to the delayed stream; they take up no room either. */
+  moving = 0
+  /** The last so many that arrived went there, and none was to run. */
+  movedInARow = 0
   /** Measured run time of an attempt; undefined before the first. */
   averageMs: number | undefined
   /** Attempts in a row that ended their thread. */
@@ -35,12 +35,31 @@ export class HandlerState {
   restsUntil = Number.NEGATIVE_INFINITY
   /** An operator has paused it on every supervisor. */
   paused = false
+  /** It is not known yet whether its jobs have keys and another supervisor takes them: nothing is pulled. */
+  undecided = false
   /** Its jobs have keys, and another supervisor takes them. */
   standby = false
 
   constructor(profile: HandlerProfile, index: number) {
     this.profile = profile
     this.index = index
+    this.sources = {
+      high: new JobSource(this, 'high'),
+      normal: new JobSource(this, 'normal'),
+      low: new JobSource(this, 'low'),
+    }
+  }
+
+  /** Deliveries that take up room: not yet ended. */
+  get held(): number {
+    const { high, normal, low } = this.sources
+    return high.held + normal.held + low.held
+  }
+
+  /** Asked for and not yet arrived. */
+  get credit(): number {
+    const { high, normal, low } = this.sources
+    return high.credit + normal.credit + low.credit
   }
 
   /** Nothing of it is pulled or begun here for now; what runs goes on. */

@@ -1,14 +1,18 @@
 import { type AttemptRecord, noRecord } from '../core/attempt.ts'
 import type { HeaderEntry } from '../core/dead-letter.ts'
 import type { AbortCode } from '../core/handler-definition.ts'
+import type { HistoryEntry } from '../core/history.ts'
 import type { PlainHeaders } from '../core/job-headers.ts'
+import type { ReturnedValue } from '../core/job-outcome.ts'
 import type { Gate } from './gates.ts'
 import type { HandlerState } from './handler-state.ts'
+import type { JobSource } from './job-source.ts'
 import type { Delivery, Lane } from './ports.ts'
 
 /** A delivery that we hold, from its arrival until its settlement is sent. */
 export class InFlightJob {
   readonly handler: HandlerState
+  readonly source: JobSource
   readonly stream: string
   readonly subject: string
   readonly sequence: number
@@ -30,11 +34,18 @@ export class InFlightJob {
   expiresAt = Number.POSITIVE_INFINITY
   /** Epoch milliseconds; 0 when it may start at once. */
   runAt = 0
+  /** It has waited in the delayed stream and was found due there. */
+  wasDelayed = false
+  /** Attempts that counted before it was moved here, and what they said. */
+  priorAttempts = 0
+  priorHistory: readonly HistoryEntry[] = []
   /** 0 until it is admitted. */
   attempt = 0
   maxAttempts: number
   deadlineMs: number
   record: AttemptRecord = noRecord
+  /** What is stored of earlier deliveries could not be read; `record` says only what came since. */
+  recordUnread = false
   /** An earlier delivery ended without a trace, or its thread died beside others. */
   suspect = false
   /** Its stored record says already that this delivery does not count. */
@@ -47,8 +58,14 @@ export class InFlightJob {
   adoptions = 0
   /** Its stream was deleted: what we say to the broker about it could hit a job of the next stream. */
   orphaned = false
+  /** Settled for good: the broker will not hand it out again. */
+  acked = false
+  /** An attempt is over and on record, and the job keeps this delivery for the next: it has a key. */
+  betweenAttempts = false
   /** It was admitted and waits there for its turn. */
   waitsAt: Gate | undefined
+  /** On the monotonic clock; when it last began to wait at a gate. */
+  parkedAt = 0
   /** Takes up room among the handler's jobs. */
   takesRoom = true
   /** Its entry in the attempts bucket must go when it is settled for good. */
@@ -63,11 +80,14 @@ export class InFlightJob {
   cancelledAt = 0
   /** The start of this attempt has been told. */
   startSaid = false
+  /** What its handler returned, when that is kept. */
+  returned: ReturnedValue | undefined
   /** Of the thread that runs, or last ran it; 0 when it never ran. */
   threadId = 0
 
   constructor(delivery: Delivery, handler: HandlerState, now: number) {
     this.handler = handler
+    this.source = handler.sources[delivery.priority]
     this.stream = delivery.stream
     this.subject = delivery.subject
     this.sequence = delivery.sequence

@@ -1,9 +1,10 @@
 import type { InFlightJob } from './in-flight-job.ts'
 
-/** Every delivery that we hold, by its place in the job stream. */
+/** Every delivery that we hold, by its stream and its place in it. */
 export class InFlight {
-  readonly #jobs = new Map<number, InFlightJob>()
+  readonly #streams = new Map<string, Map<number, InFlightJob>>()
   readonly #removed: (job: InFlightJob) => void
+  #size = 0
 
   /** @param removed - told of each delivery that is not ours any more. */
   constructor(removed: (job: InFlightJob) => void = () => {}) {
@@ -11,23 +12,33 @@ export class InFlight {
   }
 
   get size(): number {
-    return this.#jobs.size
+    return this.#size
   }
 
-  find(sequence: number): InFlightJob | undefined {
-    return this.#jobs.get(sequence)
+  find(stream: string, sequence: number): InFlightJob | undefined {
+    return this.#streams.get(stream)?.get(sequence)
   }
 
   add(job: InFlightJob): void {
-    this.#jobs.set(job.sequence, job)
+    let jobs = this.#streams.get(job.stream)
+    if (!jobs) {
+      jobs = new Map()
+      this.#streams.set(job.stream, jobs)
+    }
+    if (!jobs.has(job.sequence)) this.#size += 1
+    jobs.set(job.sequence, job)
   }
 
   remove(job: InFlightJob): void {
-    if (this.#jobs.get(job.sequence) === job) this.#jobs.delete(job.sequence)
+    const jobs = this.#streams.get(job.stream)
+    if (jobs?.get(job.sequence) === job) {
+      jobs.delete(job.sequence)
+      this.#size -= 1
+    }
     this.#removed(job)
   }
 
-  all(): IterableIterator<InFlightJob> {
-    return this.#jobs.values()
+  *all(): Generator<InFlightJob> {
+    for (const jobs of this.#streams.values()) yield* jobs.values()
   }
 }

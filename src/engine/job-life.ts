@@ -5,12 +5,14 @@ import {
   type AttemptError,
   type AttemptOutcome,
   cancelled,
+  cancelledError,
   type Outcome,
   timedOut,
   underAbort,
 } from '../core/outcome.ts'
 import { decideVerdict, type RetryPolicy } from '../core/verdict.ts'
 import { type Admission, type Admitted, expiredError } from './admission.ts'
+import type { Delayer } from './delayer.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { Finished } from './finished.ts'
 import type { Gates } from './gates.ts'
@@ -21,7 +23,13 @@ import { judgeLaneLoss } from './lane-loss.ts'
 import type { Broker, Clock, Delivery, Lane, Observer, StartedJob } from './ports.ts'
 import type { Receipts } from './receipts.ts'
 import type { Settlement } from './settlement.ts'
-import { Suspects } from './suspects.ts'
+import type { Suspects } from './suspects.ts'
+
+/**
+ * What was given back once comes to the pulls that are still open here, again and again; so the second time it is
+ * given back until those have had time to end.
+ */
+const turnedAwayMs = 250
 
 /** What a job meets on its way; made by the engine. */
 export interface LifeParts {
@@ -37,6 +45,10 @@ export interface LifeParts {
   readonly admission: Admission
   readonly settlement: Settlement
   readonly gates: Gates
+  readonly delayer: Delayer
+  readonly suspects: Suspects
+  /** Somebody has cancelled it. */
+  isCancelled(job: InFlightJob): boolean
   lanes(): Iterable<Lane>
   dispatcherOf(job: { readonly handler: HandlerState }): Dispatcher
   /** Some room became free, or something arrived: look whether to pull. */
@@ -58,29 +70,23 @@ export class JobLife {
   /** While draining, what has not begun is given back. */
   draining = false
   readonly #parts: LifeParts
-  readonly #suspects: Suspects
 
   constructor(parts: LifeParts) {
     this.#parts = parts
-    this.#suspects = new Suspects(parts.broker, parts.clock, parts.observer, (job) => {
-      this.#takeRoom(job)
-      this.#queue(job)
-    })
   }
 
   arrive(delivery: Delivery): void {
     const { broker, clock, observer, finished, inFlight, handlers } = this.#parts
     const handler = handlers.get(delivery.handler)!
     const now = clock.monotonicMs()
-    handler.credit = Math.max(0, handler.credit - 1)
-    handler.lastArrivalAt = now
-    if (finished.has(delivery.sequence, delivery.storedAt)) {
+    handler.sources[delivery.priority].arrived(delivery.pending, now)
+    if (finished.has(delivery.stream, delivery.sequence, delivery.storedAt)) {
       broker.ack(delivery.reply)
       observer.duplicateSuppressed(delivery.handler)
       this.#parts.roomChanged(handler)
       return
     }
-    const held = inFlight.find(delivery.sequence)
+    const held = inFlight.find(delivery.stream, delivery.sequence)
     if (held?.storedAt === delivery.storedAt) {
       this.#adopt(held, delivery, now)
       this.#parts.roomChanged(handler)
@@ -88,11 +94,13 @@ export class JobLife {
     }
     if (held) this.orphan(held)
     const job = new InFlightJob(delivery, handler, now)
-    handler.held += 1
+    job.source.held += 1
     inFlight.add(job)
     const admitted = this.#parts.admission.admit(job)
-    if (admitted instanceof Promise) this.#suspects.expect(admitted.then((late) => this.#admit(job, late)))
-    else this.#admit(job, admitted)
+    if (admitted instanceof Promise) {
+      this.#parts.gates.reserve(job)
+      this.#parts.suspects.expect(admitted.then((late) => this.#admit(job, late)))
+    } else this.#admit(job, admitted)
     this.#parts.roomChanged(handler)
   }
 
@@ -109,38 +117,48 @@ export class JobLife {
 
   #admit(job: InFlightJob, admitted: Admitted): void {
     if (job.leaseLost) this.#drop(job)
-    else if (admitted.kind === 'dead') {
+    else if (admitted.kind === 'duplicate') {
+      this.#leaveRoom(job)
+      this.#parts.settlement.duplicate(job)
+    } else if (admitted.kind === 'dead') {
       this.#leaveRoom(job)
       void this.#parts.settlement.deadLetter(job, admitted.reason, admitted.error, admitted.attempts)
+    } else if (this.#parts.isCancelled(job)) {
+      // While the record of its tick was being read.
+      this.#leaveRoom(job)
+      void this.#parts.settlement.deadLetter(job, 'cancelled', cancelledError, job.attempt - 1)
     } else if (admitted.kind === 'not_yet') {
       this.#leaveRoom(job)
-      void this.#parts.settlement.release(job, admitted.delayMs)
-    } else if (this.#turnsAway(job)) this.release(job)
+      this.#parts.delayer.add(job, admitted.dueAt)
+    } else if (this.#turnsAway(job)) this.release(job, job.deliveries > 1 ? turnedAwayMs : 0)
     else if (admitted.kind === 'suspect') this.#suspect(job)
     else this.#queue(job)
   }
 
-  /** It waits for its turn, perhaps for long, and holds no room meanwhile: other jobs go on. */
+  /** It runs beside no other suspect: a gate sees to that. */
   #suspect(job: InFlightJob): void {
-    this.#leaveRoom(job)
-    this.#suspects.add(job)
+    this.#parts.suspects.suspected(job)
+    this.#queue(job)
   }
 
   #queue(job: InFlightJob): void {
+    job.handler.movedInARow = 0
     if (this.#turnsAway(job)) this.release(job)
     else if (this.#parts.gates.enter(job)) this.#parts.dispatcherOf(job).add(job)
   }
 
-  /** It has to wait at a gate. */
+  /** It has to wait at a gate, perhaps for long. */
   parked(job: InFlightJob): void {
     this.#leaveRoom(job)
   }
 
   /** It has waited, and is past the last gate. */
   through(job: InFlightJob): void {
-    this.#takeRoom(job)
     if (this.#turnsAway(job)) this.release(job)
-    else this.#parts.dispatcherOf(job).add(job)
+    else {
+      this.#takeRoom(job)
+      this.#parts.dispatcherOf(job).add(job)
+    }
   }
 
   /** What has not begun is given back while draining, and while others or nobody may begin it. */
@@ -148,15 +166,15 @@ export class JobLife {
     return this.draining || job.handler.halted
   }
 
-  /** Gives back everything of a handler that has not begun; what runs goes on. */
+  /** Gives back everything of a handler that has not begun, the earliest first; what runs goes on. */
   giveBack(handler: HandlerState): void {
     const { gates, lanes, dispatcherOf } = this.#parts
-    for (const job of gates.takeAll(handler)) this.release(job)
-    for (const job of this.#suspects.takeAll(handler)) this.release(job)
-    for (const job of dispatcherOf({ handler }).takeAll(handler)) this.release(job)
+    const unbegun = [...gates.takeAll(handler), ...dispatcherOf({ handler }).takeAll(handler)]
     for (const lane of lanes()) {
-      for (const job of lane.jobs()) if (job.handler === handler && lane.takeBack(job)) this.release(job)
+      for (const job of lane.jobs()) if (job.handler === handler && lane.takeBack(job)) unbegun.push(job)
     }
+    unbegun.sort((a, b) => a.sequence - b.sequence)
+    for (const job of unbegun) this.release(job)
   }
 
   /** An attempt is over. `startedAt` is on the monotonic clock. */
@@ -164,30 +182,31 @@ export class JobLife {
     const { clock, observer } = this.#parts
     const outcome = underAbort(reported, job.abortCode, job.deadlineMs)
     this.#leaveRoom(job)
-    this.#parts.gates.ended(job)
     if (outcome.kind !== 'invalid' && outcome.kind !== 'expired') {
-      this.sayStarted(job, threadId)
+      this.sayStarted(job, threadId, startedAt)
       const startedAtMs = clock.now() - (clock.monotonicMs() - startedAt)
       observer.ended(
         job,
         outcome.kind satisfies AttemptOutcome,
         durationMs,
-        Math.max(0, startedAtMs - job.enqueuedAt),
+        // A job that had to wait for its time was not late before that.
+        Math.max(0, startedAtMs - Math.max(job.enqueuedAt, job.runAt)),
       )
       if (outcome.kind === 'crashed') this.#crashed(job.handler)
       else if (outcome.kind === 'completed') job.handler.crashesInARow = 0
       if (outcome.kind !== 'interrupted' && outcome.kind !== 'cancelled') job.handler.measured(durationMs)
     }
-    if (job.suspect) this.#suspects.ended(job)
-    if (outcome.kind === 'completed') this.#parts.settlement.ack(job)
+    this.#parts.gates.ended(job)
+    if (outcome.kind === 'completed') this.#parts.settlement.complete(job)
     else this.#settle(job, outcome, startedAt, durationMs, threadId)
   }
 
   /** Tells once for each attempt that it began; called when that is first known. */
-  sayStarted(job: InFlightJob, threadId: number): void {
+  sayStarted(job: InFlightJob, threadId: number, startedAt: number): void {
     if (job.startSaid) return
     job.startSaid = true
     job.threadId = threadId
+    this.#parts.gates.started(job, startedAt)
     this.#parts.observer.started(job)
   }
 
@@ -206,16 +225,17 @@ export class JobLife {
         settlement.ack(job)
         return
       case 'release':
-        void settlement.release(job, verdict.delayMs)
+        if (job.key !== undefined && outcome.kind === 'snoozed')
+          void this.#hold(job, verdict.delayMs, undefined)
+        else void settlement.release(job, verdict.delayMs)
         return
-      case 'retry':
-        void settlement.retry(
-          job,
-          verdict.delayMs,
-          this.#entry(job, outcome, error, startedAt, durationMs, threadId),
-        )
+      case 'retry': {
+        const entry = this.#entry(job, outcome, error, startedAt, durationMs, threadId)
         observer.retrying(job, verdict.delayMs, error!)
+        if (job.key !== undefined) void this.#hold(job, verdict.delayMs, entry)
+        else void settlement.retry(job, verdict.delayMs, entry)
         return
+      }
       case 'dead_letter': {
         const ran = outcome.kind !== 'invalid' && outcome.kind !== 'expired'
         if (ran) {
@@ -224,6 +244,22 @@ export class JobLife {
         } else job.threadId = 0
         void settlement.deadLetter(job, verdict.reason, error, ran ? job.attempt : job.attempt - 1)
       }
+    }
+  }
+
+  /** It has a key, so it keeps its place, and its delivery, until it is attempted again. */
+  async #hold(job: InFlightJob, delayMs: number, entry: HistoryEntry | undefined): Promise<void> {
+    await this.#parts.settlement.hold(job, delayMs, entry)
+    if (entry) job.attempt += 1
+    job.suspect = false
+    job.startSaid = false
+    job.abortCode = undefined
+    if (job.leaseLost) this.#drop(job)
+    else if (this.#parts.isCancelled(job)) {
+      void this.#parts.settlement.deadLetter(job, 'cancelled', cancelledError, job.attempt - 1)
+    } else {
+      this.#takeRoom(job)
+      this.#queue(job)
     }
   }
 
@@ -268,7 +304,7 @@ export class JobLife {
       else if (fate === 'crashed') end({ kind: 'crashed', error: cause! })
       else if (fate === 'interrupted') end({ kind: 'interrupted' })
       else {
-        this.#interrupted(job, durationMs, lane.threadId)
+        this.#interrupted(job, startedAt, durationMs, lane.threadId)
         if (fate === 'suspect') this.#suspect(job)
         else again.push(job)
       }
@@ -277,8 +313,8 @@ export class JobLife {
   }
 
   /** Its thread is gone, and it was not to blame: this start does not count. */
-  #interrupted(job: InFlightJob, durationMs: number, threadId: number): void {
-    this.sayStarted(job, threadId)
+  #interrupted(job: InFlightJob, startedAt: number, durationMs: number, threadId: number): void {
+    this.sayStarted(job, threadId, startedAt)
     this.#parts.observer.ended(job, 'interrupted', durationMs, -1)
     job.startSaid = false
     job.abortCode = undefined
@@ -304,7 +340,7 @@ export class JobLife {
     this.takenBack(lane.jobs().filter((job) => lane.takeBack(job)))
     for (const job of lane.jobs()) {
       this.#leaveRoom(job)
-      if (job.suspect) this.#suspects.ended(job)
+      if (job.suspect) this.#parts.suspects.ended(job)
     }
   }
 
@@ -313,24 +349,20 @@ export class JobLife {
     this.#requeue(jobs)
   }
 
-  /** Gives a job back at once and uncharged: another supervisor, or the next one, starts it. */
-  release(job: InFlightJob): void {
+  /** Gives a job back uncharged, and usually at once: another supervisor, or the next one, starts it. */
+  release(job: InFlightJob, delayMs = 0): void {
     this.#leaveRoom(job)
-    if (job.suspect) this.#suspects.ended(job)
-    void this.#parts.settlement.release(job, 0)
+    this.#parts.gates.reserve(job)
+    this.#parts.gates.ended(job)
+    void this.#parts.settlement.release(job, delayMs)
   }
 
   /** Takes a job out that has not begun, wherever it waits. False when it runs, or is being settled. */
   takeOut(job: InFlightJob): boolean {
     if (job.lane ? !job.lane.takeBack(job) : !this.#takeOut(job)) return false
     this.#leaveRoom(job)
-    if (job.suspect) this.#suspects.ended(job)
+    this.#parts.gates.ended(job)
     return true
-  }
-
-  /** Hands out the suspects that wait, for a drain. */
-  takeSuspects(): InFlightJob[] {
-    return this.#suspects.takeAll()
   }
 
   /** The broker will give this delivery to somebody else. */
@@ -349,8 +381,21 @@ export class JobLife {
 
   /** Takes a job out of wherever it waits; false when it runs, or is being settled. */
   #takeOut(job: InFlightJob): boolean {
-    const { gates, dispatcherOf } = this.#parts
-    return gates.remove(job) || dispatcherOf(job).remove(job) || this.#suspects.remove(job)
+    const { gates, dispatcherOf, delayer } = this.#parts
+    return gates.remove(job) || dispatcherOf(job).remove(job) || delayer.remove(job)
+  }
+
+  /** Its handler is another supervisor's now: it has to end, and goes back when it has. */
+  evict(job: InFlightJob): void {
+    const { lane } = job
+    if (!lane || job.abortCode !== undefined) return
+    const { attempt } = job
+    job.abortCode = 'lease_lost'
+    lane.abort(job, 'lease_lost')
+    this.#parts.clock.after(job.handler.profile.graceMs, () => {
+      const stillRuns = job.lane === lane && job.attempt === attempt && job.abortCode === 'lease_lost'
+      if (stillRuns && lane.startedAt(job) !== undefined) lane.kill('lease_lost')
+    })
   }
 
   /** The stream of this delivery is gone, and its place in it may be another job's by now. */
@@ -362,20 +407,19 @@ export class JobLife {
   /** Forgets a delivery that is not ours any more and had not begun: it must not count as an attempt. */
   #drop(job: InFlightJob): void {
     this.#leaveRoom(job)
-    if (job.suspect) this.#suspects.ended(job)
     void this.#parts.settlement.abandon(job, false)
   }
 
   #takeRoom(job: InFlightJob): void {
     if (job.takesRoom) return
     job.takesRoom = true
-    job.handler.held += 1
+    job.source.held += 1
   }
 
   #leaveRoom(job: InFlightJob): void {
     if (!job.takesRoom) return
     job.takesRoom = false
-    job.handler.held -= 1
+    job.source.held -= 1
     this.#parts.roomChanged(job.handler)
   }
 }

@@ -1,14 +1,17 @@
+import { type Priority, priorities } from '../core/names.ts'
+import { movingLimit } from './delayer.ts'
 import { aheadOf } from './dispatcher.ts'
 import type { HandlerState } from './handler-state.ts'
+import type { JobSource } from './job-source.ts'
 import type { Broker, Clock } from './ports.ts'
 
-/** A handler counts as active this long after its last job arrived. */
-const activeMs = 1_000
 /** So many deliveries in flight (dead letters that cannot be stored, mostly) and nothing more is pulled. */
 const heldLimit = 10_000
 const heldAgainMs = 1_000
 /** Room that is less than a quarter is asked for when nothing has arrived for so long. */
 const quarterMs = 10
+/** Few, because the first that is to run may be followed by so many that then have to wait here. */
+const movedAhead = 16
 
 /** The threads of a pool, as far as pulling cares. */
 export interface Room {
@@ -17,40 +20,44 @@ export interface Room {
   readonly concurrency: number
 }
 
+/** What pulling has to know of the rest. */
+export interface PullHooks {
+  /** Every delivery in flight, of all pools, whether it takes up room or not. */
+  held(): number
+  /** How many jobs of a handler may arrive before too many of them wait at a gate. */
+  parkRoom(handler: HandlerState): number
+}
+
 /**
  * Asks the broker for jobs: no more than there is room for.
  *
  * 1. A handler's room is what the threads of its pool run at once, plus what may be posted ahead at
  *    its measured run time; the active handlers of a pool share it evenly.
- * 2. A handler without work keeps one pull of one job open, so that its first job starts at once.
+ * 2. A source without work keeps one pull of one job open, so that its first job starts at once.
  * 3. Room is asked for in quarters: fewer, larger pulls cost the server less. A smaller rest is asked for
  *    after a moment, because a quarter may not come free while long jobs hold the others.
+ * 4. The priorities of a handler are sources of their own. What is held of a lower one never keeps a higher
+ *    one waiting; what is held of a higher one takes the room of a lower one, down to what that needs at hand
+ *    for its minimum share; low jobs get no more than that while normal ones wait at the broker.
  */
 export class PullLoop {
   readonly #broker: Broker
   readonly #clock: Clock
   readonly #handlers: readonly HandlerState[]
   readonly #room: Room
-  readonly #held: () => number
+  readonly #hooks: PullHooks
   #scheduled = false
   #stopped = false
   /** On the monotonic clock; when to look again, for a resting handler or a small rest of room. */
   #wakeAt = Number.POSITIVE_INFINITY
   #cancelWake: (() => void) | undefined
 
-  /** `held` counts every delivery in flight, of all pools, whether it takes up room or not. */
-  constructor(
-    broker: Broker,
-    clock: Clock,
-    handlers: readonly HandlerState[],
-    room: Room,
-    held: () => number,
-  ) {
+  constructor(broker: Broker, clock: Clock, handlers: readonly HandlerState[], room: Room, hooks: PullHooks) {
     this.#broker = broker
     this.#clock = clock
     this.#handlers = handlers
     this.#room = room
-    this.#held = held
+    this.#hooks = hooks
   }
 
   /** Looks at the end of the current synchronous work whether something is to be pulled. */
@@ -69,34 +76,79 @@ export class PullLoop {
     this.#cancelWake?.()
   }
 
+  /** How many jobs of a higher priority than this one are on their way, of all handlers. */
+  expectedAbove(priority: Priority): number {
+    if (!this.#broker.connected) return 0
+    let expected = 0
+    const now = this.#clock.monotonicMs()
+    for (const { sources } of this.#handlers) {
+      if (sources.high.bound) expected += sources.high.expected(now)
+      if (priority === 'low') expected += sources.normal.expected(now)
+    }
+    return expected
+  }
+
   #pull(): void {
     if (this.#stopped || !this.#broker.connected) return
     const now = this.#clock.monotonicMs()
-    if (this.#held() >= heldLimit) {
+    for (const { sources } of this.#handlers) for (const priority of priorities) sources[priority].target = 0
+    if (this.#hooks.held() >= heldLimit) {
       this.#wake(now + heldAgainMs, now)
       return
     }
-    let active = 0
-    for (const handler of this.#handlers) if (isActive(handler, now)) active += 1
+    const active = this.#countActive(now)
     for (const handler of this.#handlers) {
-      if (handler.withdrawn || handler.halted || handler.parked >= handler.parkLimit) continue
+      const { high, normal, low } = handler.sources
+      if (handler.withdrawn || handler.undecided || handler.halted) continue
+      if (handler.moving >= movingLimit || this.#hooks.parkRoom(handler) <= 0) continue
       if (handler.restsUntil > now) {
         this.#wake(handler.restsUntil, now)
         continue
       }
-      const outstanding = handler.held + handler.credit
-      if (!isActive(handler, now)) {
-        if (outstanding === 0) this.#ask(handler, 1)
-        continue
-      }
-      const share = this.#share(handler, active)
-      const missing = share - outstanding
-      if (missing >= Math.max(1, share >> 2)) this.#ask(handler, missing)
-      else if (missing > 0 && handler.credit === 0) {
-        const askAt = handler.lastArrivalAt + quarterMs
-        if (now >= askAt) this.#ask(handler, missing)
-        else this.#wake(askAt, now)
-      }
+      if (high.bound) this.#pullFrom(high, this.#share(handler, active.high), now)
+      const share = this.#share(handler, active.normal)
+      this.#pullFrom(normal, left(share, high.held, atHand(handler, share / 5)), now)
+      if (low.bound) this.#pullFrom(low, this.#lowTarget(handler, this.#share(handler, active.low), now), now)
+    }
+  }
+
+  /** How many handlers have jobs of these priorities, or of a higher one: these share the room. */
+  #countActive(now: number): Record<Priority, number> {
+    const active = { high: 0, normal: 0, low: 0 }
+    for (const { sources } of this.#handlers) {
+      const high = sources.high.bound && sources.high.isActive(now)
+      const normal = high || sources.normal.isActive(now)
+      if (high) active.high += 1
+      if (normal) active.normal += 1
+      if (normal || (sources.low.bound && sources.low.isActive(now))) active.low += 1
+    }
+    return active
+  }
+
+  /** All the room that is left when nothing else of the handler waits, else what its minimum share needs. */
+  #lowTarget(handler: HandlerState, share: number, now: number): number {
+    const { high, normal } = handler.sources
+    const least = atHand(handler, share / 10)
+    if (high.isEmpty(now) && normal.isEmpty(now)) return left(share, high.held + normal.held, least)
+    const emptyAt = Math.max(high.bound ? high.emptyAt : now, normal.emptyAt)
+    if (emptyAt < Number.POSITIVE_INFINITY) this.#wake(emptyAt, now)
+    return least
+  }
+
+  #pullFrom(source: JobSource, target: number, now: number): void {
+    source.target = target
+    const outstanding = source.held + source.credit
+    if (!source.isActive(now)) {
+      if (outstanding === 0 && target > 0) this.#ask(source, 1, now)
+      return
+    }
+    const parkRoom = this.#hooks.parkRoom(source.handler)
+    const missing = Math.min(target - outstanding, parkRoom - source.handler.credit)
+    if (missing >= Math.max(1, Math.min(target, parkRoom) >> 2)) this.#ask(source, missing, now)
+    else if (missing > 0 && source.credit === 0) {
+      const askAt = source.lastArrivalAt + quarterMs
+      if (now >= askAt) this.#ask(source, missing, now)
+      else this.#wake(askAt, now)
     }
   }
 
@@ -117,15 +169,25 @@ export class PullLoop {
     const { threads, concurrency } = this.#room
     const room = threads * (concurrency + aheadOf(handler.averageMs, concurrency))
     const share = Math.max(1, Math.floor(room / Math.max(1, active)))
-    return Math.min(share, handler.profile.concurrency)
+    // While all that arrives is put aside for later, more may come at once: it takes up no room.
+    return Math.min(share, handler.profile.concurrency) + Math.min(handler.movedInARow, movedAhead)
   }
 
-  #ask(handler: HandlerState, count: number): void {
-    handler.credit += count
-    this.#broker.pull(handler.profile.name, count)
+  #ask(source: JobSource, count: number, now: number): void {
+    source.asked(count, now)
+    this.#broker.pull(source.handler.profile.name, source.priority, count)
   }
 }
 
-function isActive(handler: HandlerState, now: number): boolean {
-  return handler.held > 0 || now - handler.lastArrivalAt < activeMs
+/** The room that higher priorities leave, and not less than `least` when they take any. */
+function left(room: number, taken: number, least: number): number {
+  return taken === 0 ? room : Math.max(least, room - taken)
+}
+
+/**
+ * What a lower priority needs for its minimum share: so much of the room may be on threads, and one more
+ * waits to be next. A handler on probation holds one job in all.
+ */
+function atHand(handler: HandlerState, ofTheRoom: number): number {
+  return handler.onProbation ? 0 : Math.ceil(ofTheRoom) + 1
 }

@@ -4,6 +4,7 @@ import type { Broker, Clock, Observer } from './ports.ts'
 const barrierMs = 50
 
 interface Nak {
+  readonly stream: string
   readonly reply: string
   readonly delayMs: number
   readonly sentAt: number
@@ -27,8 +28,9 @@ export class Receipts {
   readonly #observer: Observer
   #acks: string[] = []
   #ackHandlers: string[] = []
+  #ackStreams: string[] = []
   #naks: Nak[] = []
-  /** Rises when everything is forgotten: a barrier under way then proves nothing of what came later. */
+  /** Rises when a stream is forgotten: a barrier under way then proves nothing of what came later. */
   #generation = 0
   #asking = false
   #confirming: Promise<boolean> = Promise.resolve(true)
@@ -43,16 +45,17 @@ export class Receipts {
     return this.#acks.length + this.#naks.length
   }
 
-  ack(reply: string, handler: string): void {
+  ack(reply: string, handler: string, stream: string): void {
     this.#broker.ack(reply)
     this.#acks.push(reply)
     this.#ackHandlers.push(handler)
+    this.#ackStreams.push(stream)
     this.#askLater()
   }
 
-  nak(reply: string, delayMs: number, leaseUntil: number): void {
+  nak(reply: string, delayMs: number, leaseUntil: number, stream: string): void {
     this.#broker.nak(reply, delayMs)
-    this.#naks.push({ reply, delayMs, sentAt: this.#clock.monotonicMs(), leaseUntil })
+    this.#naks.push({ stream, reply, delayMs, sentAt: this.#clock.monotonicMs(), leaseUntil })
     this.#askLater()
   }
 
@@ -71,11 +74,14 @@ export class Receipts {
     if (this.outstanding > 0) this.#askLater()
   }
 
-  /** Forgets everything: the stream they belong to is gone. */
-  clear(): void {
-    this.#acks = []
-    this.#ackHandlers = []
-    this.#naks = []
+  /** Forgets what belongs to a stream that is gone. */
+  forget(stream: string): void {
+    const streams = this.#ackStreams
+    const isOfAnother = (_: string, index: number): boolean => streams[index] !== stream
+    this.#acks = this.#acks.filter(isOfAnother)
+    this.#ackHandlers = this.#ackHandlers.filter(isOfAnother)
+    this.#ackStreams = streams.filter(isOfAnother)
+    this.#naks = this.#naks.filter((nak) => nak.stream !== stream)
     this.#generation += 1
   }
 
@@ -108,6 +114,7 @@ export class Receipts {
     if (confirmed && this.#generation === generation) {
       this.#acks = this.#acks.slice(acks)
       this.#ackHandlers = this.#ackHandlers.slice(acks)
+      this.#ackStreams = this.#ackStreams.slice(acks)
       this.#naks = this.#naks.slice(naks)
     }
     this.#asking = false

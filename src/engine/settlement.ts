@@ -1,4 +1,4 @@
-import { withFailure, withRelease } from '../core/attempt.ts'
+import { mergeRecords, withFailure, withRelease } from '../core/attempt.ts'
 import { type DeadLetter, deadLetterHeaders } from '../core/dead-letter.ts'
 import type { HistoryEntry } from '../core/history.ts'
 import type { AttemptError } from '../core/outcome.ts'
@@ -10,6 +10,7 @@ import type { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Broker, Clock, Observer } from './ports.ts'
 import type { Receipts } from './receipts.ts'
+import { Results } from './results.ts'
 
 /** A dead letter that was refused is tried again after this, doubled each time up to the longest. */
 const firstRetryMs = 200
@@ -18,12 +19,14 @@ const longestRetryMs = 5_000
 /**
  * Carries out verdicts: each delivery is settled exactly once.
  *
- * 1. `ack`: acked, and remembered as finished.
+ * 1. `ack`: acked, and remembered as finished; `complete` keeps the handler's result first, if it has one.
  * 2. `retry`: the attempt is written to its record, then the delivery is given back with a delay.
  * 3. `deadLetter`: the decision is written to its record, the dead letter is stored and confirmed, then
  *    the delivery is acked. Dying in between leaves the job in both places, and the dead letter's id
  *    lets the next supervisor see that; the other order could leave it in neither.
  * 4. `release`: the record says that this delivery does not count, then it is given back.
+ * 5. `moved`: the delayed stream has the job, so its delivery is acked. A cancel waits for it there.
+ * 6. `hold`: the attempt is written to its record, and the delivery stays ours for the next attempt.
  *
  * Until then the job stays in flight, so its lease is renewed. Nothing is given back whose lease was
  * lost: the broker would hand it out a third time.
@@ -36,6 +39,7 @@ export class Settlement {
   readonly #finished: Finished
   readonly #receipts: Receipts
   readonly #bursts: Bursts
+  readonly #results: Results
   readonly #ackWaitMs: number
   readonly #cancels: Pick<Cancels, 'settled'> | undefined
   #stopping = false
@@ -60,11 +64,25 @@ export class Settlement {
     this.#ackWaitMs = parts.ackWaitMs
     this.#cancels = parts.cancels
     this.#bursts = new Bursts(parts.clock)
+    this.#results = new Results(parts.broker, parts.clock, parts.observer)
   }
 
   ack(job: InFlightJob): void {
+    this.#cancelIsOver(job)
     this.#acked(job)
     this.#observer.settled(job, 'ack')
+  }
+
+  /** Another job stands for its tick, under the same id: a cancel is that one's. */
+  duplicate(job: InFlightJob): void {
+    this.#acked(job)
+    this.#observer.settled(job, 'ack')
+  }
+
+  /** The handler returned. */
+  complete(job: InFlightJob): void {
+    if (job.handler.profile.result) void this.#results.completed(job).then(() => this.ack(job))
+    else this.ack(job)
   }
 
   async retry(job: InFlightJob, delayMs: number, entry: HistoryEntry): Promise<void> {
@@ -75,11 +93,28 @@ export class Settlement {
   }
 
   async release(job: InFlightJob, delayMs: number): Promise<void> {
-    job.record = withRelease(job.record)
+    if (!job.betweenAttempts) job.record = withRelease(job.record)
     await this.#write(job)
     if (delayMs > 0) this.#bursts.add(() => this.#giveBack(job, delayMs))
     else this.#giveBack(job, 0)
     this.#observer.settled(job, 'release')
+  }
+
+  moved(job: InFlightJob): void {
+    this.#acked(job)
+    this.#observer.settled(job, 'release')
+  }
+
+  /**
+   * A retry, or without an entry a release, that keeps the job's place. Whoever has the job next, should we
+   * have to give it back, or die, reads in the record when it may begin.
+   */
+  async hold(job: InFlightJob, delayMs: number, entry: HistoryEntry | undefined): Promise<void> {
+    const record = entry ? withFailure(job.record, entry) : withRelease(job.record)
+    job.record = { ...record, notBefore: this.#clock.now() + delayMs }
+    job.betweenAttempts = true
+    await this.#write(job)
+    this.#observer.settled(job, entry ? 'retry' : 'release')
   }
 
   /** `attempts` is how many ran; 0 for a job that never did. */
@@ -127,6 +162,8 @@ export class Settlement {
         await this.#refusedFor(waitMs)
       }
     }
+    if (job.handler.profile.result) await this.#results.dead(job, reason, error)
+    this.#cancelIsOver(job)
     this.#acked(job)
     this.#observer.settled(job, 'dead_letter')
     this.#observer.deadLettered(job, reason, error)
@@ -134,10 +171,11 @@ export class Settlement {
 
   /** Lets go of a delivery that is no longer ours, without telling the broker anything. */
   async abandon(job: InFlightJob, counted: boolean): Promise<void> {
+    job.leaseLost = true
     this.#inFlight.remove(job)
-    if (counted || job.orphaned || job.isMarked) return
+    if (counted || job.orphaned || job.isMarked || job.betweenAttempts) return
     try {
-      await this.#broker.releaseRecord(job.sequence)
+      await this.#broker.releaseRecord(job.stream, job.sequence)
     } catch (error) {
       this.#observer.recordUnavailable(error)
     }
@@ -147,6 +185,7 @@ export class Settlement {
   stop(): void {
     this.#stopping = true
     this.#bursts.flush()
+    this.#results.stop()
     for (const wake of this.#wakeRefused) wake()
   }
 
@@ -155,17 +194,23 @@ export class Settlement {
     return !job.leaseLost && this.#clock.monotonicMs() - job.renewedAt < this.#ackWaitMs
   }
 
+  #cancelIsOver(job: InFlightJob): void {
+    if (!job.orphaned) void this.#cancels?.settled(job)
+  }
+
   #acked(job: InFlightJob): void {
+    job.acked = true
     this.#inFlight.remove(job)
     if (job.orphaned) return
-    this.#finished.add(job.sequence, job.storedAt)
-    void this.#cancels?.settled(job)
-    this.#receipts.ack(job.reply, job.handler.profile.name)
-    if (job.hasRecord) this.#broker.forgetRecord(job.sequence)
+    this.#finished.add(job.stream, job.sequence, job.storedAt)
+    this.#receipts.ack(job.reply, job.handler.profile.name, job.stream)
+    if (job.hasRecord) this.#broker.forgetRecord(job.stream, job.sequence)
   }
 
   #giveBack(job: InFlightJob, delayMs: number): void {
-    if (this.holdsLease(job)) this.#receipts.nak(job.reply, delayMs, job.renewedAt + this.#ackWaitMs)
+    if (this.holdsLease(job)) {
+      this.#receipts.nak(job.reply, delayMs, job.renewedAt + this.#ackWaitMs, job.stream)
+    } else job.leaseLost = true
     this.#inFlight.remove(job)
   }
 
@@ -173,12 +218,20 @@ export class Settlement {
   async #write(job: InFlightJob): Promise<boolean> {
     job.hasRecord = true
     try {
-      await this.#broker.writeRecord(job.sequence, job.record)
+      if (job.recordUnread) await this.#readLate(job)
+      await this.#broker.writeRecord(job.stream, job.sequence, job.record)
       return true
     } catch (error) {
       this.#observer.recordUnavailable(error)
       return false
     }
+  }
+
+  /** Else the record of earlier deliveries would be replaced, and every one of them count as a crash. */
+  async #readLate(job: InFlightJob): Promise<void> {
+    const stored = await this.#broker.readRecord(job.stream, job.sequence)
+    job.recordUnread = false
+    if (stored) job.record = mergeRecords(stored, job.record)
   }
 
   #refusedFor(waitMs: number): Promise<void> {

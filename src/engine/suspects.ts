@@ -1,7 +1,8 @@
-import { withRelease } from '../core/attempt.ts'
+import type { Gate } from './gates.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Broker, Clock, Observer } from './ports.ts'
+import type { Marks } from './marks.ts'
+import type { Clock } from './ports.ts'
 
 /** Suspects of the same crash come back together; the first of them waits so long for the rest. */
 const companionMs = 100
@@ -9,7 +10,7 @@ const companionMs = 100
 const companionLimit = 10
 
 /**
- * Runs suspects one at a time.
+ * The gate that lets suspects go on one at a time.
  *
  * A suspect is a job that may have killed its process, or its thread beside other jobs. Only when it
  * runs beside no other suspect does the next crash tell for certain who did it. While one waits here,
@@ -19,36 +20,47 @@ const companionLimit = 10
  * One crash brings many jobs back at the same moment. The first suspect of a series therefore begins only
  * when no other has arrived for 100 ms and all marks are stored: begun at once, it could bring the process
  * down before the others are marked, again and again, until they are out of attempts.
+ *
+ * A suspect with a key comes here when it is the first of its key, so that it never waits here for an
+ * earlier job of its key, which would wait for it.
  */
-export class Suspects {
-  readonly #broker: Broker
+export class Suspects implements Gate {
   readonly #clock: Clock
-  readonly #observer: Observer
+  readonly #marks: Marks
   readonly #run: (job: InFlightJob) => void
   readonly #waiting: InFlightJob[] = []
   readonly #admitting = new Set<Promise<unknown>>()
-  readonly #marking = new Set<Promise<unknown>>()
   #lastArrivalAt = Number.NEGATIVE_INFINITY
   #running: InFlightJob | undefined
   #choosing = false
 
-  constructor(broker: Broker, clock: Clock, observer: Observer, run: (job: InFlightJob) => void) {
-    this.#broker = broker
+  constructor(clock: Clock, marks: Marks, run: (job: InFlightJob) => void) {
     this.#clock = clock
-    this.#observer = observer
+    this.#marks = marks
     this.#run = run
+  }
+
+  /** This job is a suspect from now on; it comes here when it is the first of its key. */
+  suspected(job: InFlightJob): void {
+    job.suspect = true
+    this.#lastArrivalAt = this.#clock.monotonicMs()
+  }
+
+  enter(job: InFlightJob): boolean {
+    if (!job.suspect || job === this.#running) return true
+    this.#add(job)
+    return false
   }
 
   /** A redelivered job has arrived, and its record is being read: it may become a suspect. */
   expect(admitted: Promise<unknown>): void {
-    track(this.#admitting, admitted)
+    this.#admitting.add(admitted)
+    void admitted.finally(() => this.#admitting.delete(admitted))
   }
 
-  add(job: InFlightJob): void {
-    job.suspect = true
-    this.#lastArrivalAt = this.#clock.monotonicMs()
+  #add(job: InFlightJob): void {
     this.#waiting.push(job)
-    if (this.#running || this.#waiting.length > 1) track(this.#marking, this.#write(job, true))
+    if (this.#running || this.#waiting.length > 1) this.#marks.mark(job)
     this.#next()
   }
 
@@ -59,7 +71,6 @@ export class Suspects {
     this.#next()
   }
 
-  /** Hands out everything that waits, or what waits of one handler. */
   takeAll(handler?: HandlerState): InFlightJob[] {
     const waiting = this.#waiting.splice(0)
     if (!handler) return waiting
@@ -67,12 +78,13 @@ export class Suspects {
     return waiting.filter((job) => job.handler === handler)
   }
 
-  /** Takes one job out, because its lease is lost. */
-  remove(job: InFlightJob): boolean {
+  remove(job: InFlightJob): void {
     const at = this.#waiting.indexOf(job)
-    if (at < 0) return false
-    this.#waiting.splice(at, 1)
-    return true
+    if (at >= 0) this.#waiting.splice(at, 1)
+  }
+
+  settled(job: InFlightJob): void {
+    this.remove(job)
   }
 
   #next(): void {
@@ -84,9 +96,9 @@ export class Suspects {
   async #choose(): Promise<void> {
     await this.#companions()
     // Every other suspect's mark must be stored before this one can bring the process down.
-    while (this.#marking.size > 0) await Promise.all(this.#marking)
+    await this.#marks.stored()
     const job = this.#waiting[0]
-    if (job?.hasRecord) await this.#write(job, false)
+    if (job) await this.#marks.clear(job)
     this.#choosing = false
     if (!job || this.#waiting[0] !== job) return this.#next()
     this.#waiting.shift()
@@ -102,19 +114,4 @@ export class Suspects {
     }
     await Promise.all(this.#admitting)
   }
-
-  async #write(job: InFlightJob, waiting: boolean): Promise<void> {
-    job.hasRecord = true
-    job.isMarked = waiting
-    try {
-      await this.#broker.writeRecord(job.sequence, waiting ? withRelease(job.record) : job.record)
-    } catch (error) {
-      this.#observer.recordUnavailable(error)
-    }
-  }
-}
-
-function track(set: Set<Promise<unknown>>, promise: Promise<unknown>): void {
-  set.add(promise)
-  void promise.finally(() => set.delete(promise))
 }

@@ -3,13 +3,14 @@ import { type KV, type KvEntry, Kvm } from '@nats-io/kv'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { type AttemptRecord, noRecord, withRelease } from '../core/attempt.ts'
 import type { Names } from '../core/names.ts'
+import type { Incarnations } from './incarnations.ts'
 
 /** A record that is not to be had within this is done without. */
 const readMs = 2_000
 const releaseTries = 3
 
 interface StoredRecord extends AttemptRecord {
-  /** Which incarnation of the job stream it belongs to. */
+  /** When the job's stream was made: which incarnation of it this belongs to. */
   readonly stream: string
 }
 
@@ -18,39 +19,40 @@ interface StoredRecord extends AttemptRecord {
  * `<stream>.<sequence>`. A record of another incarnation of the stream is none.
  */
 export class AttemptsBucket {
-  /** When the job stream was made. */
-  streamCreatedAt = ''
   readonly #nc: NatsConnection
   readonly #jsm: JetStreamManager
   readonly #names: Names
+  readonly #incarnations: Incarnations
   #bucket: Promise<KV> | undefined
 
-  constructor(nc: NatsConnection, jsm: JetStreamManager, names: Names) {
+  constructor(nc: NatsConnection, jsm: JetStreamManager, names: Names, incarnations: Incarnations) {
     this.#nc = nc
     this.#jsm = jsm
     this.#names = names
+    this.#incarnations = incarnations
   }
 
-  async read(sequence: number): Promise<AttemptRecord | undefined> {
-    return this.#decode(await within(readMs, (await this.#open()).get(this.#key(sequence))))
+  async read(stream: string, sequence: number): Promise<AttemptRecord | undefined> {
+    const entry = await within(readMs, (await this.#open()).get(key(stream, sequence)))
+    return this.#decode(stream, entry)
   }
 
-  async write(sequence: number, record: AttemptRecord): Promise<void> {
-    await within(readMs, (await this.#open()).put(this.#key(sequence), this.#encode(record)))
+  async write(stream: string, sequence: number, record: AttemptRecord): Promise<void> {
+    await within(readMs, (await this.#open()).put(key(stream, sequence), this.#encode(stream, record)))
   }
 
   /**
    * Adds a release to the record as it is now. The delivery was lost to another supervisor, which may be
    * writing too, so a record that changed meanwhile is read again.
    */
-  async release(sequence: number): Promise<void> {
+  async release(stream: string, sequence: number): Promise<void> {
     const bucket = await this.#open()
-    const key = this.#key(sequence)
+    const at = key(stream, sequence)
     for (let triesLeft = releaseTries; ; triesLeft -= 1) {
-      const entry = await within(readMs, bucket.get(key))
-      const record = this.#encode(withRelease(this.#decode(entry) ?? noRecord))
+      const entry = await within(readMs, bucket.get(at))
+      const record = this.#encode(stream, withRelease(this.#decode(stream, entry) ?? noRecord))
       try {
-        await within(readMs, entry ? bucket.update(key, record, entry.revision) : bucket.create(key, record))
+        await within(readMs, entry ? bucket.update(at, record, entry.revision) : bucket.create(at, record))
         return
       } catch (error) {
         if (triesLeft === 1) throw error
@@ -59,8 +61,8 @@ export class AttemptsBucket {
   }
 
   /** Removes a record without leaving a marker; nothing is lost when it fails, records expire. */
-  forget(sequence: number): void {
-    const subject = `$KV.${this.#names.attemptsBucket}.${this.#key(sequence)}`
+  forget(stream: string, sequence: number): void {
+    const subject = `$KV.${this.#names.attemptsBucket}.${key(stream, sequence)}`
     this.#jsm.streams.purge(`KV_${this.#names.attemptsBucket}`, { filter: subject }).catch(() => {})
   }
 
@@ -69,19 +71,15 @@ export class AttemptsBucket {
     this.#bucket = undefined
   }
 
-  #encode(record: AttemptRecord): string {
-    const stored: StoredRecord = { stream: this.streamCreatedAt, ...record }
+  #encode(stream: string, record: AttemptRecord): string {
+    const stored: StoredRecord = { stream: this.#incarnations.of(stream), ...record }
     return JSON.stringify(stored)
   }
 
-  #decode(entry: KvEntry | null): AttemptRecord | undefined {
+  #decode(of: string, entry: KvEntry | null): AttemptRecord | undefined {
     if (entry?.operation !== 'PUT') return undefined
     const { stream, ...record } = entry.json<StoredRecord>()
-    return stream === this.streamCreatedAt ? { ...noRecord, ...record } : undefined
-  }
-
-  #key(sequence: number): string {
-    return `${this.#names.jobStream}.${sequence}`
+    return stream === this.#incarnations.of(of) ? { ...noRecord, ...record } : undefined
   }
 
   #open(): Promise<KV> {
@@ -91,6 +89,10 @@ export class AttemptsBucket {
     })
     return this.#bucket
   }
+}
+
+function key(stream: string, sequence: number): string {
+  return `${stream}.${sequence}`
 }
 
 function within<T>(limitMs: number, promise: Promise<T>): Promise<T> {

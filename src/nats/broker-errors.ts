@@ -28,7 +28,8 @@ export function explainBrokerError(error: unknown): MillraceError {
   )
 }
 
-function hasCause(error: unknown, kind: abstract new (...rest: never[]) => Error): boolean {
+/** Whether an error, or what it was caused by, is of this class. */
+export function hasCause(error: unknown, kind: abstract new (...rest: never[]) => Error): boolean {
   if (error instanceof kind) return true
   const cause = (error as { cause?: unknown } | undefined)?.cause
   return cause !== undefined && hasCause(cause, kind)

@@ -52,6 +52,8 @@ export interface BrokerConnection {
 export interface ConnectBrokerOptions {
   /** Shown by the server's monitoring as `millrace/<supervisor id>`. */
   readonly supervisorId: string
+  /** What every inbox begins with. @default `_INBOX.<namespace>.<random>` */
+  readonly inboxPrefix?: string | undefined
   readonly onEvent: (event: ConnectionEvent) => void
   /** Ends the search for the broker at start; later it has no effect. */
   readonly signal: AbortSignal
@@ -95,7 +97,7 @@ export async function connectBroker(
     closing: undefined as Promise<void> | undefined,
   }
 
-  const inboxPrefix = `_INBOX.${settings.namespace}.${randomBytes(12).toString('hex')}`
+  const inboxPrefix = options.inboxPrefix ?? `_INBOX.${settings.namespace}.${randomBytes(12).toString('hex')}`
   const nc = await connectFirst(
     { ...dialOptions(settings.nats, delay, complain), inboxPrefix, name: `millrace/${options.supervisorId}` },
     {

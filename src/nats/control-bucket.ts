@@ -23,26 +23,29 @@ export class ControlBucket implements SharedState {
   }
 
   async read(key: string): Promise<SharedEntry> {
-    const entry = await (await this.#open()).get(key)
-    if (!entry) return { value: undefined, revision: 0 }
-    return { value: entry.operation === 'PUT' ? entry.string() : undefined, revision: entry.revision }
+    const entry = await this.#with((bucket) => bucket.get(key))
+    if (!entry) return { value: undefined, revision: 0, writtenAt: 0 }
+    const { operation, revision, created } = entry
+    return { value: operation === 'PUT' ? entry.string() : undefined, revision, writtenAt: created.getTime() }
   }
 
   async write(key: string, value: string, revision: number): Promise<number | undefined> {
-    try {
-      return await (await this.#open()).put(key, value, { previousSeq: revision })
-    } catch (error) {
-      if (error instanceof JetStreamApiError && wrongLastSequence.includes(error.code)) return undefined
-      throw error
-    }
+    return this.#with(async (bucket) => {
+      try {
+        return await bucket.put(key, value, { previousSeq: revision })
+      } catch (error) {
+        if (error instanceof JetStreamApiError && wrongLastSequence.includes(error.code)) return undefined
+        throw error
+      }
+    })
   }
 
   async set(key: string, value: string): Promise<void> {
-    await (await this.#open()).put(key, value)
+    await this.#with((bucket) => bucket.put(key, value))
   }
 
   async remove(key: string): Promise<void> {
-    await (await this.#open()).delete(key)
+    await this.#with((bucket) => bucket.delete(key))
   }
 
   watch(
@@ -66,6 +69,15 @@ export class ControlBucket implements SharedState {
   close(): void {
     for (const watch of this.#watches) watch.end()
     this.#watches.clear()
+  }
+
+  async #with<T>(use: (bucket: KV) => Promise<T>): Promise<T> {
+    try {
+      return await use(await this.#open())
+    } catch (error) {
+      this.#parts.trouble(error)
+      throw error
+    }
   }
 
   #open(): Promise<KV> {

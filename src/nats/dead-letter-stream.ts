@@ -3,22 +3,23 @@ import { headers as createHeaders, type MsgHdrs } from '@nats-io/transport-node'
 import { type DeadLetter, deadLetterId, type HeaderEntry } from '../core/dead-letter.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Names } from '../core/names.ts'
+import type { Incarnations } from './incarnations.ts'
 
 const publishMs = 5_000
 const messageMissing = 10037
 
 /** Writes dead letters so that at most one of a job is stored, whoever tries and however often. */
 export class DeadLetterStream {
-  /** When the job stream was made. */
-  streamCreatedAt = ''
   readonly #js: JetStreamClient
   readonly #jsm: JetStreamManager
   readonly #names: Names
+  readonly #incarnations: Incarnations
 
-  constructor(js: JetStreamClient, jsm: JetStreamManager, names: Names) {
+  constructor(js: JetStreamClient, jsm: JetStreamManager, names: Names, incarnations: Incarnations) {
     this.#js = js
     this.#jsm = jsm
     this.#names = names
+    this.#incarnations = incarnations
   }
 
   /**
@@ -37,7 +38,7 @@ export class DeadLetterStream {
       deadLetterId(letter.stream, letter.sequence),
     )
     if (duplicateOf === undefined || (await this.#isOf(letter, duplicateOf))) return
-    const incarnation = Date.parse(this.streamCreatedAt)
+    const incarnation = Date.parse(this.#incarnations.of(letter.stream))
     await this.#publish(letter, headers, data, deadLetterId(letter.stream, letter.sequence, incarnation))
   }
 
@@ -77,7 +78,7 @@ export class DeadLetterStream {
 }
 
 /** A header that the client refuses to write is left out: losing it is better than losing the record. */
-function encodeHeaders(entries: readonly HeaderEntry[]): MsgHdrs {
+export function encodeHeaders(entries: readonly HeaderEntry[]): MsgHdrs {
   const headers = createHeaders()
   for (const [name, value] of entries) {
     try {

@@ -1,4 +1,5 @@
 import type { HeaderEntry } from '../core/dead-letter.ts'
+import type { Priority } from '../core/names.ts'
 import type { Delivery } from '../engine/ports.ts'
 
 /** The parts of a NATS message that a delivery is made of; its subject is known, and costs time to decode. */
@@ -13,6 +14,8 @@ export interface AckSubject {
   readonly stream: string
   readonly consumer: string
   readonly deliveries: number
+  /** Of the consumer, without those that it has handed out. */
+  readonly pending: number
   readonly sequence: number
   /** Epoch milliseconds. */
   readonly storedAt: number
@@ -37,13 +40,17 @@ export function readAckSubject(reply: string): AckSubject | undefined {
   const sequenceEnd = reply.indexOf('.', deliveriesEnd + 1)
   const timeFrom = reply.indexOf('.', sequenceEnd + 1) + 1
   // Nanoseconds: the last six digits are below a millisecond.
-  const timeEnd = reply.indexOf('.', timeFrom) - 6
+  const timeDot = reply.indexOf('.', timeFrom)
+  const timeEnd = timeDot - 6
+  // Newer servers put a token behind it.
+  const pendingDot = reply.indexOf('.', timeDot + 1)
   return {
     stream: reply.slice(from, streamEnd),
     consumer: reply.slice(streamEnd + 1, consumerEnd),
     deliveries: digits(reply, consumerEnd + 1, deliveriesEnd),
     sequence: digits(reply, deliveriesEnd + 1, sequenceEnd),
     storedAt: digits(reply, timeFrom, timeEnd),
+    pending: digits(reply, timeDot + 1, pendingDot < 0 ? reply.length : pendingDot),
   }
 }
 
@@ -58,15 +65,25 @@ function digits(text: string, from: number, to: number): number {
   return value
 }
 
+/** Whose jobs a consumer hands out, and their subject. */
+export interface DeliverySource {
+  readonly handler: string
+  readonly priority: Priority
+  readonly stream: string
+  readonly subject: string
+}
+
 /** A delivered message as the engine knows it. */
-export function toDelivery(message: Message, ack: AckSubject, handler: string, subject: string): Delivery {
+export function toDelivery(message: Message, ack: AckSubject, source: DeliverySource): Delivery {
   const { headers, problem } = readHeaders(message)
   return {
-    handler,
-    stream: ack.stream,
-    subject,
+    handler: source.handler,
+    priority: source.priority,
+    stream: source.stream,
+    subject: source.subject,
     sequence: ack.sequence,
     deliveries: ack.deliveries,
+    pending: ack.pending,
     storedAt: ack.storedAt,
     reply: message.reply!,
     data: message.data,

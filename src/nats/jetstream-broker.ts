@@ -3,18 +3,23 @@ import { createInbox, type NatsConnection } from '@nats-io/transport-node'
 import type { Settings } from '../config/settings.ts'
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
-import type { Names } from '../core/names.ts'
-import type { Broker, BrokerListener } from '../engine/ports.ts'
+import { consumerName, type Names, type Priority, priorities } from '../core/names.ts'
+import type { Broker, BrokerListener, Outstanding } from '../engine/ports.ts'
 import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
-import { explainBrokerError } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
 import { ConsumerPauses } from './consumer-pauses.ts'
 import { ControlBucket } from './control-bucket.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
+import { DelayedStream } from './delayed-stream.ts'
+import { isStreamMissing, readConsumer, type TopologyReport } from './ensure.ts'
+import { Incarnations } from './incarnations.ts'
+import { PrioritySources } from './priority-sources.ts'
 import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
-import { ensureTopology, isStreamMissing, type TopologyReport } from './topology.ts'
+import { ResultsBucket } from './results-bucket.ts'
+import { TickStream } from './tick-stream.ts'
+import { TopologyKeeper } from './topology-keeper.ts'
 
 const nakBytes = Buffer.from('-NAK')
 const extendBytes = Buffer.from('+WPI')
@@ -22,14 +27,8 @@ const extendBytes = Buffer.from('+WPI')
 /** A hundred years. The server counts nanoseconds in 64 bits, and takes what exceeds them for no delay at all. */
 const longestNakMs = 3.15e12
 
-/** While something is missing, how often to look again. */
-const lookAgainMs = 1_000
-/** After a reconnect, how often to try to see the job stream. */
-const verifyAgainMs = 100
 /** That the control bucket cannot be watched is told at most this often. */
 const complaintMs = 30_000
-/** Signs of trouble within this are one. */
-const troubleMs = 50
 
 /** What the broker tells the supervisor, besides what it tells the engine. */
 export interface BrokerReports {
@@ -41,31 +40,27 @@ export interface BrokerReports {
 
 /** JetStream as the engine's broker: pulls, settlements, dead letters and attempt records. */
 export class JetStreamBroker implements Broker {
-  /** What is missing although it is needed; empty when all is well. */
-  missing: readonly string[] = []
   readonly control: ControlBucket
+  readonly ticks: TickStream
   readonly consumerPauses: ConsumerPauses
+  readonly delayed: DelayedStream
   readonly #connection: BrokerConnection
   readonly #nc: NatsConnection
   readonly #jsm: JetStreamManager
   readonly #names: Names
   readonly #handlers: readonly string[]
-  readonly #settings: Settings
   readonly #reports: BrokerReports
   readonly #listener: BrokerListener
   readonly #acks: AckWriter
   readonly #puller: Puller
+  readonly #sources: PrioritySources
   readonly #records: AttemptsBucket
   readonly #deadLetters: DeadLetterStream
-  /** The job stream has been seen on this connection. */
-  #verified = true
-  #looking: Promise<void> | undefined
-  #lookTimer: NodeJS.Timeout | undefined
-  /** Of the job stream that was last seen, even when it is gone. */
-  #jobStreamCreatedAt: string | undefined
-  #jobStreamThere = false
+  readonly #results: ResultsBucket
+  readonly #topology: TopologyKeeper
+  /** Of the streams of jobs that were last seen, even when they are gone. */
+  readonly #incarnations = new Incarnations()
   #complainedAt = Number.NEGATIVE_INFINITY
-  #closed = false
 
   private constructor(parts: BrokerParts, jsm: JetStreamManager) {
     this.#connection = parts.connection
@@ -73,11 +68,10 @@ export class JetStreamBroker implements Broker {
     this.#jsm = jsm
     this.#names = parts.names
     this.#handlers = parts.handlers
-    this.#settings = parts.settings
     this.#reports = parts.reports
     this.#listener = parts.listener
     this.#acks = new AckWriter(this.#nc)
-    this.#records = new AttemptsBucket(this.#nc, jsm, parts.names)
+    this.#records = new AttemptsBucket(this.#nc, jsm, parts.names, this.#incarnations)
     this.control = new ControlBucket({
       nc: this.#nc,
       jsm,
@@ -87,19 +81,60 @@ export class JetStreamBroker implements Broker {
     })
     this.consumerPauses = new ConsumerPauses(
       jsm,
-      [parts.names.jobStream],
+      priorities.map(parts.names.streamOf),
       parts.settings.manage,
       (handler, error) => parts.reports.pauseFailed(handler, error),
     )
-    this.#deadLetters = new DeadLetterStream(jetstream(this.#nc), jsm, parts.names)
+    const js = jetstream(this.#nc)
+    const newInbox = (): string => createInbox(parts.connection.inboxPrefix)
+    this.ticks = new TickStream(js, jsm, parts.names, {
+      isConnected: () => this.connected,
+      failed: () => this.#topology.look(),
+      hasFinished: (...job) => parts.listener.hasFinished(...job),
+    })
+    this.#deadLetters = new DeadLetterStream(js, jsm, parts.names, this.#incarnations)
+    this.delayed = new DelayedStream({
+      nc: this.#nc,
+      js,
+      names: parts.names,
+      newInbox,
+      trouble: () => this.#topology.lookSlowly(),
+    })
+    this.#results = new ResultsBucket(this.#nc, jsm, parts.names)
     this.#puller = new Puller({
       nc: this.#nc,
       names: parts.names,
       handlers: parts.handlers,
       listener: parts.listener,
-      newInbox: () => createInbox(parts.connection.inboxPrefix),
+      newInbox,
       trouble: (trouble) => this.#trouble(trouble),
     })
+    this.#sources = new PrioritySources({
+      nc: this.#nc,
+      jsm,
+      names: parts.names,
+      handlers: parts.handlers,
+      onNoticed: (handler, priority) => void this.#topology.bind(handler, priority),
+    })
+    this.#topology = new TopologyKeeper(
+      { ...parts, nc: this.#nc, jsm, noticed: this.#sources.noticed },
+      parts.connection,
+      this.#incarnations,
+      {
+        verified: () => this.#resume(),
+        streamReplaced: (stream, createdAt) => parts.listener.streamReplaced(stream, createdAt),
+        delayedFound: (found) => {
+          this.delayed.topology = found
+        },
+        changed: (report) => this.#changed(report),
+        healed: () => {
+          for (const handler of parts.handlers) parts.listener.creditReturned(handler, 'normal', 0)
+        },
+        sourceBound: (handler, priority) => parts.listener.sourceBound(handler, priority),
+        report: (report) => parts.reports.topology(report),
+        failed: (error) => parts.reports.topologyFailed(error),
+      },
+    )
   }
 
   /**
@@ -111,18 +146,20 @@ export class JetStreamBroker implements Broker {
   static async open(parts: BrokerParts): Promise<JetStreamBroker> {
     const jsm = await jetstreamManager(parts.connection.nc, { checkAPI: false })
     const broker = new JetStreamBroker(parts, jsm)
-    try {
-      await broker.#ensure()
-    } catch (error) {
-      throw explainBrokerError(error)
-    }
+    await broker.#topology.begin()
     broker.#puller.open()
-    if (broker.missing.length > 0) broker.#lookIn(lookAgainMs)
+    broker.delayed.open()
     return broker
   }
 
+  /** What is missing although it is needed; empty when all is well. */
+  get missing(): readonly string[] {
+    return this.#topology.missing
+  }
+
   get connected(): boolean {
-    return this.#connection.connected && this.#verified && this.#jobStreamThere
+    const { isVerified, jobStreamThere } = this.#topology
+    return this.#connection.connected && isVerified && jobStreamThere
   }
 
   get epoch(): number {
@@ -131,8 +168,9 @@ export class JetStreamBroker implements Broker {
 
   /** To be called by whoever hears of the connection's loss. */
   disconnected(): void {
-    this.#verified = false
+    this.#topology.disconnected()
     this.#puller.close()
+    this.delayed.close()
     this.#listener.disconnected()
   }
 
@@ -141,22 +179,28 @@ export class JetStreamBroker implements Broker {
    * broker that lost its store may have another one by now, in which an old ack would hit a new job.
    */
   reconnected(): void {
-    this.#lookIn(0)
+    this.#topology.reconnected()
   }
 
   #resume(): void {
-    this.#verified = true
     this.#puller.open()
+    this.delayed.open()
     this.control.reset()
     this.#listener.reconnected()
+    this.#sources.look()
   }
 
-  pull(handler: string, count: number): void {
-    this.#send(() => this.#puller.pull(handler, count))
+  /** Begins to tell of high and low jobs; whoever listens has to be there. */
+  findSources(): void {
+    void this.#sources.start()
+  }
+
+  pull(handler: string, priority: Priority, count: number): void {
+    this.#send(() => this.#puller.pull(handler, priority, count))
   }
 
   ack(reply: string): void {
-    if (this.#verified) this.#acks.add(reply)
+    if (this.#topology.isVerified) this.#acks.add(reply)
   }
 
   nak(reply: string, delayMs: number): void {
@@ -176,28 +220,49 @@ export class JetStreamBroker implements Broker {
 
   publishDeadLetter(letter: DeadLetter, headers: readonly HeaderEntry[], data: Uint8Array): Promise<void> {
     return this.#deadLetters.publish(letter, headers, data).catch((error: unknown) => {
-      this.#look()
+      this.#topology.look()
       throw error
     })
   }
 
-  readRecord(sequence: number): Promise<AttemptRecord | undefined> {
-    return this.#records.read(sequence)
+  readRecord(stream: string, sequence: number): Promise<AttemptRecord | undefined> {
+    return this.#records.read(stream, sequence)
   }
 
-  writeRecord(sequence: number, record: AttemptRecord): Promise<void> {
-    return this.#records.write(sequence, record).catch((error: unknown) => {
-      this.#look()
+  writeRecord(stream: string, sequence: number, record: AttemptRecord): Promise<void> {
+    return this.#records.write(stream, sequence, record).catch((error: unknown) => {
+      this.#topology.look()
       throw error
     })
   }
 
-  releaseRecord(sequence: number): Promise<void> {
-    return this.#records.release(sequence)
+  releaseRecord(stream: string, sequence: number): Promise<void> {
+    return this.#records.release(stream, sequence)
   }
 
-  forgetRecord(sequence: number): void {
-    this.#records.forget(sequence)
+  forgetRecord(stream: string, sequence: number): void {
+    this.#records.forget(stream, sequence)
+  }
+
+  storeOutcome(jobId: string, entry: string): Promise<void> {
+    return this.#results.store(jobId, entry).catch((error: unknown) => {
+      this.#topology.look()
+      throw error
+    })
+  }
+
+  async readOutstanding(handler: string): Promise<Outstanding> {
+    let deliveries = 0
+    let otherPulls = 0
+    for (const priority of priorities) {
+      const openBefore = this.#puller.openPulls(handler, priority)
+      const consumer = await readConsumer(this.#jsm, this.#names.streamOf(priority), consumerName(handler))
+      if (!consumer) continue
+      const open = Math.min(openBefore, this.#puller.openPulls(handler, priority))
+      deliveries += consumer.num_ack_pending
+      otherPulls += Math.max(0, consumer.num_waiting - open)
+    }
+    return { deliveries, otherPulls }
   }
 
   /** Tells whoever listens; lost when nobody does. */
@@ -210,21 +275,22 @@ export class JetStreamBroker implements Broker {
   }
 
   /** Resolves when no open pull can bring a job any more. */
-  pullsEnded(): Promise<void> {
-    return this.#puller.ended()
+  async pullsEnded(): Promise<void> {
+    await Promise.all([this.#puller.ended(), this.delayed.pullEnded()])
   }
 
   close(): void {
-    this.#closed = true
-    clearTimeout(this.#lookTimer)
+    this.#topology.close()
     this.control.close()
+    this.#sources.close()
     this.consumerPauses.close()
     this.#puller.close()
+    this.delayed.close()
   }
 
   // The client throws when it is closed; by then nothing can be sent, and the engine is told elsewhere.
   #send(publish: () => void): void {
-    if (!this.#verified || this.#nc.isClosed()) return
+    if (!this.#topology.isVerified || this.#nc.isClosed()) return
     try {
       publish()
     } catch (error) {
@@ -233,81 +299,25 @@ export class JetStreamBroker implements Broker {
   }
 
   #trouble(trouble: PullTrouble): void {
-    if (trouble !== 'refused' || this.#nc.isClosed()) this.#look()
-    else this.#lookIn(lookAgainMs)
+    if (trouble !== 'refused' || this.#nc.isClosed()) this.#topology.look()
+    else this.#topology.lookSlowly()
   }
 
   /** A watch of the control bucket cannot begin; it tries again by itself. */
   #watchTrouble(error: unknown): void {
-    if (isStreamMissing(error)) this.#look()
-    else if (this.connected && performance.now() - this.#complainedAt >= complaintMs) {
+    this.#topology.look()
+    if (isStreamMissing(error)) return
+    if (this.connected && performance.now() - this.#complainedAt >= complaintMs) {
       this.#complainedAt = performance.now()
       this.#reports.topologyFailed(error)
     }
   }
 
-  #look(): void {
-    this.#lookIn(troubleMs)
-  }
-
-  #lookIn(delayMs: number): void {
-    if (this.#closed || this.#lookTimer || this.#looking) return
-    this.#lookTimer = setTimeout(() => {
-      this.#lookTimer = undefined
-      this.#looking = this.#lookNow().finally(() => {
-        this.#looking = undefined
-        if (!this.#verified && this.#connection.connected) this.#lookIn(verifyAgainMs)
-        else if (this.missing.length > 0) this.#lookIn(lookAgainMs)
-      })
-    }, delayMs)
-  }
-
-  async #lookNow(): Promise<void> {
-    if (!this.#connection.connected) return
-    const { epoch } = this.#connection
-    try {
-      await this.#ensure()
-      if (!this.#verified && this.#connection.connected && this.#connection.epoch === epoch) this.#resume()
-    } catch (error) {
-      this.#reports.topologyFailed(error)
-      this.missing =
-        this.missing.length > 0 ? this.missing : [`an answer: ${explainBrokerError(error).message}`]
-    }
-  }
-
-  async #ensure(): Promise<void> {
-    const report = await ensureTopology(
-      this.#nc,
-      this.#jsm,
-      this.#names,
-      this.#handlers,
-      this.#settings,
-      (createdAt) => this.#jobStreamSeen(createdAt),
-    )
-    const { missing, changed } = report
-    if (changed.length > 0 || missing.join() !== this.missing.join() || report.warnings.length > 0) {
-      this.#reports.topology(report)
-    }
-    if (changed.length > 0) this.consumerPauses.repeat()
-    const healed = missing.length < this.missing.length
-    this.missing = missing
-    if (changed.some((change) => change.includes('bucket'))) {
-      this.#records.reset()
-      this.control.reset()
-    }
-    if (healed || changed.length > 0)
-      for (const handler of this.#handlers) this.#listener.creditReturned(handler, 0)
-  }
-
-  /** The stream's identity is its name and when it was made. */
-  #jobStreamSeen(createdAt: string | undefined): void {
-    this.#jobStreamThere = createdAt !== undefined
-    if (createdAt === undefined) return
-    const replaced = this.#jobStreamCreatedAt !== undefined && this.#jobStreamCreatedAt !== createdAt
-    this.#jobStreamCreatedAt = createdAt
-    this.#records.streamCreatedAt = createdAt
-    this.#deadLetters.streamCreatedAt = createdAt
-    if (replaced) this.#listener.streamReplaced(Date.parse(createdAt))
+  #changed({ changed }: TopologyReport): void {
+    this.consumerPauses.repeat()
+    if (!changed.some((change) => change.includes('bucket'))) return
+    this.#records.reset()
+    this.control.reset()
   }
 }
 
@@ -315,7 +325,11 @@ export interface BrokerParts {
   readonly connection: BrokerConnection
   readonly names: Names
   readonly handlers: readonly string[]
+  /** Ticks are to be published, so their stream is needed. */
+  readonly hasSchedules: boolean
   readonly settings: Settings
+  /** Some handler has `result: true`. */
+  readonly keepsResults: boolean
   readonly listener: BrokerListener
   readonly reports: BrokerReports
 }

@@ -1,7 +1,7 @@
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
-import { consumerName, type Names } from '../core/names.ts'
+import { consumerName, type Names, type Priority, priorities } from '../core/names.ts'
 import type { BrokerListener } from '../engine/ports.ts'
-import { readAckSubject, toDelivery } from './delivery.ts'
+import { type DeliverySource, readAckSubject, toDelivery } from './delivery.ts'
 
 /** How long a pull waits at the server. Short, because a stop lets the open pulls expire. */
 export const pullExpiresMs = 1_000
@@ -12,14 +12,14 @@ const refusedMs = 200
 
 interface OpenPull {
   readonly id: number
-  readonly handler: string
+  readonly source: PulledSource
   left: number
   readonly deadAt: number
 }
 
-interface PulledHandler {
-  readonly name: string
-  readonly subject: string
+interface PulledSource extends DeliverySource {
+  /** Where its pulls go. */
+  readonly nextSubject: string
   /** Its open pulls, the oldest first: what arrives is charged to that one. */
   readonly pulls: OpenPull[]
 }
@@ -35,18 +35,18 @@ export type PullTrouble = 'no_responders' | 'consumer_gone' | 'silence' | 'refus
  * letting the open pulls expire.
  *
  * 1. One subscription for each connection; a pull's status messages come back on `<inbox>.<id>`.
- * 2. Jobs keep their own subject; each is charged to the oldest open pull of its handler.
+ * 2. Jobs keep their own subject; each is charged to the oldest open pull of its consumer.
  * 3. A pull that ends gives back the rest of its credit; one that falls silent is written off.
  * Source: NATS ADR-37, "JetStream simplification", section on pull requests.
  */
 export class Puller {
   readonly #nc: NatsConnection
-  readonly #names: Names
   readonly #listener: BrokerListener
   readonly #trouble: (trouble: PullTrouble) => void
   readonly #newInbox: () => string
-  /** By the name of their consumer. */
-  readonly #handlers = new Map<string, PulledHandler>()
+  /** By stream and the name of their consumer. */
+  readonly #sources = new Map<string, Map<string, PulledSource>>()
+  readonly #streamOf: (priority: Priority) => string
   readonly #open = new Map<number, OpenPull>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #subscription: Subscription | undefined
@@ -64,12 +64,25 @@ export class Puller {
     trouble: (trouble: PullTrouble) => void
   }) {
     this.#nc = parts.nc
-    this.#names = parts.names
     this.#listener = parts.listener
     this.#newInbox = parts.newInbox
     this.#trouble = parts.trouble
-    for (const name of parts.handlers) {
-      this.#handlers.set(consumerName(name), { name, subject: parts.names.jobSubject(name), pulls: [] })
+    const { names, handlers } = parts
+    this.#streamOf = names.streamOf
+    for (const priority of priorities) {
+      const stream = names.streamOf(priority)
+      const sourceOf = (handler: string): PulledSource => ({
+        handler,
+        priority,
+        stream,
+        subject: names.jobSubject(handler, priority),
+        nextSubject: `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumerName(handler)}`,
+        pulls: [],
+      })
+      this.#sources.set(
+        stream,
+        new Map(handlers.map((handler) => [consumerName(handler), sourceOf(handler)])),
+      )
     }
   }
 
@@ -95,7 +108,7 @@ export class Puller {
   /** Forgets every pull, with whatever they might still bring. */
   close(): void {
     this.#open.clear()
-    for (const handler of this.#handlers.values()) handler.pulls.length = 0
+    for (const sources of this.#sources.values()) for (const { pulls } of sources.values()) pulls.length = 0
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
     clearTimeout(this.#sweeper)
@@ -105,17 +118,21 @@ export class Puller {
     this.#whenNoneOpen?.()
   }
 
-  pull(handler: string, count: number): void {
-    const consumer = consumerName(handler)
+  pull(handler: string, priority: Priority, count: number): void {
+    const source = this.#sources.get(this.#streamOf(priority))!.get(consumerName(handler))!
     const id = this.#nextId++
-    const pull = { id, handler, left: count, deadAt: performance.now() + pullExpiresMs + writeOffMs }
+    const pull = { id, source, left: count, deadAt: performance.now() + pullExpiresMs + writeOffMs }
     this.#open.set(id, pull)
-    this.#handlers.get(consumer)!.pulls.push(pull)
-    const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#names.jobStream}.${consumer}`
-    this.#nc.publish(subject, `{"batch":${count},"expires":${pullExpiresMs}000000}`, {
+    source.pulls.push(pull)
+    this.#nc.publish(source.nextSubject, `{"batch":${count},"expires":${pullExpiresMs}000000}`, {
       reply: `${this.#inbox}.${id}`,
     })
     this.#sweepLater()
+  }
+
+  /** How many pulls of a handler and priority are open. */
+  openPulls(handler: string, priority: Priority): number {
+    return this.#sources.get(this.#streamOf(priority))!.get(consumerName(handler))!.pulls.length
   }
 
   /** Resolves when no pull is open any more. */
@@ -132,14 +149,14 @@ export class Puller {
       this.#status(message)
       return
     }
-    const handler = this.#handlers.get(ack.consumer)
-    if (handler === undefined) return
-    const [oldest] = handler.pulls
+    const source = this.#sources.get(ack.stream)?.get(ack.consumer)
+    if (source === undefined) return
+    const [oldest] = source.pulls
     if (oldest) {
       oldest.left -= 1
       if (oldest.left === 0) this.#end(oldest)
     }
-    this.#listener.delivered(toDelivery(message, ack, handler.name, handler.subject))
+    this.#listener.delivered(toDelivery(message, ack, source))
   }
 
   #status(message: Msg): void {
@@ -149,7 +166,7 @@ export class Puller {
     if (!pull || code === 100) return
     this.#end(pull)
     if (code === 404 || code === 408) {
-      this.#listener.creditReturned(pull.handler, pull.left)
+      this.#returnCredit(pull)
       return
     }
     const description = message.headers?.description ?? ''
@@ -162,14 +179,18 @@ export class Puller {
   #returnLater(pull: OpenPull): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
-      this.#listener.creditReturned(pull.handler, pull.left)
+      this.#returnCredit(pull)
     }, refusedMs)
     this.#timers.add(timer)
   }
 
+  #returnCredit({ source, left }: OpenPull): void {
+    this.#listener.creditReturned(source.handler, source.priority, left)
+  }
+
   #end(pull: OpenPull): void {
     this.#open.delete(pull.id)
-    const { pulls } = this.#handlers.get(consumerName(pull.handler))!
+    const { pulls } = pull.source
     pulls.splice(pulls.indexOf(pull), 1)
     if (this.#open.size === 0) this.#whenNoneOpen?.()
   }
@@ -188,7 +209,7 @@ export class Puller {
       if (pull.deadAt > now) break
       this.#end(pull)
       this.#trouble('silence')
-      this.#listener.creditReturned(pull.handler, pull.left)
+      this.#returnCredit(pull)
     }
     this.#sweepLater()
   }

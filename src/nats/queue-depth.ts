@@ -1,5 +1,8 @@
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
-import { consumerName, type Names } from '../core/names.ts'
+import { consumerName, type Names, type Priority, priorities } from '../core/names.ts'
+import { moverName } from './delayed-topology.ts'
+
+const streamMissing = 10059
 
 /** How much waits where. */
 export interface QueueDepth {
@@ -13,6 +16,8 @@ export interface QueueDepth {
    * many, because jobs that ended while we asked cannot be told apart from them.
    */
   readonly stranded: number
+  /** Jobs that wait for their time; undefined while their stream is missing. */
+  readonly delayed: number | undefined
 }
 
 export interface HandlerDepth {
@@ -24,8 +29,9 @@ export interface HandlerDepth {
 }
 
 /**
- * Asks the broker how much waits: three requests for the streams and two for each handler, so it is done
- * when somebody looks and not more often than every few seconds.
+ * Asks the broker how much waits: one request for the dead letters and two for the delayed jobs, three for each
+ * stream with jobs, and one or two for each of its consumers, so it is done when somebody looks and not more
+ * often than every few seconds. The priorities of a handler are added up.
  */
 export async function readQueueDepth(
   jsm: JetStreamManager,
@@ -33,12 +39,56 @@ export async function readQueueDepth(
   handlers: readonly string[],
 ): Promise<QueueDepth> {
   const dead = (await readStream(jsm, names.deadStream, names.deadSubjects)).subjects
-  const before = await readStream(jsm, names.jobStream, names.jobSubjects)
-  const jobs = before.subjects
+  const prefix = names.deadSubject('')
   const byHandler = new Map<string, HandlerDepth>()
+  let unclaimed = 0
+  let stranded = 0
+  for (const priority of priorities) {
+    const depth = await readPriority(jsm, names, priority, handlers)
+    unclaimed += depth.unclaimed
+    stranded += depth.stranded
+    for (const [handler, more] of depth.handlers) byHandler.set(handler, sum(byHandler.get(handler), more))
+  }
+  return {
+    handlers: byHandler,
+    deadLetters: new Map([...dead].map(([subject, count]) => [subject.slice(prefix.length), count])),
+    unclaimed,
+    stranded,
+    delayed: await countDelayed(jsm, names.delayedStream),
+  }
+}
+
+/**
+ * A server without schedules has handed out all that waits, or will. Its stream may hold more: 2.9 shows
+ * acked messages again after a SIGKILL, and never delivers them.
+ */
+async function countDelayed(jsm: JetStreamManager, stream: string): Promise<number | undefined> {
+  try {
+    const { config, state } = await jsm.streams.info(stream)
+    if (config.allow_msg_schedules === true || state.messages === 0) return state.messages
+    const mover = await jsm.consumers.info(stream, moverName)
+    return mover.num_pending + mover.num_ack_pending
+  } catch (error) {
+    if (error instanceof JetStreamApiError) return undefined
+    throw error
+  }
+}
+
+async function readPriority(
+  jsm: JetStreamManager,
+  names: Names,
+  priority: Priority,
+  handlers: readonly string[],
+): Promise<Omit<QueueDepth, 'deadLetters' | 'delayed'>> {
+  const stream = names.streamOf(priority)
+  const byHandler = new Map<string, HandlerDepth>()
+  const before = await readStream(jsm, stream, names.subjectsOf(priority))
+  if (priority !== 'normal' && before.messages === 0)
+    return { handlers: byHandler, unclaimed: 0, stranded: 0 }
+  const jobs = before.subjects
   const claimed = new Set<string>()
   let accounted = 0
-  for await (const consumer of jsm.consumers.list(names.jobStream)) {
+  for await (const consumer of jsm.consumers.list(stream)) {
     const filter = consumer.config.filter_subject
     if (filter === undefined) continue
     claimed.add(filter)
@@ -49,10 +99,10 @@ export async function readQueueDepth(
       pending: consumer.num_pending,
       ackPending: consumer.num_ack_pending,
       redelivered: consumer.num_redelivered,
-      oldestAgeSeconds: jobs.has(filter) ? await oldestAge(jsm, names.jobStream, filter) : 0,
+      oldestAgeSeconds: jobs.has(filter) ? await oldestAge(jsm, stream, filter) : 0,
     })
   }
-  const after = await readStream(jsm, names.jobStream, names.jobSubjects)
+  const after = await readStream(jsm, stream, names.subjectsOf(priority))
   const ended = before.messages + (after.lastSequence - before.lastSequence) - after.messages
   let unclaimed = 0
   let matched = 0
@@ -60,12 +110,16 @@ export async function readQueueDepth(
     if (claimed.has(subject)) matched += count
     else unclaimed += count
   }
-  const prefix = names.deadSubject('')
+  return { handlers: byHandler, unclaimed, stranded: Math.max(0, matched - accounted - ended) }
+}
+
+function sum(one: HandlerDepth | undefined, other: HandlerDepth): HandlerDepth {
+  if (!one) return other
   return {
-    handlers: byHandler,
-    deadLetters: new Map([...dead].map(([subject, count]) => [subject.slice(prefix.length), count])),
-    unclaimed,
-    stranded: Math.max(0, matched - accounted - ended),
+    pending: one.pending + other.pending,
+    ackPending: one.ackPending + other.ackPending,
+    redelivered: one.redelivered + other.redelivered,
+    oldestAgeSeconds: Math.max(one.oldestAgeSeconds, other.oldestAgeSeconds),
   }
 }
 
@@ -76,12 +130,20 @@ interface StreamState {
   readonly subjects: ReadonlyMap<string, number>
 }
 
+const noStream: StreamState = { messages: 0, lastSequence: 0, subjects: new Map() }
+
 async function readStream(jsm: JetStreamManager, stream: string, filter: string): Promise<StreamState> {
-  const { state } = await jsm.streams.info(stream, { subjects_filter: filter })
-  return {
-    messages: state.messages,
-    lastSequence: state.last_seq,
-    subjects: new Map(Object.entries(state.subjects ?? {})),
+  try {
+    const { state } = await jsm.streams.info(stream, { subjects_filter: filter })
+    return {
+      messages: state.messages,
+      lastSequence: state.last_seq,
+      subjects: new Map(Object.entries(state.subjects ?? {})),
+    }
+  } catch (error) {
+    // The streams of the other priorities may be missing where this supervisor must not create them.
+    if (error instanceof JetStreamApiError && error.code === streamMissing) return noStream
+    throw error
   }
 }
 

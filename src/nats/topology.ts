@@ -1,85 +1,73 @@
 import {
   AckPolicy,
-  type ConsumerConfig,
   DeliverPolicy,
   DiscardPolicy,
-  JetStreamApiError,
   type JetStreamManager,
   ReplayPolicy,
   RetentionPolicy,
   type StorageType,
   type StreamConfig,
 } from '@nats-io/jetstream'
-import { Kvm } from '@nats-io/kv'
 import { type NatsConnection, nanos } from '@nats-io/transport-node'
-import type { Settings } from '../config/settings.ts'
-import { MillraceError } from '../core/errors.ts'
-import { consumerName, type Names } from '../core/names.ts'
+import { consumerName, type Names, type Priority } from '../core/names.ts'
+import type { ServerVersion } from './connection.ts'
+import { type DelayedTopology, ensureDelayed } from './delayed-topology.ts'
+import {
+  ensureBucket,
+  ensureDurable,
+  ensureStream,
+  type Look,
+  type TopologyReport,
+  type TopologySettings,
+} from './ensure.ts'
+import { type RarePriority, rarePriorities } from './priority-sources.ts'
 
 /** What is left free below the server's `max_payload`, so that every dead letter fits. */
-const deadLetterRoomBytes = 16 * 1024
+export const deadLetterRoomBytes = 16 * 1024
 /** Records of jobs that nobody settles for so long are dropped. */
 const recordMaxAgeMs = 60 * 24 * 3_600_000
 
-const streamMissing = 10059
-const consumerMissing = 10014
-
-/** What looking at the streams, consumers and buckets showed. */
-export interface TopologyReport {
-  /** What is not there and was not created, in words for people. */
-  readonly missing: string[]
-  /** What was created or changed. */
-  readonly changed: string[]
-  /** What differs and is left as it is. */
-  readonly warnings: string[]
+/** What is needed at the broker, and who hears of what is there. */
+export interface Topology {
+  readonly nc: NatsConnection
+  readonly jsm: JetStreamManager
+  readonly names: Names
+  readonly settings: TopologySettings
+  readonly version: ServerVersion
+  readonly handlers: readonly string[]
+  /** Ticks are to be published. */
+  readonly hasSchedules: boolean
+  /** Results are to be kept. */
+  readonly keepsResults: boolean
+  /**
+   * The handlers that have jobs of a priority other than normal: these need consumers for them, too. The
+   * streams of these priorities may be missing while nobody needs them.
+   */
+  readonly noticed: Readonly<Record<RarePriority, ReadonlySet<string>>>
+  /**
+   * A stream of jobs was made then. Told before its consumers are looked at: until they are there, no job of
+   * a new stream can arrive.
+   */
+  streamSeen(stream: string, createdAt: string | undefined): void
 }
 
-type Wanted = Pick<
-  Settings,
-  | 'ackWaitMs'
-  | 'manage'
-  | 'replicas'
-  | 'storage'
-  | 'maxJobs'
-  | 'maxBytes'
-  | 'duplicateWindowMs'
-  | 'deadMaxAgeMs'
->
+/** What was found, and of the delayed stream what the mover has to know. */
+export interface TopologyFound extends TopologyReport {
+  readonly delayed: DelayedTopology | undefined
+}
 
 /**
  * Creates what is missing and brings the rest up to date, or with `manage: false` only looks.
  *
- * Compares what the server answers, not what it was asked for: servers ignore what they do not know.
- *
- * @param jobStreamSeen - told when the job stream was made, before its consumers are looked at: until
- *   they are there, no job of a new stream can arrive.
  * @throws {MillraceError} `topology_conflict` when something exists that cannot be changed to what is
  *   needed and would lose jobs as it is.
  */
-export async function ensureTopology(
-  nc: NatsConnection,
-  jsm: JetStreamManager,
-  names: Names,
-  handlers: readonly string[],
-  settings: Wanted,
-  jobStreamSeen: (createdAt: string | undefined) => void,
-): Promise<TopologyReport> {
-  const report = { missing: [] as string[], changed: [] as string[], warnings: [] as string[] }
+export async function ensureTopology(topology: Topology): Promise<TopologyFound> {
+  const { names, settings, handlers } = topology
+  const look = lookFor(topology)
   const shared = { storage: settings.storage as StorageType, num_replicas: settings.replicas }
-  const jobStream = await ensureStream(jsm, settings.manage, report, {
-    name: names.jobStream,
-    subjects: [names.jobSubjects],
-    retention: RetentionPolicy.Workqueue,
-    discard: DiscardPolicy.New,
-    max_msgs: settings.maxJobs ?? -1,
-    max_bytes: settings.maxBytes ?? -1,
-    max_msg_size: (nc.info?.max_payload ?? 1024 * 1024) - deadLetterRoomBytes,
-    duplicate_window: nanos(settings.duplicateWindowMs),
-    allow_direct: true,
-    ...shared,
-  })
-  jobStreamSeen(jobStream?.createdAt)
-  await ensureStream(jsm, settings.manage, report, {
+  const jobStream = await ensureJobStream(topology, look, 'normal')
+  await ensureStream(look, {
     name: names.deadStream,
     subjects: [names.deadSubjects],
     retention: RetentionPolicy.Limits,
@@ -89,84 +77,84 @@ export async function ensureTopology(
     allow_direct: true,
     ...shared,
   })
-  for (const bucket of [names.attemptsBucket, names.controlBucket]) {
-    await ensureBucket(
-      nc,
-      jsm,
-      report,
-      bucket,
-      bucket === names.attemptsBucket ? recordMaxAgeMs : 0,
-      settings,
-    )
+  if (topology.hasSchedules) {
+    await ensureStream(look, {
+      name: names.ticksStream,
+      subjects: [names.tickSubjects],
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.Old,
+      max_msgs_per_subject: 1,
+      allow_direct: true,
+      ...shared,
+    })
   }
-  if (jobStream) for (const handler of handlers) await ensureConsumer(jsm, names, report, handler, settings)
-  else
-    for (const handler of handlers)
-      report.missing.push(`consumer ${names.jobStream}/${consumerName(handler)}`)
-  return report
+  await ensureBucket(look, names.attemptsBucket, recordMaxAgeMs)
+  await ensureBucket(look, names.controlBucket, 0)
+  if (topology.keepsResults) await ensureBucket(look, names.resultsBucket, settings.resultTtlMs)
+  for (const handler of handlers) {
+    if (jobStream) await ensureConsumer(topology, look, handler, 'normal')
+    else look.report.missing.push(`consumer ${names.jobStream}/${consumerName(handler)}`)
+  }
+  for (const priority of rarePriorities) {
+    const isNeeded = topology.noticed[priority].size > 0
+    const found = await ensureJobStream(topology, isNeeded ? look : silent(look), priority)
+    if (!found) continue
+    for (const handler of topology.noticed[priority]) await ensureConsumer(topology, look, handler, priority)
+  }
+  return { ...look.report, delayed: await ensureDelayed(look, names, topology.version) }
 }
 
-async function ensureStream(
-  jsm: JetStreamManager,
-  manage: boolean,
-  report: TopologyReport,
-  wanted: Partial<StreamConfig> & { name: string },
-): Promise<{ createdAt: string } | undefined> {
-  const found = await orMissing(jsm.streams.info(wanted.name))
-  if (!found) {
-    if (!manage) {
-      report.missing.push(`stream ${wanted.name}`)
-      return undefined
-    }
-    const created = await jsm.streams.add(wanted as Parameters<typeof jsm.streams.add>[0])
-    report.changed.push(`created stream ${wanted.name}`)
-    return { createdAt: created.created }
-  }
-  const differing = differences(wanted, found.config)
-  const fixed: string[] = differing.filter((field) => field === 'retention' || field === 'storage')
-  if (fixed.includes('retention')) {
-    throw new MillraceError(
-      'topology_conflict',
-      `stream ${wanted.name} has retention ${found.config.retention}, which cannot be changed; Millrace needs ${wanted.retention}. ` +
-        'Rename or remove that stream, or choose another MILLRACE_NAMESPACE',
-    )
-  }
-  for (const field of fixed) {
-    report.warnings.push(
-      `stream ${wanted.name}: ${field} is ${shown(found.config, field)}, not ${shown(wanted, field)}; it cannot be changed`,
-    )
-  }
-  const changeable = differing.filter((field) => !fixed.includes(field))
-  if (changeable.length > 0 && manage) {
-    const { subjects } = found.config
-    const merged = {
-      ...wanted,
-      storage: found.config.storage,
-      subjects: [...new Set([...subjects, ...(wanted.subjects ?? [])])],
-    }
-    await jsm.streams.update(wanted.name, merged)
-    report.changed.push(`updated stream ${wanted.name}: ${changeable.join(', ')}`)
-  } else if (changeable.length > 0) {
-    for (const field of changeable) {
-      report.warnings.push(
-        `stream ${wanted.name}: ${field} is ${shown(found.config, field)}, expected ${shown(wanted, field)}`,
-      )
-    }
-  }
-  return { createdAt: found.created }
+/** Makes sure of the consumer of one handler and priority. */
+export async function ensureSource(
+  topology: Topology,
+  handler: string,
+  priority: Priority,
+): Promise<TopologyReport> {
+  const look = lookFor(topology)
+  await ensureConsumer(topology, look, handler, priority)
+  return look.report
+}
+
+function lookFor({ nc, jsm, settings }: Topology): Look {
+  return { nc, jsm, settings, report: { missing: [], changed: [], warnings: [] } }
+}
+
+/** Does not say that something is missing. */
+function silent(look: Look): Look {
+  return { ...look, report: { ...look.report, missing: [] } }
+}
+
+async function ensureJobStream(
+  { nc, names, settings, streamSeen }: Topology,
+  look: Look,
+  priority: Priority,
+): Promise<{ config: StreamConfig } | undefined> {
+  const stream = await ensureStream(look, {
+    name: names.streamOf(priority),
+    subjects: [names.subjectsOf(priority)],
+    retention: RetentionPolicy.Workqueue,
+    discard: DiscardPolicy.New,
+    max_msgs: settings.maxJobs ?? -1,
+    max_bytes: settings.maxBytes ?? -1,
+    max_msg_size: (nc.info?.max_payload ?? 1024 * 1024) - deadLetterRoomBytes,
+    duplicate_window: nanos(settings.duplicateWindowMs),
+    allow_direct: true,
+    storage: settings.storage as StorageType,
+    num_replicas: settings.replicas,
+  })
+  streamSeen(names.streamOf(priority), stream?.createdAt)
+  return stream
 }
 
 async function ensureConsumer(
-  jsm: JetStreamManager,
-  names: Names,
-  report: TopologyReport,
+  { names, settings }: Topology,
+  look: Look,
   handler: string,
-  settings: Wanted,
+  priority: Priority,
 ): Promise<void> {
-  const durable = consumerName(handler)
-  const wanted: Partial<ConsumerConfig> = {
-    durable_name: durable,
-    filter_subject: names.jobSubject(handler),
+  await ensureDurable(look, names.streamOf(priority), {
+    durable_name: consumerName(handler),
+    filter_subject: names.jobSubject(handler, priority),
     ack_policy: AckPolicy.Explicit,
     deliver_policy: DeliverPolicy.All,
     replay_policy: ReplayPolicy.Instant,
@@ -174,89 +162,5 @@ async function ensureConsumer(
     max_deliver: -1,
     max_ack_pending: -1,
     max_waiting: 4096,
-  }
-  const label = `consumer ${names.jobStream}/${durable}`
-  const found = await orMissing(jsm.consumers.info(names.jobStream, durable))
-  if (!found) {
-    if (!settings.manage) report.missing.push(label)
-    else {
-      await jsm.consumers.add(names.jobStream, wanted)
-      report.changed.push(`created ${label}`)
-    }
-    return
-  }
-  const differing = differences(wanted, found.config)
-  if (differing.includes('ack_policy')) {
-    throw new MillraceError(
-      'topology_conflict',
-      `${label} has ack_policy ${found.config.ack_policy}; remove it, and Millrace creates it with explicit acks`,
-    )
-  }
-  const fixed = ['deliver_policy', 'replay_policy', 'max_waiting']
-  for (const field of differing) {
-    if (fixed.includes(field) || !settings.manage) {
-      report.warnings.push(
-        `${label}: ${field} is ${shown(found.config, field)}, expected ${shown(wanted, field)}`,
-      )
-    }
-  }
-  const changeable = differing.filter((field) => !fixed.includes(field))
-  if (changeable.length === 0 || !settings.manage) return
-  await jsm.consumers.update(names.jobStream, durable, wanted)
-  report.changed.push(`updated ${label}: ${changeable.join(', ')}`)
-}
-
-async function ensureBucket(
-  nc: NatsConnection,
-  jsm: JetStreamManager,
-  report: TopologyReport,
-  bucket: string,
-  maxAgeMs: number,
-  settings: Wanted,
-): Promise<void> {
-  if (await orMissing(jsm.streams.info(`KV_${bucket}`))) return
-  if (!settings.manage) {
-    report.missing.push(`bucket ${bucket}`)
-    return
-  }
-  await new Kvm(nc).create(bucket, {
-    history: 1,
-    ttl: maxAgeMs,
-    storage: settings.storage as StorageType,
-    replicas: settings.replicas,
   })
-  report.changed.push(`created bucket ${bucket}`)
-}
-
-export function isStreamMissing(error: unknown): boolean {
-  return error instanceof JetStreamApiError && error.code === streamMissing
-}
-
-async function orMissing<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked
-  } catch (error) {
-    if (
-      error instanceof JetStreamApiError &&
-      (error.code === streamMissing || error.code === consumerMissing)
-    )
-      return undefined
-    throw error
-  }
-}
-
-/** The fields of `wanted` that `found` has otherwise; an absent number is the server's "unlimited". */
-function differences(wanted: object, found: object): string[] {
-  return Object.entries(wanted)
-    .filter(([field, value]) => {
-      const has = (found as Record<string, unknown>)[field]
-      if (field === 'subjects')
-        return !(value as string[]).every((subject) => (has as string[]).includes(subject))
-      return has !== value && !(has === undefined && (value === -1 || value === false))
-    })
-    .map(([field]) => field)
-}
-
-function shown(config: object, field: string): string {
-  return JSON.stringify((config as Record<string, unknown>)[field])
 }

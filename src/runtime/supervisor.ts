@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config/settings.ts'
 import type { PoolName } from '../core/handler-definition.ts'
 import { namesFor } from '../core/names.ts'
@@ -9,10 +10,13 @@ import type { BrokerListener, HandlerProfile } from '../engine/ports.ts'
 import { createHttpServer } from '../http/server.ts'
 import { type BrokerConnection, type ConnectionEvent, connectBroker } from '../nats/connection.ts'
 import { JetStreamBroker } from '../nats/jetstream-broker.ts'
+import { largestResultBytes } from '../nats/results-bucket.ts'
+import { readSchedulesFile } from '../schedules/schedules-file.ts'
 import { JobLog } from '../telemetry/job-log.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import { plainError, TelemetryObserver } from '../telemetry/observer.ts'
+import { TickTelemetry } from '../telemetry/tick-telemetry.ts'
 import { catalogHandlers } from '../threads/handler-catalog.ts'
 import { findHandlers } from '../threads/handlers-folder.ts'
 import { LanePool } from '../threads/lane-pool.ts'
@@ -22,11 +26,15 @@ import { logConnectionEvent } from './connection-log.ts'
 import { DepthPoll } from './depth-poll.ts'
 import { profileOf, roomsOf } from './handler-profiles.ts'
 import { createPoolListener } from './pool-listener.ts'
+import { ScheduleLoops } from './schedule-loops.ts'
+import { gatherSchedules } from './schedules.ts'
 
 /** How long one handler file may take to import. */
 const importMs = 10_000
 /** A thread that has not ended this long after it was told to is stuck in native code. */
 const stuckMs = 500
+/** After a drain, how long a tick that is being published may still take. */
+const tickStopMs = 200
 
 /** How a supervisor stopped. */
 export interface StopReport {
@@ -51,6 +59,7 @@ export class Supervisor {
   #connection: BrokerConnection | undefined
   #broker: JetStreamBroker | undefined
   #engine: Engine | undefined
+  readonly #schedules: ScheduleLoops
   #jobLog: JobLog | undefined
   #depth: DepthPoll | undefined
   #phase: 'starting' | 'running' | 'draining' = 'starting'
@@ -59,6 +68,7 @@ export class Supervisor {
   constructor(settings: Settings, logger: Logger) {
     this.#settings = settings
     this.#logger = logger.child({ supervisor: this.id })
+    this.#schedules = new ScheduleLoops(this.id, new TickTelemetry(this.#logger, this.#metrics))
     this.restartWanted = new Promise((resolve) => {
       this.#wantRestart = resolve
     })
@@ -72,6 +82,14 @@ export class Supervisor {
   async start(signal: AbortSignal): Promise<void> {
     await this.#startHttp()
     const files = findHandlers(this.#settings.handlersFolder)
+    const { schedulesFile } = this.#settings
+    const declared =
+      schedulesFile === null
+        ? []
+        : readSchedulesFile(
+            schedulesFile,
+            files.map((file) => file.name),
+          )
     const cataloging = catalogHandlers(files, importMs)
     const [catalog, connection] = await orAborted(
       signal,
@@ -87,15 +105,18 @@ export class Supervisor {
         }),
       ]),
     )
-    for (const fault of catalog.faults) this.#faulty(fault)
-    if (this.#settings.schedulesFile !== null)
-      this.#logger.warn('MILLRACE_SCHEDULES is set, but this version has no schedules yet')
-    const profiles = catalog.handlers.map(({ file, options }) =>
-      profileOf(file.name, options, this.#settings),
+    const { schedules, usable, faults } = gatherSchedules(
+      catalog.handlers,
+      declared,
+      this.#settings.schedulesFile,
     )
+    for (const fault of [...catalog.faults, ...faults]) this.#faulty(fault)
+    const profiles = usable.map(({ file, options }) => profileOf(file.name, options, this.#settings))
     const broker = await this.#openBroker(
       connection,
       files.map((file) => file.name),
+      schedules.length > 0,
+      profiles.some((profile) => profile.result),
     )
     this.#broker = broker
     const engine = this.#createEngine(broker, profiles)
@@ -108,7 +129,6 @@ export class Supervisor {
       faulty: (fault) => this.#faulty(fault),
       publishEvent: (handler, event, json) => broker.publishEvent(handler, event, json),
     })
-    const usable = catalog.handlers.map(({ file }) => file)
     for (const [name, room] of roomsOf(profiles, this.#settings)) {
       const pool = new LanePool(
         {
@@ -116,12 +136,12 @@ export class Supervisor {
           ...room,
           slots: room.concurrency + aheadLimit,
           memoryMb: this.#settings.threadMemoryMb ?? undefined,
-          handlers: usable,
+          handlers: usable.map(({ file }) => file),
           pool: new Set(profiles.filter((profile) => profile.pool === name).map((profile) => profile.name)),
           namespace: this.#settings.namespace,
-          stream: namesFor(this.#settings.namespace).jobStream,
           supervisorId: this.id,
           logLevel: this.#settings.logLevel,
+          resultMaxBytes: largestResultBytes(connection.nc, this.#settings.resultMaxBytes),
           stuckMs,
         },
         poolListener,
@@ -131,6 +151,8 @@ export class Supervisor {
     const ready = [...this.#pools.values()].map((pool) => pool.firstReady)
     await orAborted(signal, Promise.all([engine.obeyControls(), ...ready]))
     engine.start()
+    broker.findSources()
+    this.#schedules.start(schedules, broker.ticks)
     this.#phase = 'running'
     this.#logger.info(
       {
@@ -149,11 +171,13 @@ export class Supervisor {
       { in_flight: this.#engine?.inFlight.size ?? 0, drain_ms: this.#settings.drainMs },
       'draining',
     )
+    const schedulesStopped = this.#schedules.stop()
     const report = await this.#engine?.drain({
       drainMs: this.#settings.drainMs,
       hurry,
       pullsEnded: this.#broker?.pullsEnded() ?? Promise.resolve(),
     })
+    await Promise.race([schedulesStopped, sleep(tickStopMs, undefined, { ref: false })])
     this.#broker?.close()
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
     await this.#connection?.close()
@@ -208,20 +232,29 @@ export class Supervisor {
     return reasons
   }
 
-  #openBroker(connection: BrokerConnection, handlers: string[]): Promise<JetStreamBroker> {
+  #openBroker(
+    connection: BrokerConnection,
+    handlers: string[],
+    hasSchedules: boolean,
+    keepsResults: boolean,
+  ): Promise<JetStreamBroker> {
     const engine = (): Engine => this.#engine!
     const listener: BrokerListener = {
       delivered: (delivery) => engine().delivered(delivery),
-      creditReturned: (handler, count) => this.#engine?.creditReturned(handler, count),
+      creditReturned: (handler, priority, count) => this.#engine?.creditReturned(handler, priority, count),
+      sourceBound: (handler, priority) => this.#engine?.sourceBound(handler, priority),
       reconnected: () => this.#engine?.reconnected(),
       disconnected: () => this.#engine?.disconnected(),
-      streamReplaced: (createdAt) => this.#engine?.streamReplaced(createdAt),
+      streamReplaced: (stream, createdAt) => this.#engine?.streamReplaced(stream, createdAt),
+      hasFinished: (...job) => this.#engine?.hasFinished(...job) ?? false,
     }
     return JetStreamBroker.open({
       connection,
       names: namesFor(this.#settings.namespace),
       handlers,
+      hasSchedules,
       settings: this.#settings,
+      keepsResults,
       listener,
       reports: {
         topology: ({ changed, missing, warnings }) => {
@@ -244,8 +277,12 @@ export class Supervisor {
     this.#jobLog = new JobLog(this.#logger, settings.jobLogs, this.id)
     return new Engine({
       broker,
+      shared: broker.control,
+      delayed: broker.delayed,
       clock: systemClock,
       observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics),
+      ticks: broker.ticks,
+      tickObserver: this.#schedules.observer,
       random: Math.random,
       supervisorId: this.id,
       handlers: profiles,
@@ -253,7 +290,6 @@ export class Supervisor {
       ackWaitMs: settings.ackWaitMs,
       limits: { deadlineLimitMs: settings.deadlineLimitMs, attemptsLimit: settings.attemptsLimit },
       stuckLimit: settings.threads,
-      shared: broker.control,
       pauseKnown: (handler, paused) => broker.consumerPauses.set(handler, paused),
       restartWanted: (stuckThreads) => {
         this.#logger.error({ stuck_threads: stuckThreads }, 'too many threads are stuck, restart wanted')
@@ -276,6 +312,8 @@ export class Supervisor {
     this.#metrics.sources = {
       inFlight: () => engine.inFlightByHandler(),
       paused: () => engine.pausedHandlers(),
+      parked: () => engine.handlers.map(({ profile, parked }) => [profile.name, parked] as const),
+      owners: () => engine.owners.standing(),
       threads: () => [...this.#pools].map(([name, pool]) => [name, pool.countStates()] as const),
       connected: () => connection.connected,
       reconnects: () => connection.reconnects,

@@ -52,6 +52,11 @@ export class JobLog {
     else this.#logger.error(fields, 'job dead-lettered')
   }
 
+  delayed(job: InFlightJob, dueAt: number): void {
+    if (!this.#logger.isLevelEnabled('debug')) return
+    this.#logger.debug({ ...this.#fields(job), due_at: new Date(dueAt).toISOString() }, 'job delayed')
+  }
+
   warn(job: InFlightJob, fields: Record<string, unknown>, message: string): void {
     this.#logger.warn({ ...this.#fields(job), ...fields }, message)
   }

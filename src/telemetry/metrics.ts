@@ -12,6 +12,12 @@ export const metricTable = {
   millrace_job_wait_seconds: ['histogram', ['handler'], 'From the enqueue to the start of the attempt'],
   millrace_jobs_in_flight: ['gauge', ['handler'], 'Deliveries held by this supervisor, running or waiting'],
   millrace_handler_paused: ['gauge', ['handler'], '1 while an operator has paused the handler'],
+  millrace_jobs_parked: ['gauge', ['handler'], 'Of those, how many wait for their turn and take up no room'],
+  millrace_handler_owner: [
+    'gauge',
+    ['handler'],
+    '1 when this supervisor takes the jobs of a handler with keys, 0 when another one does',
+  ],
   millrace_queue_pending: ['gauge', ['handler'], 'Jobs that wait in the stream'],
   millrace_queue_ack_pending: ['gauge', ['handler'], 'Jobs handed out or waiting for another attempt'],
   millrace_queue_redelivered: ['gauge', ['handler'], 'Jobs delivered more than once and not settled'],
@@ -22,6 +28,7 @@ export const metricTable = {
     [],
     'Jobs that a consumer matches, but neither waits for nor has handed out',
   ],
+  millrace_delayed_jobs: ['gauge', [], 'Jobs that wait in the delayed stream for their time'],
   millrace_dead_letters_total: ['counter', ['handler', 'reason'], 'Dead letters stored by this supervisor'],
   millrace_dead_letters: ['gauge', ['handler'], 'Dead letters in the dead-letter stream'],
   millrace_threads: ['gauge', ['pool', 'state'], 'Threads by state: starting, idle, busy, stuck'],
@@ -33,12 +40,26 @@ export const metricTable = {
     'Deliveries not run because the job was held or finished here',
   ],
   millrace_ack_retries_total: ['counter', ['handler'], 'Acks sent again after a lost connection'],
+  millrace_ticks_total: [
+    'counter',
+    ['schedule', 'outcome'],
+    'Ticks of schedules, by what became of them here',
+  ],
+  millrace_limit_waits_total: [
+    'counter',
+    ['handler'],
+    'Jobs that could not start at once because of a limit',
+  ],
   millrace_nats_connected: ['gauge', [], '1 while connected to NATS'],
   millrace_nats_reconnects_total: ['counter', [], 'Reconnections to NATS'],
   millrace_build_info: ['gauge', ['version', 'node'], 'Always 1'],
 } as const satisfies Record<string, readonly ['counter' | 'gauge' | 'histogram', readonly string[], string]>
 
 type MetricName = keyof typeof metricTable
+
+/** What became of a tick: the `outcome` of `millrace_ticks_total`. */
+export const tickOutcomes = ['published', 'duplicate', 'skipped', 'missed'] as const
+export type TickOutcome = (typeof tickOutcomes)[number]
 
 /** What one handler has counted; plain numbers, because they are added to for every job. */
 class HandlerCounts {
@@ -54,6 +75,8 @@ class HandlerCounts {
 export interface MetricSources {
   inFlight(): Iterable<readonly [handler: string, count: number]>
   paused(): Iterable<readonly [handler: string, paused: boolean]>
+  parked(): Iterable<readonly [handler: string, count: number]>
+  owners(): Iterable<readonly [handler: string, owned: number]>
   threads(): Iterable<readonly [pool: string, states: Record<string, number>]>
   connected(): boolean
   reconnects(): number
@@ -70,6 +93,8 @@ export class Metrics {
   readonly #leaseLost: Counter
   readonly #suppressed: Counter
   readonly #ackRetries: Counter
+  readonly #ticks: Counter
+  readonly #limitWaits: Counter
 
   constructor(version: string) {
     this.#deadLetters = this.#counter('millrace_dead_letters_total')
@@ -77,6 +102,8 @@ export class Metrics {
     this.#leaseLost = this.#counter('millrace_lease_lost_total')
     this.#suppressed = this.#counter('millrace_duplicates_suppressed_total')
     this.#ackRetries = this.#counter('millrace_ack_retries_total')
+    this.#ticks = this.#counter('millrace_ticks_total')
+    this.#limitWaits = this.#counter('millrace_limit_waits_total')
     this.#counter('millrace_attempts_total', (counter) => {
       for (const [handler, counts] of this.#counts) {
         counter.inc({ handler, outcome: 'completed' }, counts.completed)
@@ -151,6 +178,14 @@ export class Metrics {
     this.#ackRetries.inc({ handler }, count)
   }
 
+  ticks(schedule: string, outcome: TickOutcome, count: number): void {
+    this.#ticks.inc({ schedule, outcome }, count)
+  }
+
+  limitWaits(handler: string, count: number): void {
+    this.#limitWaits.inc({ handler }, count)
+  }
+
   /** A counter; with `read`, its values are set anew at each scrape. */
   #counter(name: MetricName, read?: (counter: Counter) => void): Counter {
     const [, labelNames, help] = metricTable[name]
@@ -190,6 +225,12 @@ export class Metrics {
     this.#gauge('millrace_handler_paused', (gauge) => {
       for (const [handler, paused] of this.sources?.paused() ?? []) gauge.set({ handler }, paused ? 1 : 0)
     })
+    this.#gauge('millrace_jobs_parked', (gauge) => {
+      for (const [handler, count] of this.sources?.parked() ?? []) gauge.set({ handler }, count)
+    })
+    this.#gauge('millrace_handler_owner', (gauge) => {
+      for (const [handler, owned] of this.sources?.owners() ?? []) gauge.set({ handler }, owned)
+    })
     this.#gauge('millrace_threads', (gauge) => {
       for (const [pool, states] of this.sources?.threads() ?? []) {
         for (const [state, count] of Object.entries(states)) gauge.set({ pool, state }, count)
@@ -211,6 +252,9 @@ export class Metrics {
     })
     this.#gauge('millrace_unclaimed_jobs', (gauge) => this.depth && gauge.set(this.depth.unclaimed))
     this.#gauge('millrace_stranded_jobs', (gauge) => this.depth && gauge.set(this.depth.stranded))
+    this.#gauge('millrace_delayed_jobs', (gauge) => {
+      if (this.depth?.delayed !== undefined) gauge.set(this.depth.delayed)
+    })
     this.#gauge('millrace_nats_connected', (gauge) => gauge.set(this.sources?.connected() ? 1 : 0))
     this.#gauge('millrace_build_info', (gauge) => gauge.set({ version, node: process.version }, 1))
   }

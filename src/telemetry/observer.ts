@@ -15,6 +15,8 @@ export class TelemetryObserver implements Observer {
   readonly #logger: Logger
   readonly #metrics: Metrics
   #complainedAt = Number.NEGATIVE_INFINITY
+  readonly #limitComplaints = new Map<string, number>()
+  #delayComplainedAt = Number.NEGATIVE_INFINITY
 
   constructor(jobs: JobLog, logger: Logger, metrics: Metrics) {
     this.#jobs = jobs
@@ -80,11 +82,49 @@ export class TelemetryObserver implements Observer {
     else this.#logger.info({ handler }, 'handler resumed')
   }
 
+  resultUnusable(job: InFlightJob, error: AttemptError): void {
+    this.#jobs.warn(job, { err: { code: error.code, message: error.message } }, 'result cannot be kept')
+  }
+
+  resultLost(job: InFlightJob, error: unknown): void {
+    this.#jobs.warn(job, { err: plainError(error) }, 'result lost')
+  }
+
+  handlerOwned(handler: string, claim: string): void {
+    this.#logger.info({ handler, claim }, 'handler owned')
+  }
+
+  handlerOnStandby(handler: string, owner: string): void {
+    this.#logger.info({ handler, owner }, 'handler on stand-by')
+  }
+
   recordUnavailable(error: unknown): void {
     const now = performance.now()
     if (now - this.#complainedAt < complaintMs) return
     this.#complainedAt = now
     this.#logger.warn({ err: plainError(error) }, 'attempt records unavailable, counting deliveries')
+  }
+
+  limitUnavailable(handler: string, error: unknown): void {
+    const now = performance.now()
+    if (now - (this.#limitComplaints.get(handler) ?? Number.NEGATIVE_INFINITY) < complaintMs) return
+    this.#limitComplaints.set(handler, now)
+    this.#logger.warn({ handler, err: plainError(error) }, 'limits unavailable, jobs wait')
+  }
+
+  limitWaits(handler: string, count: number): void {
+    this.#metrics.limitWaits(handler, count)
+  }
+
+  delayed(job: InFlightJob, dueAt: number): void {
+    this.#jobs.delayed(job, dueAt)
+  }
+
+  delayRefused(error: unknown): void {
+    const now = performance.now()
+    if (now - this.#delayComplainedAt < complaintMs) return
+    this.#delayComplainedAt = now
+    this.#logger.warn({ err: plainError(error) }, 'delayed job could not be moved, trying again')
   }
 }
 

@@ -87,6 +87,9 @@ function teachOwnName(files: readonly HandlerFile[]): void {
   if (taught || !files.some((file) => needsOwnName(file.url))) return
   taught = true
   register(new URL('own-name-hooks.js', import.meta.url), {
-    data: { index: new URL('../index.js', import.meta.url).href },
+    data: {
+      millrace: new URL('../index.js', import.meta.url).href,
+      'millrace/client': new URL('../client/index.js', import.meta.url).href,
+    },
   })
 }

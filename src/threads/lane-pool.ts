@@ -21,9 +21,10 @@ export interface LanePoolOptions {
   /** The names of those that run in this pool; its threads import no others. */
   readonly pool: ReadonlySet<string>
   readonly namespace: string
-  readonly stream: string
   readonly supervisorId: string
   readonly logLevel: string
+  /** The most bytes of JSON that a handler's result may have. */
+  readonly resultMaxBytes: number
   /** A thread that has not ended this long after it was told to is stuck in native code. */
   readonly stuckMs: number
 }
@@ -103,9 +104,9 @@ export class LanePool implements LaneOwner {
       concurrency,
       handlers: this.#options.handlers.map((file) => (this.#options.pool.has(file.name) ? file : undefined)),
       namespace: this.#options.namespace,
-      stream: this.#options.stream,
       supervisorId: this.#options.supervisorId,
       logLevel: this.#options.logLevel,
+      resultMaxBytes: this.#options.resultMaxBytes,
     }
     const abort = new AbortController()
     this.#aborts.set(lane, abort)

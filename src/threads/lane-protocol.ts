@@ -1,4 +1,5 @@
 import type { AbortCode, HandlerOptions } from '../core/handler-definition.ts'
+import type { ReturnedValue } from '../core/job-outcome.ts'
 import type { Outcome } from '../core/outcome.ts'
 
 /**
@@ -11,6 +12,9 @@ import type { Outcome } from '../core/outcome.ts'
  * 4. A job that is about to end its thread is marked `culprit`.
  * 5. A job whose signal was aborted is marked `signalled` by the thread, and while the first synchronous
  *    code of a job runs, `current` names its slot.
+ *
+ * What a handler with `result: true` returned is sent at once, before its job is marked `done`: the mark says
+ * that the value is on its way or there.
  *
  * So after a kill the table tells which jobs had begun, which had finished without having been
  * reported, and who is to blame. A cell holds a ticket beside the phase, because a slot is used again
@@ -75,8 +79,10 @@ export const fields = {
   /** Epoch milliseconds. */
   enqueuedAt: 11,
   redelivered: 12,
+  /** The position of its priority in `priorities`. */
+  level: 13,
 } as const
-export const fieldCount = 13
+export const fieldCount = 14
 
 /** A job's parts that are not numbers; most jobs have none. */
 export interface JobExtras {
@@ -145,7 +151,15 @@ export interface ProgressMessage {
   readonly value: string
 }
 
-export type FromThread = ReadyMessage | ResultBatch | LeakMessage | ProgressMessage
+/** Thread to supervisor: what the handler of a job returned, ahead of the job's end. */
+export interface ReturnedMessage {
+  readonly kind: 'returned'
+  readonly slot: number
+  readonly ticket: number
+  readonly value: ReturnedValue
+}
+
+export type FromThread = ReadyMessage | ResultBatch | LeakMessage | ProgressMessage | ReturnedMessage
 
 /** A handler file, as found in the folder. */
 export interface HandlerFile {
@@ -177,7 +191,8 @@ export interface LaneTask {
   /** A job names its handler by its place in this list; those of other pools are left out. */
   readonly handlers: readonly (HandlerFile | undefined)[]
   readonly namespace: string
-  readonly stream: string
   readonly supervisorId: string
   readonly logLevel: string
+  /** The most bytes of JSON that a handler's result may have. */
+  readonly resultMaxBytes: number
 }

@@ -16,6 +16,7 @@ import {
   phaseOf,
   phases,
   type ResultBatch,
+  type ReturnedMessage,
   ticketLimit,
   ticketOf,
 } from './lane-protocol.ts'
@@ -119,6 +120,7 @@ export class ThreadLaneHandle implements Lane {
       numbers[at + fields.sequence] = job.sequence
       numbers[at + fields.enqueuedAt] = job.enqueuedAt
       numbers[at + fields.redelivered] = job.deliveries > 1 ? 1 : 0
+      numbers[at + fields.level] = job.source.level
       offset += job.data.length
       at += fieldCount
     }
@@ -228,7 +230,13 @@ export class ThreadLaneHandle implements Lane {
     if (message.kind === 'results') this.#results(message)
     else if (message.kind === 'ready') this.#owner.ready(this, message)
     else if (message.kind === 'leak') this.#owner.leaked(this, message)
+    else if (message.kind === 'returned') this.#returned(message)
     else this.#owner.progressed(message)
+  }
+
+  #returned({ slot, ticket, value }: ReturnedMessage): void {
+    const job = this.#jobOf(slot, ticket)
+    if (job) job.returned = value
   }
 
   #results(batch: ResultBatch): void {

@@ -1,5 +1,6 @@
 import { threadId } from 'node:worker_threads'
 import type { AbortCode, Job } from '../core/handler-definition.ts'
+import { type Names, namesFor, type Priority, priorities } from '../core/names.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
 import { AttemptContext } from './handler-context.ts'
 import type { LoadedHandler } from './handler-import.ts'
@@ -9,6 +10,8 @@ import { monotonicMs } from './monotonic.ts'
 
 /** A job's progress is passed on at most this often. */
 const progressMs = 100
+/** Made when the first job asks for its id or subject; a thread serves one namespace. */
+let names: Names | undefined
 
 /** One attempt inside its thread: the numbers it came with, what it was told, how it ended. */
 export class ThreadJob {
@@ -54,7 +57,7 @@ export class ThreadJob {
   }
 
   get id(): string {
-    return this.#extras?.id ?? `${this.#task.stream}:${this.#field(fields.sequence)}`
+    return this.#extras?.id ?? `${this.#names.streamOf(this.#priority)}:${this.#field(fields.sequence)}`
   }
 
   /** Passes on what the handler says of its progress, not too often. */
@@ -78,6 +81,15 @@ export class ThreadJob {
     return this.#field(fields.attempt)
   }
 
+  get #names(): Names {
+    if (names?.namespace !== this.#task.namespace) names = namesFor(this.#task.namespace)
+    return names
+  }
+
+  get #priority(): Priority {
+    return priorities[this.#field(fields.level)]!
+  }
+
   #field(field: number): number {
     return this.#numbers[this.#at + field]!
   }
@@ -90,7 +102,7 @@ export class ThreadJob {
       maxAttempts: this.#field(fields.maxAttempts),
       enqueuedAt: new Date(this.#field(fields.enqueuedAt)),
       headers: this.#extras?.headers ?? {},
-      subject: `${this.#task.namespace}.${this.handler.name}`,
+      subject: this.#names.jobSubject(this.handler.name, this.#priority),
       sequence: this.#field(fields.sequence),
       redelivered: this.#field(fields.redelivered) === 1,
     }

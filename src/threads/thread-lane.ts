@@ -11,11 +11,13 @@ import {
   type LaneTask,
   openTable,
   phases,
+  type ReturnedMessage,
   type ToThread,
 } from './lane-protocol.ts'
 import { type ClaimedJob, Mailbox } from './mailbox.ts'
 import { monotonicMs } from './monotonic.ts'
 import { acceptPayload, decodePayload, InvalidPayload } from './payload.ts'
+import { encodeReturned } from './return-value.ts'
 import { ThreadJob } from './thread-job.ts'
 
 /** After this long without a turn of the event loop, timers and sockets of the jobs get theirs. */
@@ -133,7 +135,7 @@ export class ThreadLane {
       const payload = decodePayload(claimed.bytes, numbers[at + fields.json] === 1)
       const result = this.#owner.run(job, runHandler, job, payload)
       if (isThenable(result)) this.#await(job, result)
-      else this.#end(job, completed)
+      else this.#complete(job, result)
     } catch (thrown) {
       this.#end(job, outcomeOf(thrown))
     } finally {
@@ -143,7 +145,10 @@ export class ThreadLane {
 
   #await(job: ThreadJob, result: PromiseLike<unknown>): void {
     Promise.resolve(result).then(
-      () => this.#endAndFill(job, completed),
+      (value) => {
+        this.#complete(job, value)
+        this.#fill()
+      },
       (thrown: unknown) => this.#endAndFill(job, outcomeOf(thrown)),
     )
   }
@@ -157,6 +162,20 @@ export class ThreadLane {
       outcome: { kind: 'interrupted' },
     }
     this.#task.port.postMessage({ kind: 'results', completed: [], others: [ended] })
+  }
+
+  /** Its handler returned; what, matters only where results are kept. */
+  #complete(job: ThreadJob, value: unknown): void {
+    if (job.handler.options.result === true && !job.outcome) {
+      const message: ReturnedMessage = {
+        kind: 'returned',
+        slot: job.slot,
+        ticket: job.ticket,
+        value: this.#owner.run(job, encodeReturned, value, this.#task.resultMaxBytes),
+      }
+      this.#task.port.postMessage(message)
+    }
+    this.#end(job, completed)
   }
 
   #endAndFill(job: ThreadJob, outcome: Outcome): void {

@@ -80,6 +80,8 @@ test('an empty environment gives the defaults of the contract', () => {
       startupMs: 30_000,
       deadlineLimitMs: 86_400_000,
       attemptsLimit: 100,
+      resultTtlMs: 86_400_000,
+      resultMaxBytes: 65_536,
       schedulesFile: null,
     },
   )

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type AttemptRecord, countAttempt, noRecord, withFailure, withRelease } from '#src/core/attempt.js'
+import {
+  type AttemptRecord,
+  countAttempt,
+  noRecord,
+  withFailure,
+  withPriorHistory,
+  withRelease,
+  withRepeat,
+} from '#src/core/attempt.js'
 
 const records: fc.Arbitrary<AttemptRecord> = fc.record({
   released: fc.nat(1_000),
@@ -31,6 +39,30 @@ test('an attempt is at least 1, at least one more than the failures, and nothing
       assert.ok(attempt >= record.failures + 1)
       assert.ok(unexplained >= 0)
       assert.equal(attempt, record.failures + unexplained + 1)
+    }),
+  )
+})
+
+test('an attempt under the delivery of an earlier one counts, whether it fails or takes its process with it', () => {
+  type Past = 'failure' | 'release' | 'lost' | 'held failure' | 'held snooze'
+  const pasts = fc.array(fc.constantFrom<Past>('failure', 'release', 'lost', 'held failure', 'held snooze'), {
+    maxLength: 60,
+    size: 'max',
+  })
+  fc.assert(
+    fc.property(pasts, (past) => {
+      let record = noRecord
+      let deliveries = 1
+      for (const step of past) {
+        if (step === 'release' || step === 'held snooze') record = withRelease(record)
+        if (step.endsWith('failure')) record = withFailure(record, { attempt: 1, outcome: 'failed' })
+        if (step.startsWith('held')) record = withRepeat({ ...record, notBefore: 1 })
+        else deliveries += 1
+      }
+      const lost = past.filter((step) => step === 'lost').length
+      const failures = past.filter((step) => step.endsWith('failure')).length
+      assert.deepEqual(countAttempt(deliveries, record), { attempt: failures + lost + 1, unexplained: lost })
+      assert.equal(withRepeat(record).notBefore, undefined)
     }),
   )
 })
@@ -67,4 +99,18 @@ test('a release keeps what is known and a failure adds to it', () => {
   assert.deepEqual(released, { released: 2, failures: 2, history: [{ attempt: 1, outcome: 'failed' }], dead })
   const failed = withFailure({ released: 1, failures: 2, history: [] }, { attempt: 3, outcome: 'crashed' })
   assert.deepEqual(failed, { released: 1, failures: 3, history: [{ attempt: 3, outcome: 'crashed' }] })
+})
+
+test('attempts of before a move come first, and only once', () => {
+  const [first, second] = [
+    { attempt: 1, outcome: 'failed' },
+    { attempt: 2, outcome: 'failed' },
+  ]
+  assert.equal(withPriorHistory(noRecord, []), noRecord)
+  const record = withPriorHistory(noRecord, [first])
+  assert.deepEqual(record.history, [first])
+  const failed = withFailure(record, second)
+  assert.deepEqual(failed.history, [first, second])
+  assert.deepEqual(withPriorHistory(failed, [first]), failed)
+  assert.deepEqual(withPriorHistory({ ...noRecord, history: [second] }, [first]).history, [first, second])
 })

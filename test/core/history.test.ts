@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { encodeHistory, type HistoryEntry, shortenHistory } from '#src/core/history.js'
+import { encodeHistory, type HistoryEntry, readHistory, shortenHistory } from '#src/core/history.js'
 
 const limitBytes = 8 * 1024
 
@@ -63,4 +63,15 @@ test('a short history is kept as it is', () => {
 test('what is escaped reads as it was', () => {
   const history = [{ attempt: 1, outcome: 'failed', error: 'grüße 😀 "quoted"' }]
   assert.deepEqual(JSON.parse(encodeHistory(shortenHistory(history))), history)
+})
+
+test('what was encoded is read back, and what is no history is none', () => {
+  const entries = [{ attempt: 1, at: '2026-01-01T00:00:00.000Z', outcome: 'failed', error: 'ä' }]
+  assert.deepEqual(readHistory(encodeHistory(entries)), entries)
+  for (const text of [undefined, '', '{', '{}', 'null', '[1, null, "x", []]', '[{"attempt":1}]']) {
+    assert.deepEqual(readHistory(text), [], text)
+  }
+  const forged =
+    '[{"attempt":"1","outcome":"x"},{"attempt":1,"outcome":"x","more":1},{"attempt":2,"outcome":"y"}]'
+  assert.deepEqual(readHistory(forged), [{ attempt: 2, outcome: 'y' }])
 })

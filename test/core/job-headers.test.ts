@@ -17,6 +17,8 @@ test('each header is read', () => {
     'millrace-expires-at': instant,
     'millrace-run-at': '2026-01-31T13:00:00+01:00',
     'millrace-enqueued-at': '2026-01-31T11:59:59.5Z',
+    'millrace-prior-attempts': '2',
+    'millrace-prior-history': '[{"attempt":2,"outcome":"failed"}]',
     'content-type': 'application/octet-stream',
   })
   assert.equal(problem, undefined)
@@ -28,6 +30,8 @@ test('each header is read', () => {
     expiresAt: noon,
     runAt: noon,
     enqueuedAt: noon - 500,
+    priorAttempts: 2,
+    priorHistory: [{ attempt: 2, outcome: 'failed' }],
     key: undefined,
     tick: undefined,
     json: false,

@@ -86,7 +86,7 @@ test('a cancelled job ends as a dead letter, wherever it is', async (t) => {
   })
 
   await t.test('between two attempts: at its next delivery', async () => {
-    const id = await broker.enqueue('act', { do: 'throw' })
+    const id = await broker.enqueue('act', { do: 'retry-later', delayMs: 2_000 })
     await eventually('it has failed once', () => ledger.ends(id).length === 1)
     await cancel(id)
     const letter = await cancelled(id, 1)
@@ -99,23 +99,24 @@ test('a cancelled job ends as a dead letter, wherever it is', async (t) => {
 
   await t.test('in the stream, in a supervisor, and before it was enqueued', async () => {
     await cancel('not-yet')
-    const gate = world.gate('busy')
-    const blockers = await broker.enqueueAll(
-      'act',
-      Array.from({ length: 4 }, () => ({ do: 'hold', gate: gate.path })),
-    )
-    await eventually('all threads are busy', () => blockers.every((id) => ledger.starts(id).length === 1))
+    const blockers: string[] = []
+    const running = () => blockers.filter((id) => ledger.starts(id).length === 1).length
+    // One supervisor may hold more of them than it has threads: short jobs ran before.
+    await eventually('all threads are busy', async () => {
+      if (running() < 4) blockers.push(await broker.enqueue('act', { do: 'obey' }))
+      return running() === 4
+    })
     const waiting = await broker.enqueueAll(
       'act',
       Array.from({ length: 30 }, () => ({ do: 'return' })),
     )
-    waiting.push(await broker.enqueue('act', { do: 'return' }, { id: 'not-yet' }))
     for (const id of waiting) await cancel(id)
-    gate.open()
+    waiting.push(await broker.enqueue('act', { do: 'return' }, { id: 'not-yet' }))
+    // They return when they hear of it, and by then their supervisors have heard of all the others.
+    for (const id of blockers) await cancel(id)
     for (const id of waiting) await cancelled(id, 0)
     await broker.drained()
     assert.ok(waiting.every((id) => ledger.starts(id).length === 0))
-    for (const id of blockers) assert.deepEqual(ledger.attempts(id), [1])
   })
 
   await t.test('a replay of its dead letter runs', async () => {

@@ -41,10 +41,12 @@ test('two supervisors with different handlers on one stream each do their own', 
     join(folder, 'only/here.mjs'),
     `import { appendFileSync } from 'node:fs'
      import { defineHandler, PermanentFailure } from 'millrace'
+     import { createClient } from 'millrace/client'
      export default defineHandler({
        run: (payload, ctx) => {
          const line = { kind: 'end', id: ctx.job.id, handler: ctx.job.handler, attempt: ctx.job.attempt, pid: process.pid }
          appendFileSync(process.env.E2E_LEDGER, JSON.stringify(line) + '\\n')
+         if (typeof createClient !== 'function') throw new Error('no client')
          if (payload.fail) throw new PermanentFailure('said the handler')
        },
      })`,
@@ -53,7 +55,7 @@ test('two supervisors with different handlers on one stream each do their own', 
   const outside = await world.supervise({ MILLRACE_HANDLERS: folder })
   const inside = await world.supervise()
 
-  await t.test('a handlers folder outside the project can import millrace', async () => {
+  await t.test('a handlers folder outside the project can import millrace and its client', async () => {
     const done = await broker.enqueue('only.here', { fail: false })
     const failed = await broker.enqueue('only.here', { fail: true })
     assert.equal((await broker.deadLetter(failed)).reason, 'permanent')

@@ -54,6 +54,7 @@ test('a supervisor that must not manage says all that is missing and starts when
   const missing = [
     'JOBS',
     'JOBS_DEAD',
+    'JOBS_DELAYED',
     'jobs_attempts',
     'act',
     'io',

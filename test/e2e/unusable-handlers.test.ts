@@ -3,7 +3,14 @@ import { test } from 'node:test'
 import { eventually } from '../support/eventually.ts'
 import { brokenHandlers, World } from '../support/world.ts'
 
-const broken = ['import-error', 'throws-at-import', 'wrong-export', 'misspelt-field', 'exits-at-import']
+const broken = [
+  'import-error',
+  'throws-at-import',
+  'wrong-export',
+  'misspelt-field',
+  'wrong-cron',
+  'exits-at-import',
+]
 
 test('a handler that cannot be used is not pulled, and the others work', async (t) => {
   const world = await World.create(t, { env: { MILLRACE_HANDLERS: brokenHandlers } })

@@ -3,7 +3,9 @@ import { test } from 'node:test'
 import type { AttemptRecord } from '#src/core/attempt.js'
 import { noRecord } from '#src/core/attempt.js'
 import { Admission } from '#src/engine/admission.js'
+import { TickFence } from '#src/engine/tick-fence.js'
 import { FakeBroker, FakeObserver, heldJob, ManualClock } from '../support/fake-engine-parts.ts'
+import { FakeTicks } from '../support/fake-ticks.ts'
 
 /** The manual clock begins at this instant. */
 const now = Date.UTC(2026, 0, 1)
@@ -12,7 +14,10 @@ function createAdmission() {
   const clock = new ManualClock()
   const broker = new FakeBroker()
   const observer = new FakeObserver()
-  const admission = new Admission(broker, clock, observer, { deadlineLimitMs: 60_000, attemptsLimit: 10 })
+  const ticks = new FakeTicks()
+  const fence = new TickFence(ticks, clock, ticks)
+  const limits = { deadlineLimitMs: 60_000, attemptsLimit: 10 }
+  const admission = new Admission(broker, clock, observer, limits, fence)
   return { clock, broker, observer, admission }
 }
 
@@ -120,9 +125,42 @@ test('an expired job is dead from that instant on', async () => {
 test('a job that must not start yet waits until it may', async () => {
   const { clock, admission } = createAdmission()
   const job = heldJob(1, { headers: [['Millrace-Run-At', new Date(now + 1_000).toISOString()]] })
-  assert.deepEqual(admission.admit(job), { kind: 'not_yet', delayMs: 1_000 })
+  assert.deepEqual(admission.admit(job), { kind: 'not_yet', dueAt: now + 1_000 })
   await clock.pass(1_000)
   assert.deepEqual(admission.admit(job), { kind: 'run' })
+})
+
+test('a job that expires before its time waits no longer than for its expiry, and never runs', async () => {
+  const { clock, admission } = createAdmission()
+  const runAt = ['Millrace-Run-At', new Date(now + 5_000).toISOString()] as const
+  const expiresAt = ['Millrace-Expires-At', new Date(now + 2_000).toISOString()] as const
+  const job = heldJob(1, { headers: [runAt, expiresAt] })
+  assert.deepEqual(admission.admit(job), { kind: 'not_yet', dueAt: now + 2_000 })
+  // The clock of whoever found it due may be ahead of ours.
+  const moved = heldJob(2, { headers: [runAt, expiresAt, ['Millrace-Prior-Attempts', '0']] })
+  const early = admission.admit(moved)
+  assert.ok(!(early instanceof Promise) && early.kind === 'dead' && early.reason === 'expired')
+  await clock.pass(2_000)
+  const late = admission.admit(job)
+  assert.ok(!(late instanceof Promise) && late.kind === 'dead' && late.reason === 'expired')
+})
+
+test('a job that was moved here is due, whatever our clock says, and has its attempts of before', async () => {
+  const { broker, admission } = createAdmission()
+  const headers = [
+    ['Millrace-Run-At', new Date(now + 60_000).toISOString()],
+    ['Millrace-Prior-Attempts', '1'],
+    ['Millrace-Prior-History', '[{"attempt":1,"outcome":"failed"}]'],
+    ['X-App', 'x'],
+  ] as const
+  const job = heldJob(1, { headers })
+  assert.deepEqual(admission.admit(job), { kind: 'run' })
+  assert.deepEqual([job.attempt, job.record.history.length], [2, 1])
+  assert.deepEqual(Object.keys(job.headers!), ['millrace-run-at', 'x-app'])
+  broker.records.set(1, { released: 1, failures: 0, history: [] })
+  const again = heldJob(1, { headers, deliveries: 2 })
+  assert.deepEqual(await admission.admit(again), { kind: 'run' })
+  assert.deepEqual([again.attempt, again.record.history.length], [2, 1])
 })
 
 test('a redelivered job whose past is all on record runs with its attempt number', async () => {
@@ -149,7 +187,29 @@ test('a bucket that cannot be reached leaves the delivery count to decide', asyn
   const job = heldJob(1, { deliveries: 2 })
   assert.deepEqual(await admission.admit(job), { kind: 'run' })
   assert.equal(job.attempt, 2)
+  assert.ok(job.recordUnread)
   assert.deepEqual(observer.take(), ['recordUnavailable no bucket'])
+})
+
+test('a job is not given up on because the bucket did not answer for a moment', async () => {
+  const { broker, clock, admission } = createAdmission()
+  broker.records.set(1, { ...noRecord, released: 12 })
+  broker.bucketError = new Error('timeout')
+  const job = heldJob(1, { deliveries: 13 })
+  const admitted = admission.admit(job)
+  await clock.pass(2_000)
+  broker.bucketError = undefined
+  await clock.pass(500)
+  assert.deepEqual(await admitted, { kind: 'run' })
+  assert.equal(job.attempt, 1)
+})
+
+test('G5: a bucket that stays away lets the delivery count end a job after a while', async () => {
+  const { broker, clock, admission } = createAdmission()
+  broker.bucketError = new Error('no bucket')
+  const admitted = admission.admit(heldJob(1, { deliveries: 4 }))
+  await clock.pass(3_500)
+  assert.equal((await admitted).kind, 'dead')
 })
 
 test('G5: a job whose attempts all ended without a trace is dead without being run again', async () => {

@@ -42,6 +42,15 @@ test('a steady trickle becomes a burst every 25 ms', async () => {
   assert.equal(done.length, 100)
 })
 
+test('the quiet can be longer', async () => {
+  const clock = new ManualClock()
+  const bursts = new Bursts(clock, 100)
+  const done: number[] = []
+  for (let n = 0; n < 2; n += 1) bursts.add(() => done.push(clock.monotonicMs()))
+  await clock.pass(200)
+  assert.deepEqual(done, [0, 100])
+})
+
 test('after a quiet without actions the next one happens at once again', async () => {
   const { clock, done, add } = createBursts()
   add('a')

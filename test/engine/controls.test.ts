@@ -3,13 +3,14 @@ import { test } from 'node:test'
 import { cancelledKey, pausedKey } from '#src/core/control-keys.js'
 import type { Outcome } from '#src/core/outcome.js'
 import { HandlerState } from '#src/engine/handler-state.js'
-import { fakeEngine, Gate, profile, settled } from '../support/fake-engine-parts.ts'
+import { FakeDelayedJobs } from '../support/fake-delayed-jobs.ts'
+import { fakeEngine, Gate, ManualClock, profile, settled } from '../support/fake-engine-parts.ts'
 import { FakeSharedState } from '../support/fake-shared-state.ts'
 
 const failed: Outcome = { kind: 'failed', error: { code: 'handler_error', message: 'no' } }
 
 async function controlledEngine(options: Parameters<typeof fakeEngine>[0] = {}) {
-  const shared = new FakeSharedState(() => Date.UTC(2026, 0, 1))
+  const shared = new FakeSharedState(new ManualClock())
   const known: string[] = []
   const world = fakeEngine({
     shared,
@@ -45,7 +46,7 @@ function assertCancelled(world: Controlled, sequence: number, attempts: number):
   assert.equal(letter.error?.code, 'cancelled')
   assert.equal(letter.attempts, attempts)
   assert.equal(world.shared.entries.has(cancelledKey(letter.jobId)), false, 'the entry is removed')
-  assert.equal(world.engine.inFlight.find(sequence), undefined)
+  assert.equal(world.engine.inFlight.find('JOBS', sequence), undefined)
 }
 
 test('a paused handler is not pulled, and what has not begun goes back uncharged', async () => {
@@ -75,7 +76,7 @@ test('a paused handler is not pulled, and what has not begun goes back uncharged
 
   await world.end(lane, running!, { kind: 'completed' })
   assert.ok(broker.take('pull').includes('ack r1.1'))
-  engine.creditReturned('a', 100)
+  engine.creditReturned('a', 'normal', 100)
   await settled()
   assert.equal(broker.asked('a'), 0)
   await resume('a')
@@ -98,7 +99,7 @@ test('a retry of what ran during a pause waits in the stream', async () => {
   await world.clock.pass(100)
   assert.deepEqual(world.broker.take('pull', 'barrier'), ['write 1 released=0 failures=1', 'nak r1.1 1000'])
   await world.deliver(1, { deliveries: 2 })
-  assert.ok(world.broker.take('pull').includes('nak r1.2 0'))
+  assert.ok(world.broker.take('pull').includes('nak r1.2 250'))
   assert.equal(world.broker.records.get(1)?.released, 1)
 })
 
@@ -243,6 +244,41 @@ test('a job that is cancelled while its record is being read is given up on', as
   assert.equal(world.broker.letters.length, 0)
   await world.broker.readGate.open()
   assertCancelled(world, 1, 1)
+})
+
+test('a job that is cancelled while the record of its tick is being read is given up on', async () => {
+  const world = await controlledEngine()
+  const lane = world.addLane()
+  const tick = '2026-01-01T00:00:00.000Z'
+  const id = `tick:a:${tick}`
+  const gate = new Gate()
+  world.ticks.before = () => gate.enter()
+  await world.deliver(1, {
+    headers: [
+      ['Nats-Msg-Id', id],
+      ['Millrace-Schedule', 'a'],
+      ['Millrace-Tick', tick],
+    ],
+  })
+  await world.cancel(id)
+  await gate.open()
+  assertCancelled(world, 1, 0)
+  assert.equal(lane.jobs().length, 0)
+})
+
+test('a job that is cancelled while it is moved keeps its entry, and is given up on when it is due', async () => {
+  const delayed = new FakeDelayedJobs()
+  delayed.gate = new Gate()
+  const world = await controlledEngine({ delayed })
+  const lane = world.addLane()
+  await world.deliver(1, { headers: [['Millrace-Run-At', '2026-01-01T00:01:00.000Z']] })
+  await world.cancel('JOBS:1')
+  await delayed.gate.open()
+  assert.ok(world.broker.take().includes('ack r1.1'), 'it is moved')
+  assert.equal(world.shared.entries.has(cancelledKey('JOBS:1')), true)
+  await world.deliver(2, { headers: delayed.stored[0]!.headers })
+  assertCancelled(world, 2, 0)
+  assert.equal(lane.jobs().length, 0)
 })
 
 test('a running attempt is told to stop and killed after its grace; its neighbours start again', async () => {

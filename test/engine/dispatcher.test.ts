@@ -1,16 +1,22 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { aheadLimit, aheadOf, Dispatcher, horizonMs } from '#src/engine/dispatcher.js'
+import type { Priority } from '#src/core/names.js'
+import { aheadLimit, aheadOf, Dispatcher } from '#src/engine/dispatcher.js'
 import type { HandlerState } from '#src/engine/handler-state.js'
 import type { InFlightJob } from '#src/engine/in-flight-job.js'
+import { horizonMs } from '#src/engine/waiting-jobs.js'
 import { FakeLane, handlerState, heldJob, ManualClock, settled } from '../support/fake-engine-parts.ts'
 
-function createDispatcher(lanes: { concurrency?: number }[] = [{}]) {
+function createDispatcher(
+  lanes: { concurrency?: number }[] = [{}],
+  expectedAbove: (priority: Priority) => number = () => 0,
+) {
   const clock = new ManualClock()
   const posted: InFlightJob[][] = []
   const dispatcher = new Dispatcher('cpu', clock, {
     posted: (jobs) => posted.push([...jobs]),
     takenBack: (jobs) => dispatcher.addFirst(jobs),
+    expectedAbove,
   })
   const made = lanes.map((options, index) => new FakeLane(clock, { threadId: index + 1, ...options }))
   dispatcher.lanes.push(...made)
@@ -21,8 +27,8 @@ function createDispatcher(lanes: { concurrency?: number }[] = [{}]) {
     lanes: made,
     posted,
     /** Adds `count` jobs of a handler, and waits until they went where they go. */
-    async add(handler: HandlerState, count = 1): Promise<InFlightJob[]> {
-      const jobs = Array.from({ length: count }, () => heldJob(++sequence, { handler }))
+    async add(handler: HandlerState, count = 1, priority: Priority = 'normal'): Promise<InFlightJob[]> {
+      const jobs = Array.from({ length: count }, () => heldJob(++sequence, { handler, priority }))
       for (const job of jobs) dispatcher.add(job)
       await settled()
       return jobs
@@ -261,4 +267,82 @@ test('how much may be posted ahead follows the run time', () => {
   assert.equal(aheadOf(10, 1), 3)
   assert.equal(aheadOf(10, 2), 6)
   assert.equal(aheadOf(0, 1), aheadLimit)
+})
+
+const names = (lane: FakeLane) => lane.jobs().map((job) => job.source.priority)
+
+test('high jobs go before normal ones, and normal ones before low ones, across handlers', async () => {
+  const { lanes, dispatcher, add } = createDispatcher([{ concurrency: 3 }])
+  lanes[0]!.open = false
+  await add(measured(100), 1, 'low')
+  await add(measured(100, { name: 'b' }), 1)
+  await add(measured(100, { name: 'c' }), 1, 'high')
+  lanes[0]!.open = true
+  dispatcher.schedule()
+  await settled()
+  assert.deepEqual(names(lanes[0]!), ['high', 'normal', 'low'])
+})
+
+test('a high job that waits for a free slot is not passed by short ones that are posted ahead', async () => {
+  const { lanes, add, finish } = createDispatcher()
+  const [lane] = lanes as [FakeLane]
+  const short = await add(measured(1), 20)
+  await add(measured(500, { name: 'long' }), 1, 'high')
+  await add(measured(1, { name: 'more' }), 100)
+  assert.equal(lane.outstanding, 20, 'nothing more is posted')
+  for (const job of short) await finish(lane, job)
+  assert.deepEqual(names(lane)[0], 'high')
+})
+
+test('a low job that needs a free slot gets it when its turn has come, however short the others are', async () => {
+  const { lanes, dispatcher, add, finish } = createDispatcher()
+  const [lane] = lanes as [FakeLane]
+  await add(measured(1), 200)
+  const [low] = await add(measured(500, { name: 'long' }), 1, 'low')
+  let finished = 0
+  while (low!.lane === undefined && finished < 200) {
+    await finish(lane, lane.jobs()[0]!)
+    finished += 1
+  }
+  assert.ok(finished < 80, `only after ${finished} jobs`)
+  assert.ok(dispatcher.waiting > 100)
+})
+
+test('what is put back keeps its priority', async () => {
+  const { lanes, dispatcher, add, finish } = createDispatcher()
+  const handler = measured(100)
+  const [running] = await add(handler, 2)
+  const [high, low] = [heldJob(90, { handler, priority: 'high' }), heldJob(91, { handler, priority: 'low' })]
+  dispatcher.addFirst([low, high])
+  await finish(lanes[0]!, running!)
+  assert.deepEqual(lanes[0]!.jobs(), [high])
+  await finish(lanes[0]!, high)
+  assert.deepEqual(names(lanes[0]!), ['normal'])
+  assert.deepEqual([dispatcher.remove(low), dispatcher.waiting], [true, 0])
+})
+
+test('a low job leaves a free slot to a normal one that is on its way, for a moment', async () => {
+  let expected = 1
+  const { clock, lanes, add } = createDispatcher([{}], (priority) => (priority === 'low' ? expected : 0))
+  await add(measured(100), 1, 'low')
+  assert.equal(lanes[0]!.outstanding, 0)
+  // It does not come after all.
+  expected = 0
+  await clock.pass(19)
+  assert.equal(lanes[0]!.outstanding, 0)
+  await clock.pass(1)
+  assert.deepEqual(names(lanes[0]!), ['low'])
+})
+
+test('the job on its way gets the slot that was kept free for it', async () => {
+  const { lanes, add } = createDispatcher([{}], (priority) => (priority === 'low' ? 1 : 0))
+  await add(measured(100), 1, 'low')
+  await add(measured(100))
+  assert.deepEqual(names(lanes[0]!), ['normal'])
+})
+
+test('slots beyond those that are expected to be wanted are not kept free', async () => {
+  const { lanes, add } = createDispatcher([{}, {}, {}], () => 2)
+  await add(measured(100), 3, 'low')
+  assert.equal(lanes.filter((lane) => lane.outstanding > 0).length, 1)
 })

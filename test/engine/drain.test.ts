@@ -60,6 +60,10 @@ test('nothing is pulled during a drain, and what still arrives is given back', a
   await deliver(2)
   await clock.pass(10)
   assert.deepEqual(broker.take('write', 'barrier'), ['nak r2.1 0'])
+  // It came to a pull of ours that is still open; the next time somebody else's may be first.
+  await deliver(2, { deliveries: 2 })
+  await clock.pass(10)
+  assert.deepEqual(broker.take('write', 'read', 'barrier'), ['nak r2.2 250'])
 })
 
 test('after the drain time what runs is told to stop, after its grace its thread is killed, and it is released', async () => {

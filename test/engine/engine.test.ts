@@ -10,8 +10,8 @@ test('a start pulls for every handler, and credit that comes back is asked for a
   engine.start()
   await settled()
   assert.deepEqual(broker.take(), ['pull a 1', 'pull b 1'])
-  engine.creditReturned('b', 1)
-  engine.creditReturned('nobody', 1)
+  engine.creditReturned('b', 'normal', 1)
+  engine.creditReturned('nobody', 'normal', 1)
   await settled()
   assert.deepEqual(broker.take(), ['pull b 1'])
 })
@@ -48,7 +48,7 @@ async function replaceStream(told: boolean) {
   await end(lane, (await deliver(1, stored))!, completed)
   const running = (await deliver(2, stored))!
   lane.begin(running)
-  if (told) engine.streamReplaced(secondMadeAt)
+  if (told) engine.streamReplaced('JOBS', secondMadeAt)
   broker.take()
   const idle = addLane()
   return { ...parts, lane, idle, running, stored: { storedAt: secondMadeAt + 60_000 } }
@@ -71,7 +71,7 @@ test('nothing of a stream that was made anew is taken for the same sequence of t
     assert.deepEqual(lane.aborted, [{ job: running, code: 'lease_lost' }])
     await end(lane, running, completed)
     assert.deepEqual(broker.take('pull'), ['ack r1.1'])
-    assert.equal(engine.inFlight.find(2), second)
+    assert.equal(engine.inFlight.find('JOBS', 2), second)
     await end(idle, second, completed)
     assert.deepEqual(broker.take('pull'), ['ack r2.1'])
     assert.equal(engine.handlers[0]!.held, 0)
@@ -82,7 +82,7 @@ test('a job of a stream that was made anew leaves no record and no nak behind', 
   const { broker, engine, lane, running, deliver, end } = await replaceStream(false)
   lane.open = false
   const [waiting] = [(await deliver(3, { storedAt: running.storedAt }))!]
-  engine.streamReplaced(secondMadeAt)
+  engine.streamReplaced('JOBS', secondMadeAt)
   assert.equal(waiting.orphaned, true)
   await end(lane, running, { kind: 'failed', error })
   assert.deepEqual(broker.take('pull'), [])
@@ -93,7 +93,7 @@ test('a job of a stream that was made anew leaves no record and no nak behind', 
 test('what is held of the new stream already stays when its making is told', async () => {
   const { engine, idle, stored, deliver } = await replaceStream(false)
   const job = (await deliver(9, stored))!
-  engine.streamReplaced(secondMadeAt)
+  engine.streamReplaced('JOBS', secondMadeAt)
   assert.deepEqual([job.orphaned, job.leaseLost], [false, false])
   assert.deepEqual(idle.jobs(), [job])
 })
@@ -135,4 +135,21 @@ test('what is in flight is counted for each handler', async () => {
       ['b', 0],
     ],
   )
+})
+
+test('jobs at the same place of two streams are two jobs, and one stream made anew leaves the other alone', async () => {
+  const { broker, engine, addLane, deliver, end } = fakeEngine()
+  const lanes = [addLane(), addLane()] as const
+  const stored = { storedAt: firstMadeAt + 60_000 }
+  const normal = (await deliver(1, stored))!
+  const high = (await deliver(1, { ...stored, priority: 'high', reply: 'high1' }))!
+  assert.notEqual(normal, high)
+  assert.deepEqual([normal.jobId, high.jobId], ['JOBS:1', 'JOBS_HIGH:1'])
+  assert.deepEqual([...lanes[0].jobs(), ...lanes[1].jobs()], [normal, high])
+  engine.streamReplaced('JOBS', secondMadeAt)
+  assert.deepEqual([normal.orphaned, high.orphaned], [true, false])
+  broker.take()
+  await end(lanes[1], high, completed)
+  await end(lanes[0], normal, completed)
+  assert.deepEqual(broker.take('pull'), ['ack high1'])
 })

@@ -19,8 +19,8 @@ function createReceipts() {
 
 test('many settlements are proven by one round trip', async () => {
   const { clock, broker, receipts } = createReceipts()
-  for (let index = 0; index < 100; index += 1) receipts.ack(`r${index}`, 'a')
-  receipts.nak('n', 500, 30_000)
+  for (let index = 0; index < 100; index += 1) receipts.ack(`r${index}`, 'a', 'JOBS')
+  receipts.nak('n', 500, 30_000, 'JOBS')
   assert.equal(receipts.outstanding, 101)
   await clock.pass(49)
   assert.deepEqual(broker.take('ack', 'nak'), [])
@@ -34,12 +34,12 @@ test('many settlements are proven by one round trip', async () => {
 test('a confirmation drops exactly what was sent before it', async () => {
   const { broker, receipts, reconnect } = createReceipts()
   broker.barrierGate = new Gate()
-  receipts.ack('before', 'a')
-  receipts.nak('nak-before', 60_000, 30_000)
+  receipts.ack('before', 'a', 'JOBS')
+  receipts.nak('nak-before', 60_000, 30_000, 'JOBS')
   const confirmed = receipts.confirm()
   await settled()
-  receipts.ack('after', 'a')
-  receipts.nak('nak-after', 60_000, 30_000)
+  receipts.ack('after', 'a', 'JOBS')
+  receipts.nak('nak-after', 60_000, 30_000, 'JOBS')
   await broker.barrierGate.open()
   assert.equal(await confirmed, true)
   assert.equal(receipts.outstanding, 2)
@@ -50,9 +50,9 @@ test('a confirmation drops exactly what was sent before it', async () => {
 
 test('what was not proven is sent again after a reconnect, and that is said per handler', () => {
   const { broker, observer, receipts, reconnect } = createReceipts()
-  receipts.ack('r1', 'a')
-  receipts.ack('r2', 'b')
-  receipts.ack('r3', 'a')
+  receipts.ack('r1', 'a', 'JOBS')
+  receipts.ack('r2', 'b', 'JOBS')
+  receipts.ack('r3', 'a', 'JOBS')
   broker.take()
   reconnect()
   assert.deepEqual(broker.take(), ['ack r1', 'ack r2', 'ack r3'])
@@ -61,7 +61,7 @@ test('what was not proven is sent again after a reconnect, and that is said per 
 
 test('what the server has proven is not sent again', async () => {
   const { clock, broker, receipts, reconnect } = createReceipts()
-  receipts.ack('r1', 'a')
+  receipts.ack('r1', 'a', 'JOBS')
   await clock.pass(50)
   broker.take()
   reconnect()
@@ -71,8 +71,8 @@ test('what the server has proven is not sent again', async () => {
 test('a nak is not repeated once the lease has run out: somebody else may have the job', async () => {
   const { clock, broker, receipts, reconnect } = createReceipts()
   broker.connected = false
-  receipts.nak('r1', 60_000, 20_000)
-  receipts.nak('r2', 60_000, 20_001)
+  receipts.nak('r1', 60_000, 20_000, 'JOBS')
+  receipts.nak('r2', 60_000, 20_001, 'JOBS')
   await clock.pass(20_000)
   broker.take()
   reconnect()
@@ -82,9 +82,9 @@ test('a nak is not repeated once the lease has run out: somebody else may have t
 test('a nak is repeated with what is left of its delay, and never after it', async () => {
   const { clock, broker, receipts, reconnect } = createReceipts()
   broker.connected = false
-  receipts.nak('r1', 1_000, 30_000)
-  receipts.nak('r2', 300, 30_000)
-  receipts.nak('r3', 0, 30_000)
+  receipts.nak('r1', 1_000, 30_000, 'JOBS')
+  receipts.nak('r2', 300, 30_000, 'JOBS')
+  receipts.nak('r3', 0, 30_000, 'JOBS')
   await clock.pass(400)
   broker.take()
   reconnect()
@@ -105,7 +105,7 @@ test('a nak is repeated with what is left of its delay, and never after it', asy
 test('a barrier that spans a reconnect proves nothing', async () => {
   const { broker, receipts } = createReceipts()
   broker.barrierGate = new Gate()
-  receipts.ack('r1', 'a')
+  receipts.ack('r1', 'a', 'JOBS')
   const confirmed = receipts.confirm()
   await settled()
   broker.epoch += 1
@@ -117,7 +117,7 @@ test('a barrier that spans a reconnect proves nothing', async () => {
 test('a barrier that fails proves nothing and is tried again', async () => {
   const { clock, broker, receipts } = createReceipts()
   broker.barrierGate = new Gate()
-  receipts.ack('r1', 'a')
+  receipts.ack('r1', 'a', 'JOBS')
   await clock.pass(50)
   await broker.barrierGate.refuse()
   assert.equal(receipts.outstanding, 1)
@@ -129,7 +129,7 @@ test('a barrier that fails proves nothing and is tried again', async () => {
 test('without a connection nothing is asked, and the next connection goes on', async () => {
   const { clock, broker, receipts, reconnect } = createReceipts()
   broker.connected = false
-  receipts.ack('r1', 'a')
+  receipts.ack('r1', 'a', 'JOBS')
   await clock.pass(1_000)
   assert.deepEqual(broker.take(), ['ack r1'])
   reconnect()
@@ -141,16 +141,29 @@ test('without a connection nothing is asked, and the next connection goes on', a
 test('a new stream forgets the settlements of the old one, and a barrier under way does not drop new ones', async () => {
   const { broker, receipts, reconnect } = createReceipts()
   broker.barrierGate = new Gate()
-  receipts.ack('old1', 'a')
-  receipts.ack('old2', 'a')
+  receipts.ack('old1', 'a', 'JOBS')
+  receipts.ack('old2', 'a', 'JOBS')
   const confirmed = receipts.confirm()
   await settled()
-  receipts.clear()
-  receipts.ack('new1', 'a')
+  receipts.forget('JOBS')
+  receipts.ack('new1', 'a', 'JOBS')
   await broker.barrierGate.open()
   await confirmed
   assert.equal(receipts.outstanding, 1)
   broker.take()
   reconnect()
   assert.deepEqual(broker.take(), ['ack new1'])
+})
+
+test('of a stream that was made anew nothing is repeated, of the others everything', async () => {
+  const { broker, receipts, reconnect } = createReceipts()
+  broker.connected = false
+  receipts.ack('old', 'a', 'JOBS')
+  receipts.ack('high', 'a', 'JOBS_HIGH')
+  receipts.nak('old-nak', 60_000, 30_000, 'JOBS')
+  receipts.nak('high-nak', 60_000, 30_000, 'JOBS_HIGH')
+  receipts.forget('JOBS')
+  broker.take()
+  reconnect()
+  assert.deepEqual(broker.take(), ['ack high', 'nak high-nak 60000'])
 })

@@ -39,7 +39,7 @@ test('a completed job is acked, remembered and no longer held, in one step', () 
   const { broker, observer, inFlight, finished, settlement, hold } = createSettlement()
   settlement.ack(hold(1))
   assert.deepEqual(broker.take(), ['ack r1.1'])
-  assert.ok(finished.has(1, Date.UTC(2026, 0, 1)))
+  assert.ok(finished.has('JOBS', 1, Date.UTC(2026, 0, 1)))
   assert.equal(inFlight.size, 0)
   assert.deepEqual(observer.take(), ['settled JOBS:1 ack'])
 })
@@ -52,6 +52,31 @@ test('a record goes when its job is settled for good, and only then', async () =
   assert.ok(!broker.take().includes('forget 1'))
   settlement.ack(job)
   assert.ok(broker.take().includes('forget 1'))
+})
+
+test('a record that could not be read is not replaced: what happened since is added to it', async () => {
+  const { broker, settlement, hold } = createSettlement()
+  const job = hold(1, { deliveries: 52 })
+  const earlier = { released: 50, failures: 1, history: [entry], repeats: 2 }
+  broker.records.set(1, earlier)
+  job.recordUnread = true
+  broker.bucketError = new Error('no bucket')
+  await settlement.release(job, 0)
+  assert.deepEqual(broker.records.get(1), earlier)
+  broker.bucketError = undefined
+  const again = hold(1, { deliveries: 53 })
+  again.recordUnread = true
+  await settlement.retry(again, 0, { ...entry, attempt: 2 })
+  assert.deepEqual(broker.records.get(1), {
+    released: 50,
+    failures: 2,
+    history: [entry, { ...entry, attempt: 2 }],
+    repeats: 2,
+  })
+  const third = hold(2, { deliveries: 2 })
+  third.recordUnread = true
+  await settlement.release(third, 0)
+  assert.deepEqual(broker.records.get(2), { released: 1, failures: 0, history: [] })
 })
 
 test('a retry is written down before it is given back, and held until then', async () => {

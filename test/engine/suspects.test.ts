@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { InFlightJob } from '#src/engine/in-flight-job.js'
+import { Marks } from '#src/engine/marks.js'
 import { Suspects } from '#src/engine/suspects.js'
 import {
   FakeBroker,
@@ -16,16 +17,20 @@ function createSuspects() {
   const observer = new FakeObserver()
   const ran: InFlightJob[] = []
   const clock = new ManualClock()
-  const suspects = new Suspects(broker, clock, observer, (job) => ran.push(job))
+  const suspects = new Suspects(clock, new Marks(broker, observer), (job) => ran.push(job))
+  const add = (job: InFlightJob): void => {
+    suspects.suspected(job)
+    assert.ok(!suspects.enter(job))
+  }
   /** Long enough for suspects of one crash to have found each other. */
   const quiet = () => clock.pass(100)
-  return { broker, clock, observer, ran, suspects, quiet }
+  return { broker, clock, observer, ran, suspects, add, quiet }
 }
 
 test('one suspect runs at a time, in the order of arrival', async () => {
-  const { ran, suspects, quiet } = createSuspects()
+  const { ran, suspects, add, quiet } = createSuspects()
   const [one, two, three] = [heldJob(1), heldJob(2), heldJob(3)]
-  for (const job of [one, two, three]) suspects.add(job)
+  for (const job of [one, two, three]) add(job)
   await quiet()
   assert.deepEqual(ran, [one])
   suspects.ended(one)
@@ -37,10 +42,10 @@ test('one suspect runs at a time, in the order of arrival', async () => {
 })
 
 test('the end of a job that is not the running suspect frees nothing', async () => {
-  const { ran, suspects, quiet } = createSuspects()
+  const { ran, suspects, add, quiet } = createSuspects()
   const [one, two] = [heldJob(1), heldJob(2)]
-  suspects.add(one)
-  suspects.add(two)
+  add(one)
+  add(two)
   await quiet()
   suspects.ended(two)
   await quiet()
@@ -48,10 +53,10 @@ test('the end of a job that is not the running suspect frees nothing', async () 
 })
 
 test('who waits is marked as not counting, and the mark goes before its own turn', async () => {
-  const { broker, ran, suspects, quiet } = createSuspects()
+  const { broker, ran, suspects, add, quiet } = createSuspects()
   const [one, two] = [heldJob(1), heldJob(2)]
-  suspects.add(one)
-  suspects.add(two)
+  add(one)
+  add(two)
   await quiet()
   assert.deepEqual(broker.take(), ['write 2 released=1 failures=0'])
   suspects.ended(one)
@@ -62,13 +67,13 @@ test('who waits is marked as not counting, and the mark goes before its own turn
 })
 
 test('the next suspect does not run before the marks of those behind it are stored', async () => {
-  const { broker, ran, suspects, quiet } = createSuspects()
+  const { broker, ran, suspects, add, quiet } = createSuspects()
   const [one, two, three] = [heldJob(1), heldJob(2), heldJob(3)]
-  suspects.add(one)
-  suspects.add(two)
+  add(one)
+  add(two)
   await quiet()
   broker.writeGate = new Gate()
-  suspects.add(three)
+  add(three)
   suspects.ended(one)
   await quiet()
   assert.deepEqual(broker.take(), ['write 2 released=1 failures=0', 'write 3 released=1 failures=0'])
@@ -80,10 +85,10 @@ test('the next suspect does not run before the marks of those behind it are stor
 })
 
 test('a suspect runs only once its own mark is taken back', async () => {
-  const { broker, ran, suspects, quiet } = createSuspects()
+  const { broker, ran, suspects, add, quiet } = createSuspects()
   const [one, two] = [heldJob(1), heldJob(2)]
-  suspects.add(one)
-  suspects.add(two)
+  add(one)
+  add(two)
   await quiet()
   broker.writeGate = new Gate()
   suspects.ended(one)
@@ -94,11 +99,11 @@ test('a suspect runs only once its own mark is taken back', async () => {
 })
 
 test('a bucket that cannot be reached holds nobody up', async () => {
-  const { broker, observer, ran, suspects, quiet } = createSuspects()
+  const { broker, observer, ran, suspects, add, quiet } = createSuspects()
   broker.bucketError = new Error('no bucket')
   const [one, two] = [heldJob(1), heldJob(2)]
-  suspects.add(one)
-  suspects.add(two)
+  add(one)
+  add(two)
   await quiet()
   suspects.ended(one)
   await quiet()
@@ -107,24 +112,24 @@ test('a bucket that cannot be reached holds nobody up', async () => {
 })
 
 test('a suspect that is taken out while it was being chosen does not run, and the next one does', async () => {
-  const { broker, ran, suspects, quiet } = createSuspects()
+  const { broker, ran, suspects, add, quiet } = createSuspects()
   broker.writeGate = new Gate()
   const [one, two, three] = [heldJob(1), heldJob(2), heldJob(3)]
   one.hasRecord = true
-  for (const job of [one, two, three]) suspects.add(job)
+  for (const job of [one, two, three]) add(job)
   await quiet()
   for (let marks = 0; marks < 2; marks += 1) await broker.writeGate.open()
   assert.equal(broker.take().at(-1), 'write 1 released=0 failures=0', 'it is chosen, its mark goes')
-  assert.ok(suspects.remove(one))
-  assert.ok(!suspects.remove(one))
+  suspects.remove(one)
+  suspects.remove(one)
   while (broker.writeGate.waiting > 0) await broker.writeGate.open()
   assert.deepEqual(ran, [two])
 })
 
 test('a drain gets everything that waits, and nothing runs after it', async () => {
-  const { ran, suspects, quiet } = createSuspects()
+  const { ran, suspects, add, quiet } = createSuspects()
   const [one, two, three] = [heldJob(1), heldJob(2), heldJob(3)]
-  for (const job of [one, two, three]) suspects.add(job)
+  for (const job of [one, two, three]) add(job)
   await quiet()
   assert.deepEqual(suspects.takeAll(), [two, three])
   suspects.ended(one)
@@ -133,14 +138,14 @@ test('a drain gets everything that waits, and nothing runs after it', async () =
 })
 
 test('the first suspect waits until no other has arrived for 100 ms, and their marks are stored', async () => {
-  const { broker, clock, ran, suspects } = createSuspects()
+  const { broker, clock, ran, add } = createSuspects()
   broker.writeGate = new Gate()
   const [one, two, three] = [heldJob(1), heldJob(2), heldJob(3)]
-  suspects.add(one)
+  add(one)
   await clock.pass(60)
-  suspects.add(two)
+  add(two)
   await clock.pass(60)
-  suspects.add(three)
+  add(three)
   await clock.pass(99)
   await broker.writeGate.open()
   assert.deepEqual(ran, [])
@@ -151,20 +156,20 @@ test('the first suspect waits until no other has arrived for 100 ms, and their m
 })
 
 test('suspects that keep arriving put the first one off for a second at most', async () => {
-  const { clock, ran, suspects } = createSuspects()
+  const { clock, ran, add } = createSuspects()
   for (let sequence = 1; sequence <= 40; sequence += 1) {
-    suspects.add(heldJob(sequence))
+    add(heldJob(sequence))
     await clock.pass(50)
     if (clock.monotonicMs() >= 1_000) assert.equal(ran.length, 1)
   }
 })
 
 test('a job whose record is still being read may become a suspect, and is waited for', async () => {
-  const { clock, ran, suspects } = createSuspects()
+  const { clock, ran, suspects, add } = createSuspects()
   const reading = new Gate()
   suspects.expect(reading.enter())
   const one = heldJob(1)
-  suspects.add(one)
+  add(one)
   await clock.pass(1_000)
   assert.deepEqual(ran, [])
   await reading.open()

@@ -5,6 +5,7 @@ import { Kvm } from '@nats-io/kv'
 import { connect } from '@nats-io/transport-node'
 import { namesFor } from '#src/core/names.js'
 import { AttemptsBucket } from '#src/nats/attempts-bucket.js'
+import { Incarnations } from '#src/nats/incarnations.js'
 import { startTestServer } from '../support/nats-server.ts'
 
 test('releases of several supervisors add up, and none overwrites what another wrote', async (t) => {
@@ -14,29 +15,38 @@ test('releases of several supervisors add up, and none overwrites what another w
   const jsm = await jetstreamManager(nc)
   const names = namesFor('jobs')
   await new Kvm(nc).create(names.attemptsBucket)
-  const buckets = [1, 2, 3].map(() => {
-    const bucket = new AttemptsBucket(nc, jsm, names)
-    bucket.streamCreatedAt = '2026-01-01T00:00:00Z'
-    return bucket
-  })
+  const incarnations = new Incarnations()
+  incarnations.seen('JOBS', '2026-01-01T00:00:00Z')
+  const buckets = [1, 2, 3].map(() => new AttemptsBucket(nc, jsm, names, incarnations))
   const [first] = buckets
 
-  await Promise.all(buckets.map((bucket) => bucket.release(7)))
-  assert.equal((await first!.read(7))?.released, 3)
+  await Promise.all(buckets.map((bucket) => bucket.release('JOBS', 7)))
+  assert.equal((await first!.read('JOBS', 7))?.released, 3)
 
   const history = [{ attempt: 1, outcome: 'failed' }]
-  await first!.write(8, { released: 0, failures: 1, history, dead: { reason: 'permanent', attempts: 1 } })
-  await buckets[1]!.release(8)
-  assert.deepEqual(await first!.read(8), {
+  await first!.write('JOBS', 8, {
+    released: 0,
+    failures: 1,
+    history,
+    dead: { reason: 'permanent', attempts: 1 },
+  })
+  await buckets[1]!.release('JOBS', 8)
+  assert.deepEqual(await first!.read('JOBS', 8), {
     released: 1,
     failures: 1,
     history,
     dead: { reason: 'permanent', attempts: 1 },
   })
 
+  // Another stream's job at the same place has a record of its own.
+  incarnations.seen('JOBS_HIGH', '2026-01-01T00:00:00Z')
+  assert.equal(await first!.read('JOBS_HIGH', 8), undefined)
+  await first!.write('JOBS_HIGH', 8, { released: 5, failures: 0, history: [] })
+  assert.equal((await first!.read('JOBS', 8))?.released, 1)
+
   // A record of another incarnation of the stream is none.
-  first!.streamCreatedAt = '2026-02-02T00:00:00Z'
-  assert.equal(await first!.read(8), undefined)
-  await first!.release(8)
-  assert.deepEqual(await first!.read(8), { released: 1, failures: 0, history: [] })
+  incarnations.seen('JOBS', '2026-02-02T00:00:00Z')
+  assert.equal(await first!.read('JOBS', 8), undefined)
+  await first!.release('JOBS', 8)
+  assert.deepEqual(await first!.read('JOBS', 8), { released: 1, failures: 0, history: [] })
 })

@@ -67,10 +67,12 @@ test('reads, writes by compare-and-swap, and removes', async (t) => {
   const { connectTo, kv } = await createWorld(t)
   const [one, other] = [await createBucket(await connectTo()), await createBucket(await connectTo())]
   const key = 'owners.email.send'
-  assert.deepEqual(await one.bucket.read(key), { value: undefined, revision: 0 })
+  assert.deepEqual(await one.bucket.read(key), { value: undefined, revision: 0, writtenAt: 0 })
   const first = await one.bucket.write(key, 'one', 0)
   assert.equal(await other.bucket.write(key, 'other', 0), undefined, 'somebody was first')
-  assert.deepEqual(await other.bucket.read(key), { value: 'one', revision: first })
+  const { writtenAt, ...read } = await other.bucket.read(key)
+  assert.deepEqual(read, { value: 'one', revision: first })
+  assert.ok(Math.abs(writtenAt - Date.now()) < 60_000)
   const won = await Promise.all([one, other].map(({ bucket }, n) => bucket.write(key, `${n}`, first!)))
   assert.equal(won.filter((revision) => revision !== undefined).length, 1)
   await one.bucket.set(key, 'whatever')

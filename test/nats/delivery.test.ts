@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { readAckSubject, toDelivery } from '#src/nats/delivery.js'
+import { type DeliverySource, readAckSubject, toDelivery } from '#src/nats/delivery.js'
 
 const storedAt = Date.UTC(2026, 0, 31, 12, 0, 0, 123)
 const reply = `$JS.ACK.JOBS.email_send.3.42.57.${storedAt}456789.7`
-const read = { stream: 'JOBS', consumer: 'email_send', deliveries: 3, sequence: 42, storedAt }
+const source = (handler: string): DeliverySource => ({
+  handler,
+  priority: 'normal',
+  stream: 'JOBS',
+  subject: `jobs.${handler}`,
+})
+const read = { stream: 'JOBS', consumer: 'email_send', deliveries: 3, sequence: 42, storedAt, pending: 7 }
 
 test('the reply of a delivered message says where it is from, how often it came and when it was stored', () => {
   assert.deepEqual(readAckSubject(reply), read)
@@ -45,8 +51,15 @@ test('any numbers that a server can write are read exactly, to the millisecond',
       (stream, consumer, deliveries, sequence, at, nanoseconds, long) => {
         fc.pre(at >= 1_000)
         const time = `${at}${String(nanoseconds).padStart(6, '0')}`
-        const subject = `$JS.ACK.${long ? 'hub.A1.' : ''}${stream}.${consumer}.${deliveries}.${sequence}.1.${time}.0`
-        assert.deepEqual(readAckSubject(subject), { stream, consumer, deliveries, sequence, storedAt: at })
+        const subject = `$JS.ACK.${long ? 'hub.A1.' : ''}${stream}.${consumer}.${deliveries}.${sequence}.1.${time}.${deliveries + 1}`
+        assert.deepEqual(readAckSubject(subject), {
+          stream,
+          consumer,
+          deliveries,
+          sequence,
+          storedAt: at,
+          pending: deliveries + 1,
+        })
       },
     ),
   )
@@ -68,12 +81,14 @@ test('a delivery has the bytes, and its headers in order and as often as they we
     ['X-One', ['1', '3']],
     ['x-one', ['2']],
   ])
-  assert.deepEqual(toDelivery({ reply, data, headers }, read, 'email.send', 'jobs.email.send'), {
+  assert.deepEqual(toDelivery({ reply, data, headers }, read, source('email.send')), {
     handler: 'email.send',
+    priority: 'normal',
     stream: 'JOBS',
     subject: 'jobs.email.send',
     sequence: 42,
     deliveries: 3,
+    pending: 7,
     storedAt,
     reply,
     data,
@@ -88,7 +103,7 @@ test('a delivery has the bytes, and its headers in order and as often as they we
 
 test('no headers and an empty header block are the same: none', () => {
   for (const headers of [undefined, new Map<string, string[]>()]) {
-    assert.equal(toDelivery({ reply, data, headers }, read, 'a', 's').headers, undefined)
+    assert.equal(toDelivery({ reply, data, headers }, read, source('a')).headers, undefined)
   }
 })
 
@@ -102,7 +117,7 @@ test('a header block that cannot be read is a problem of the job, never a crash'
       throw new Error('secret bytes')
     },
   }
-  const delivery = toDelivery(message, read, 'a', 's')
+  const delivery = toDelivery(message, read, source('a'))
   assert.deepEqual(
     [delivery.headers, delivery.headerProblem],
     [[], 'the header block is not a NATS header block'],

@@ -2,10 +2,24 @@ import { setImmediate as immediate } from 'node:timers/promises'
 import type { AttemptRecord } from '#src/core/attempt.js'
 import type { DeadLetter, HeaderEntry } from '#src/core/dead-letter.js'
 import type { AbortCode, PoolName } from '#src/core/handler-definition.js'
+import { namesFor, type Priority } from '#src/core/names.js'
 import { Engine, type EngineOptions } from '#src/engine/engine.js'
 import { HandlerState } from '#src/engine/handler-state.js'
 import { InFlightJob } from '#src/engine/in-flight-job.js'
-import type { Broker, Clock, Delivery, HandlerProfile, Lane, Observer, ThreadEnd } from '#src/engine/ports.js'
+import type {
+  Broker,
+  Clock,
+  Delivery,
+  HandlerProfile,
+  Lane,
+  Observer,
+  Outstanding,
+  ThreadEnd,
+} from '#src/engine/ports.js'
+import { FakeSharedState } from './fake-shared-state.ts'
+import { FakeTicks } from './fake-ticks.ts'
+
+const names = namesFor('jobs')
 
 /** Lets everything go on that waits for nothing but promises and the end of the turn. */
 export async function settled(): Promise<void> {
@@ -16,7 +30,7 @@ export async function settled(): Promise<void> {
 /** Time that stands still until a test lets it pass. */
 export class ManualClock implements Clock {
   /** Epoch milliseconds at monotonic instant 0; the two differ so that a mix-up shows. */
-  readonly #epochMs = Date.UTC(2026, 0, 1)
+  #epochMs = Date.UTC(2026, 0, 1)
   #monotonicMs = 0
   #timers: { at: number; callback: () => void }[] = []
 
@@ -34,6 +48,11 @@ export class ManualClock implements Clock {
     return () => {
       this.#timers = this.#timers.filter((other) => other !== timer)
     }
+  }
+
+  /** Somebody sets the clock; what never steps goes on. */
+  step(byMs: number): void {
+    this.#epochMs += byMs
   }
 
   /** How many timers are set. */
@@ -86,6 +105,7 @@ export class FakeBroker implements Broker {
   connected = true
   epoch = 1
   readonly calls: string[] = []
+  /** By sequence alone: tests with several streams look at the calls. */
   readonly records = new Map<number, AttemptRecord>()
   readonly letters: { letter: DeadLetter; headers: readonly HeaderEntry[]; data: Uint8Array }[] = []
   /** When set, requests of that kind wait until the test lets them through. */
@@ -93,6 +113,9 @@ export class FakeBroker implements Broker {
   readGate: Gate | undefined
   writeGate: Gate | undefined
   letterGate: Gate | undefined
+  outcomeGate: Gate | undefined
+  /** What was kept of jobs that ended, by id. */
+  readonly outcomes = new Map<string, Record<string, unknown>>()
   /** When set, the bucket cannot be reached. */
   bucketError: Error | undefined
   /** So many dead letters are refused. */
@@ -103,7 +126,7 @@ export class FakeBroker implements Broker {
     return this.calls.splice(0).filter((call) => !leaveOut.includes(call.split(' ', 1)[0]!))
   }
 
-  /** How many jobs of a handler were asked for since the calls were last taken. */
+  /** How many jobs of a handler were asked for since the calls were last taken, of every priority. */
   asked(handler: string): number {
     return this.calls
       .map((call) => call.split(' '))
@@ -111,8 +134,8 @@ export class FakeBroker implements Broker {
       .reduce((sum, [, , count]) => sum + Number(count), 0)
   }
 
-  pull(handler: string, count: number): void {
-    this.calls.push(`pull ${handler} ${count}`)
+  pull(handler: string, priority: Priority, count: number): void {
+    this.calls.push(`pull ${handler} ${count}${priority === 'normal' ? '' : ` ${priority}`}`)
   }
 
   ack(reply: string): void {
@@ -146,30 +169,44 @@ export class FakeBroker implements Broker {
     this.letters.push({ letter, headers, data })
   }
 
-  async readRecord(sequence: number): Promise<AttemptRecord | undefined> {
+  async readRecord(_stream: string, sequence: number): Promise<AttemptRecord | undefined> {
     this.calls.push(`read ${sequence}`)
     await this.readGate?.enter()
     if (this.bucketError) throw this.bucketError
     return this.records.get(sequence)
   }
 
-  async writeRecord(sequence: number, record: AttemptRecord): Promise<void> {
+  async writeRecord(_stream: string, sequence: number, record: AttemptRecord): Promise<void> {
     this.calls.push(`write ${sequence} released=${record.released} failures=${record.failures}`)
     await this.writeGate?.enter()
     if (this.bucketError) throw this.bucketError
     this.records.set(sequence, record)
   }
 
-  async releaseRecord(sequence: number): Promise<void> {
+  async releaseRecord(_stream: string, sequence: number): Promise<void> {
     this.calls.push(`release ${sequence}`)
     if (this.bucketError) throw this.bucketError
     const record = this.records.get(sequence) ?? { released: 0, failures: 0, history: [] }
     this.records.set(sequence, { ...record, released: record.released + 1 })
   }
 
-  forgetRecord(sequence: number): void {
+  forgetRecord(_stream: string, sequence: number): void {
     this.calls.push(`forget ${sequence}`)
     this.records.delete(sequence)
+  }
+
+  async storeOutcome(jobId: string, entry: string): Promise<void> {
+    this.calls.push(`outcome ${jobId}`)
+    await this.outcomeGate?.enter()
+    if (this.bucketError) throw this.bucketError
+    this.outcomes.set(jobId, JSON.parse(entry) as Record<string, unknown>)
+  }
+
+  /** What the broker has handed out; by default nothing, so that nothing is elsewhere. */
+  outstanding: () => Outstanding = () => ({ deliveries: 0, otherPulls: 0 })
+
+  async readOutstanding(): Promise<Outstanding> {
+    return this.outstanding()
   }
 }
 
@@ -234,8 +271,40 @@ export class FakeObserver implements Observer {
     this.said.push(`${paused ? 'handlerPaused' : 'handlerResumed'} ${handler}`)
   }
 
+  handlerOwned(handler: string, claim: string): void {
+    this.said.push(`handlerOwned ${handler} ${claim}`)
+  }
+
+  handlerOnStandby(handler: string, owner: string): void {
+    this.said.push(`handlerOnStandby ${handler} ${owner}`)
+  }
+
   recordUnavailable(error: unknown): void {
     this.said.push(`recordUnavailable ${(error as Error).message}`)
+  }
+
+  limitUnavailable(handler: string, error: unknown): void {
+    this.said.push(`limitUnavailable ${handler} ${(error as Error).message}`)
+  }
+
+  limitWaits(handler: string, count: number): void {
+    this.said.push(`limitWaits ${handler} ${count}`)
+  }
+
+  delayed(job: InFlightJob, dueAt: number): void {
+    this.said.push(`delayed ${job.jobId} until=${new Date(dueAt).toISOString()}`)
+  }
+
+  delayRefused(error: unknown): void {
+    this.said.push(`delayRefused ${(error as Error).message}`)
+  }
+
+  resultUnusable(job: InFlightJob, error: { code: string }): void {
+    this.said.push(`resultUnusable ${job.jobId} ${error.code}`)
+  }
+
+  resultLost(job: InFlightJob): void {
+    this.said.push(`resultLost ${job.jobId}`)
   }
 }
 
@@ -351,13 +420,15 @@ export function handlerState(overrides: Partial<HandlerProfile> = {}): HandlerSt
 
 /** The arrival of job `sequence`; `reply` tells deliveries apart: `r<sequence>.<deliveries>`. */
 export function delivery(sequence: number, overrides: Partial<Delivery> = {}): Delivery {
-  const { handler = 'a', deliveries = 1 } = overrides
+  const { handler = 'a', deliveries = 1, priority = 'normal' } = overrides
   return {
     handler,
-    stream: 'JOBS',
-    subject: `jobs.${handler}`,
+    priority,
+    stream: names.streamOf(priority),
+    subject: names.jobSubject(handler, priority),
     sequence,
     deliveries,
+    pending: 0,
     storedAt: Date.UTC(2026, 0, 1),
     reply: `r${sequence}.${deliveries}`,
     data: new Uint8Array(),
@@ -387,12 +458,17 @@ export function fakeEngine(
   const clock = new ManualClock()
   const broker = new FakeBroker()
   const observer = new FakeObserver()
+  const ticks = new FakeTicks()
+  const shared = new FakeSharedState(clock)
   let restarts = 0
   const { handlers = [{}], ...rest } = overrides
   const engine = new Engine({
     broker,
+    shared,
     clock,
     observer,
+    ticks,
+    tickObserver: ticks,
     random: () => 0.5,
     supervisorId: 's1',
     rooms: new Map<PoolName, { threads: number; concurrency: number }>([
@@ -412,7 +488,9 @@ export function fakeEngine(
   return {
     clock,
     broker,
+    shared,
     observer,
+    ticks,
     engine,
     get restarts() {
       return restarts
@@ -428,7 +506,7 @@ export function fakeEngine(
     async deliver(sequence: number, options: Partial<Delivery> = {}): Promise<InFlightJob | undefined> {
       engine.delivered(delivery(sequence, options))
       await settled()
-      return engine.inFlight.find(sequence)
+      return engine.inFlight.find(names.streamOf(options.priority ?? 'normal'), sequence)
     },
     /** The thread reports how this job ended. */
     async end(

@@ -1,4 +1,4 @@
-import type { SharedEntry, SharedState } from '#src/engine/ports.js'
+import type { Clock, SharedEntry, SharedState } from '#src/engine/ports.js'
 
 interface FakeWatch {
   prefix: string
@@ -6,31 +6,44 @@ interface FakeWatch {
   listed: () => void
 }
 
-/** The control bucket without a broker: a test writes to it as an operator does. */
+/** The control bucket in memory: several supervisors may share one, and a test writes to it as an operator does. */
 export class FakeSharedState implements SharedState {
-  readonly entries = new Map<string, { value: string; revision: number; storedAt: number }>()
+  readonly entries = new Map<string, SharedEntry>()
+  /** What was asked, one line each. */
   readonly calls: string[] = []
   /** When set, nothing can be written or read. */
   error: Error | undefined
+  /** When set, requests wait until the test lets them through. */
+  gate: { enter(): Promise<void> } | undefined
+  /** How long the broker takes for a write, half of it on the way there. */
+  writeMs = 0
+  /** The broker's clock less ours. */
+  readonly aheadMs: number
   /** While it is true no watch says that its listing is complete. */
   holdsListing = false
   readonly #watches = new Set<FakeWatch>()
-  readonly #now: () => number
+  readonly #clock: Clock | undefined
   #revision = 0
 
-  constructor(now: () => number = () => 0) {
-    this.#now = now
+  constructor(clock?: Clock, aheadMs = 0) {
+    this.#clock = clock
+    this.aheadMs = aheadMs
   }
 
   get watches(): number {
     return this.#watches.size
   }
 
+  take(): string[] {
+    return this.calls.splice(0)
+  }
+
   /** An operator writes. */
-  put(key: string, value = '{}', storedAt = this.#now()): void {
+  put(key: string, value = '{}', writtenAt = this.#now()): number {
     this.#revision += 1
-    this.entries.set(key, { value, revision: this.#revision, storedAt })
-    this.#tell(key, value, storedAt)
+    this.entries.set(key, { value, revision: this.#revision, writtenAt })
+    this.#tell(key, value, writtenAt)
+    return this.#revision
   }
 
   /** An operator deletes. */
@@ -38,21 +51,30 @@ export class FakeSharedState implements SharedState {
     if (this.entries.delete(key)) this.#tell(key, undefined, this.#now())
   }
 
+  /** What is there now. */
+  peek(key: string): string | undefined {
+    return this.entries.get(key)?.value
+  }
+
   async read(key: string): Promise<SharedEntry> {
+    await this.gate?.enter()
     this.#note(`read ${key}`)
-    const entry = this.entries.get(key)
-    return { value: entry?.value, revision: entry?.revision ?? 0 }
+    return this.entries.get(key) ?? { value: undefined, revision: 0, writtenAt: 0 }
   }
 
   async write(key: string, value: string, revision: number): Promise<number | undefined> {
-    this.#note(`write ${key} ${value}`)
+    await this.gate?.enter()
+    this.calls.push(`write ${key}`)
+    await this.#onTheWay()
+    if (this.error) throw this.error
     if ((this.entries.get(key)?.revision ?? 0) !== revision) return undefined
-    this.put(key, value)
-    return this.#revision
+    const stored = this.put(key, value)
+    await this.#onTheWay()
+    return stored
   }
 
   async set(key: string, value: string): Promise<void> {
-    this.#note(`set ${key} ${value}`)
+    this.#note(`set ${key}`)
     this.put(key, value)
   }
 
@@ -64,21 +86,30 @@ export class FakeSharedState implements SharedState {
   watch(prefix: string, changed: FakeWatch['changed'], listed: () => void = () => {}): () => void {
     const watch = { prefix, changed, listed }
     this.#watches.add(watch)
-    for (const [key, { value, storedAt }] of this.entries) {
-      if (key.startsWith(`${prefix}.`)) changed(key, value, storedAt)
+    for (const [key, { value, writtenAt }] of this.entries) {
+      if (key.startsWith(`${prefix}.`)) changed(key, value, writtenAt)
     }
     if (!this.holdsListing) listed()
     return () => this.#watches.delete(watch)
   }
 
-  #tell(key: string, value: string | undefined, storedAt: number): void {
+  #now(): number {
+    return (this.#clock?.now() ?? 0) + this.aheadMs
+  }
+
+  #tell(key: string, value: string | undefined, writtenAt: number): void {
     for (const { prefix, changed } of this.#watches) {
-      if (key.startsWith(`${prefix}.`)) changed(key, value, storedAt)
+      if (key.startsWith(`${prefix}.`)) changed(key, value, writtenAt)
     }
   }
 
   #note(call: string): void {
     this.calls.push(call)
     if (this.error) throw this.error
+  }
+
+  #onTheWay(): Promise<void> {
+    if (this.writeMs === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#clock!.after(this.writeMs / 2, resolve))
   }
 }

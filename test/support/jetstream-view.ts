@@ -51,10 +51,11 @@ export class JetStreamView {
   async enqueue(
     handler: string,
     body: Body,
-    options: { id?: string; headers?: Headers } = {},
+    options: { id?: string; headers?: Headers; priority?: 'high' | 'low' } = {},
   ): Promise<string> {
     const all = { ...options.headers, ...(options.id === undefined ? {} : { 'Nats-Msg-Id': options.id }) }
-    const stored = await this.js.publish(`${this.#namespace}.${handler}`, encode(body), {
+    const prefix = options.priority === undefined ? '' : `${options.priority}.`
+    const stored = await this.js.publish(`${prefix}${this.#namespace}.${handler}`, encode(body), {
       ...(Object.keys(all).length === 0 ? {} : { headers: toHeaders(all) }),
       timeout: 10_000,
     })
@@ -62,7 +63,11 @@ export class JetStreamView {
   }
 
   /** Enqueues many jobs, several on their way at once. */
-  async enqueueAll(handler: string, bodies: Body[], options: { headers?: Headers } = {}): Promise<string[]> {
+  async enqueueAll(
+    handler: string,
+    bodies: Body[],
+    options: { headers?: Headers; priority?: 'high' | 'low' } = {},
+  ): Promise<string[]> {
     const ids: string[] = []
     for (let from = 0; from < bodies.length; from += 100) {
       const some = bodies.slice(from, from + 100)
@@ -71,9 +76,9 @@ export class JetStreamView {
     return ids
   }
 
-  /** Messages left in the job stream. */
-  async jobsLeft(): Promise<number> {
-    return (await this.jsm.streams.info(this.stream)).state.messages
+  /** Messages left in the job stream, or another one. */
+  async jobsLeft(stream = this.stream): Promise<number> {
+    return (await this.jsm.streams.info(stream)).state.messages
   }
 
   drained(withinMs?: number): Promise<void> {
@@ -82,10 +87,14 @@ export class JetStreamView {
 
   /** Waits until so many jobs are left; an ack that a supervisor has counted may still be on its way. */
   async leaves(jobs: number, withinMs?: number): Promise<void> {
+    await this.streamLeaves(this.stream, jobs, withinMs)
+  }
+
+  async streamLeaves(stream: string, jobs: number, withinMs?: number): Promise<void> {
     await eventually(
-      `the job stream holds ${jobs}`,
+      `the stream ${stream} holds ${jobs}`,
       async () => {
-        const left = await this.jobsLeft()
+        const left = await this.jobsLeft(stream)
         if (left !== jobs) throw new Error(`it holds ${left}`)
         return true
       },

@@ -210,3 +210,31 @@ test('a job that is done and not yet reported is neither running nor to be taken
   assert.equal(phaseOf(lane.table.cells[job!.slot]!), phases.done)
   assert.equal(lane.startedAt(job!), undefined, 'its deadline is over and done with')
 })
+
+test('what a handler returned is there when its job ends, also when only the mark tells of its end', async (t) => {
+  const { lane, ended, port, post, mark } = createLane(t)
+  const [first, second] = post(2) as [InFlightJob, InFlightJob]
+  for (const job of [first, second]) {
+    const value = { kind: 'json', json: String(job.sequence) }
+    port.postMessage({ kind: 'returned', slot: job.slot, ticket: job.ticket, value })
+  }
+  port.postMessage({ kind: 'results', completed: [first.slot, first.ticket, 1], others: [] })
+  mark(second, phases.done)
+  lane.close()
+  assert.deepEqual(
+    ended.map(({ job, outcome }) => [job.sequence, outcome.kind, job.returned]),
+    [
+      [1, 'completed', { kind: 'json', json: '1' }],
+      [2, 'completed', { kind: 'json', json: '2' }],
+    ],
+  )
+})
+
+test('what an earlier job of the slot returned is nobody else’s', async (t) => {
+  const { lane, port, post } = createLane(t)
+  const [job] = post(1) as [InFlightJob]
+  const value = { kind: 'json', json: '1' }
+  port.postMessage({ kind: 'returned', slot: job.slot, ticket: job.ticket - 1, value })
+  lane.collect()
+  assert.equal(job.returned, undefined)
+})

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { editDistance, nearestName } from '#src/config/names.js'
+import { editDistance, nearestName } from '#src/core/nearest-name.js'
 
 test('the edit distance is a metric', () => {
   const word = fc.string({ maxLength: 8 })

@@ -1,0 +1,72 @@
+import { MillraceError } from '../core/errors.ts'
+
+/** One flag of a command. */
+export interface Flag {
+  /** What its value is, for the help; a flag without one takes none. */
+  readonly value?: string
+  readonly help: string
+  /** It may be given several times. */
+  readonly multiple?: true
+}
+
+/** What was typed after the command's name, checked against its flags. */
+export interface Typed {
+  readonly positionals: readonly string[]
+  readonly json: boolean
+  /** The value of a flag that was given. */
+  text(flag: string): string | undefined
+  /** Every value of a flag that may be repeated. */
+  texts(flag: string): readonly string[]
+}
+
+/** Where a command writes: data to stdout, narration to stderr. */
+export interface Console {
+  print(text: string): void
+  narrate(text: string): void
+  /** All of stdin. */
+  read(): Promise<Buffer>
+}
+
+/** One command, in a file of its own. */
+export interface Command {
+  /** As it is typed: `schedules ls`. */
+  readonly name: string
+  /** What comes after the name: `<handler> [json|-|@file]`. */
+  readonly arguments: string
+  /** How many arguments there may be. */
+  readonly takes: readonly [least: number, most: number]
+  readonly summary: string
+  /** What the help says below the usage. */
+  readonly details?: string
+  readonly flags: Readonly<Record<string, Flag>>
+  readonly example: string
+  /** What wrong usage exits with, when it is not 2. */
+  readonly usageExitCode?: number
+  /** Returns the exit code. */
+  run(typed: Typed, console: Console): Promise<number>
+}
+
+/** The exit codes of every command but `start`; contract. */
+export const cliExitCodes = { ok: 0, failed: 1, usage: 2, notFound: 3, unreachable: 4 } as const
+
+/** The exit code for an error that ended a command. */
+export function cliExitCodeOf(error: unknown, usageExitCode: number = cliExitCodes.usage): number {
+  if (!(error instanceof MillraceError)) return cliExitCodes.failed
+  switch (error.code) {
+    case 'invalid_arguments':
+      return usageExitCode
+    case 'invalid_job':
+      return cliExitCodes.usage
+    case 'broker_unreachable':
+      return cliExitCodes.unreachable
+    case 'wait_timeout':
+      return cliExitCodes.notFound
+    default:
+      return cliExitCodes.failed
+  }
+}
+
+/** The error of what was typed wrongly. */
+export function usageError(message: string): MillraceError {
+  return new MillraceError('invalid_arguments', message)
+}

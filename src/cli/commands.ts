@@ -1,0 +1,11 @@
+import { cancel } from './cancel.ts'
+import type { Command } from './command.ts'
+import { enqueue } from './enqueue.ts'
+import { pause } from './pause.ts'
+import { result } from './result.ts'
+import { resume } from './resume.ts'
+import { schedulesLs } from './schedules-ls.ts'
+import { start } from './start.ts'
+
+/** Every command, in the order of the help. */
+export const commands: readonly Command[] = [start, enqueue, result, cancel, pause, resume, schedulesLs]

@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+import { buffer } from 'node:stream/consumers'
+import type { Console } from './command.ts'
+import { run } from './run.ts'
+
+// Whoever reads our output may have enough of it: `millrace … | head`.
+process.stdout.on('error', () => process.exit(0))
+
+const console: Console = {
+  print: (text) => process.stdout.write(`${text}\n`),
+  narrate: (text) => process.stderr.write(`${text}\n`),
+  read: () => buffer(process.stdin),
+}
+
+const code = await run(process.argv.slice(2), console)
+// Not left to the event loop: a connection that was being made when its time was over would hold it for seconds.
+process.stdout.write('', () => process.exit(code))

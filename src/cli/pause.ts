@@ -1,0 +1,22 @@
+import { checkHandler } from '../client/new-job.ts'
+import { type Command, cliExitCodes } from './command.ts'
+import { withClient } from './with-client.ts'
+
+/** `millrace pause`: begins no more jobs of a handler, anywhere. */
+export const pause: Command = {
+  name: 'pause',
+  arguments: '<handler>',
+  takes: [1, 1],
+  summary: 'begin no more jobs of a handler on any supervisor',
+  details: 'Takes effect within 2 s; what runs goes on, what waits waits. Lasts until millrace resume.',
+  flags: {},
+  example: 'millrace pause email.send',
+
+  async run({ positionals: [handler], json }, console) {
+    checkHandler(handler!)
+    await withClient((client) => client.pause(handler!))
+    if (json) console.print(JSON.stringify({ handler, paused: true }))
+    console.narrate(`${handler} is paused`)
+    return cliExitCodes.ok
+  },
+}

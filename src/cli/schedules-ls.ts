@@ -1,0 +1,28 @@
+import { type Command, cliExitCodes } from './command.ts'
+import { tableOf } from './table.ts'
+import { withClient } from './with-client.ts'
+
+/** `millrace schedules ls`: the newest tick of every schedule. */
+export const schedulesLs: Command = {
+  name: 'schedules ls',
+  arguments: '',
+  takes: [0, 0],
+  summary: 'list schedules and their newest ticks',
+  details: 'A schedule appears with its first tick.',
+  flags: {},
+  example: 'millrace schedules ls --json',
+
+  async run({ json }, console) {
+    const ticks = await withClient((client) => client.ticks())
+    const rows = ticks.map(({ schedule, handler, at, state }) => ({
+      schedule,
+      handler: handler ?? schedule,
+      last_tick: at?.toISOString() ?? null,
+      state: state ?? null,
+    }))
+    if (json) console.print(JSON.stringify(rows))
+    else if (rows.length > 0) console.print(tableOf(rows))
+    else console.narrate('no schedule has ticked yet')
+    return cliExitCodes.ok
+  },
+}

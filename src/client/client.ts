@@ -1,0 +1,164 @@
+import { cancelledKey, pausedKey } from '../core/control-keys.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { JobOutcome } from '../core/job-outcome.ts'
+import type { Names } from '../core/names.ts'
+import type { ClientBroker } from '../nats/client-broker.ts'
+import { checkHandler, checkJobId, composeJob, type EnqueueOptions } from './new-job.ts'
+import { readTick, type ScheduleTick } from './schedule-tick.ts'
+import { defaultTimeoutMs, type WaitOptions, waitForOutcome } from './wait-for.ts'
+
+/** Where a job was stored. */
+export interface EnqueuedJob {
+  readonly id: string
+  readonly stream: string
+  readonly sequence: number
+  /** The stream has had a job with this id within its duplicate window: nothing new was stored. */
+  readonly duplicate: boolean
+}
+
+/** What a client is made of. */
+export interface ClientParts {
+  readonly broker: ClientBroker
+  readonly names: Names
+  /** Who pauses a handler, for whoever looks why it is paused. */
+  readonly name: string
+  readonly requestMs: number
+  close(): Promise<void>
+}
+
+/**
+ * Enqueues jobs, waits for their outcomes, and pauses, resumes and cancels: all that an application has to do
+ * with the jobs that supervisors run. Made by `createClient`.
+ *
+ * Everything that it stores is confirmed by the server before the promise resolves. What a lost connection
+ * may have swallowed is sent again, within `requestMs`; that never makes two jobs of one.
+ */
+export class Client {
+  readonly #parts: ClientParts
+  readonly #closed = new AbortController()
+
+  constructor(parts: ClientParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Stores a job for a handler, which need not be there yet. The payload is sent as JSON, a `Uint8Array` as it
+   * is with `content-type: application/octet-stream`, `undefined` as an empty body.
+   *
+   * @throws {MillraceError} `invalid_job` before anything is sent; `payload_too_large`, `stream_full`,
+   *   `topology_missing`, `not_permitted`; `broker_unreachable` when nothing was confirmed within `requestMs`:
+   *   whether the job is stored is not known then, and enqueuing it again under the same id is safe.
+   */
+  async enqueue(handler: string, payload?: unknown, options: EnqueueOptions = {}): Promise<EnqueuedJob> {
+    this.#requireOpen()
+    const { broker, names, requestMs } = this.#parts
+    const job = composeJob(names, handler, payload, options, Date.now())
+    const { stream, sequence, duplicate } = await broker.publish(job, requestMs)
+    return { id: job.id, stream, sequence, duplicate }
+  }
+
+  /** Begins no more jobs of a handler on any supervisor, within 2 s; what runs goes on. Lasts until `resume`. */
+  async pause(handler: string): Promise<void> {
+    checkHandler(handler)
+    const entry = { at: new Date().toISOString(), by: this.#parts.name }
+    await this.#control(pausedKey(handler), JSON.stringify(entry))
+  }
+
+  /** Ends a pause; nothing happens when there is none. */
+  async resume(handler: string): Promise<void> {
+    checkHandler(handler)
+    await this.#control(pausedKey(handler), undefined)
+  }
+
+  /**
+   * Cancels a job: one that waits becomes a dead letter instead of running, one that runs is told to stop. A job
+   * that has ended already is not changed; whether there is such a job is not looked at.
+   */
+  async cancel(jobId: string): Promise<void> {
+    checkJobId(jobId)
+    const entry = { id: jobId, at: new Date().toISOString() }
+    await this.#control(cancelledKey(jobId), JSON.stringify(entry))
+  }
+
+  /**
+   * How a job ended, as far as that is known now. Undefined when it has not ended, its handler lacks
+   * `result: true`, or `MILLRACE_RESULT_TTL_MS` have passed since.
+   */
+  async outcome<Result = unknown>(jobId: string): Promise<JobOutcome<Result> | undefined> {
+    this.#requireOpen()
+    checkJobId(jobId)
+    return (await this.#parts.broker.outcome(jobId)) as JobOutcome<Result> | undefined
+  }
+
+  /**
+   * Waits for the end of a job whose handler has `result: true`, through lost connections and restarts of the
+   * broker; resolves at once when it has ended already. A dead letter is an outcome, too, not an error.
+   *
+   * @throws {MillraceError} `wait_timeout` after `timeoutMs`, `client_closed`, `invalid_job`;
+   *   `signal.reason` when the signal aborts.
+   */
+  async waitFor<Result = unknown>(jobId: string, options: WaitOptions = {}): Promise<JobOutcome<Result>> {
+    this.#requireOpen()
+    checkJobId(jobId)
+    const { timeoutMs = defaultTimeoutMs, signal, onProgress, handler } = options
+    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
+      throw new MillraceError(
+        'invalid_job',
+        `timeoutMs must be a number of milliseconds of at least 0, got ${String(timeoutMs)}`,
+      )
+    }
+    if (handler !== undefined) checkHandler(handler)
+    const stopListening = onProgress ? this.#listen(jobId, handler, onProgress) : undefined
+    try {
+      const closed = this.#closed.signal
+      const outcome = await waitForOutcome(this.#parts.broker, jobId, { timeoutMs, signal, closed })
+      return outcome as JobOutcome<Result>
+    } finally {
+      stopListening?.()
+    }
+  }
+
+  /** The newest tick of every schedule that has ticked, by name. */
+  async ticks(): Promise<ScheduleTick[]> {
+    this.#requireOpen()
+    const { broker, names } = this.#parts
+    const newest = await broker.newest(names.ticksStream, names.tickSubjects)
+    const prefix = names.tickSubject('').length
+    return newest.map(({ subject, text }) => readTick(subject.slice(prefix), text))
+  }
+
+  /** Ends what waits with `client_closed` and closes the connection, unless it was given. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed.abort(new MillraceError('client_closed', 'the client was closed'))
+    await this.#parts.close()
+  }
+
+  #listen(jobId: string, handler: string | undefined, onProgress: (value: unknown) => void): () => void {
+    const { broker, names } = this.#parts
+    // A wildcard for several tokens can only stand at the end, and a handler's name may have several.
+    const subject = handler === undefined ? names.eventSubjects : names.eventSubject(handler, 'progress')
+    return broker.onEvent(subject, (at, text) => {
+      if (!at.endsWith('.progress')) return
+      const event = readEvent(text)
+      if (event?.job_id === jobId) onProgress(event.value)
+    })
+  }
+
+  async #control(key: string, value: string | undefined): Promise<void> {
+    this.#requireOpen()
+    await this.#parts.broker.setControl(key, value, this.#parts.requestMs)
+  }
+
+  #requireOpen(): void {
+    this.#closed.signal.throwIfAborted()
+  }
+}
+
+/** Whoever may publish can publish something else here; that is not ours to report. */
+function readEvent(text: string): { job_id?: unknown; value?: unknown } | null {
+  try {
+    return JSON.parse(text) as { job_id?: unknown; value?: unknown } | null
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,114 @@
+import { readSettings } from '../config/settings.ts'
+import { MillraceError } from '../core/errors.ts'
+import { namesFor } from '../core/names.ts'
+import { ClientBroker, type NatsConnection } from '../nats/client-broker.ts'
+import { connectBroker } from '../nats/connection.ts'
+import { Client } from './client.ts'
+
+/**
+ * How a client finds the broker. What the environment says (`NATS_URL`, `NATS_CREDS`, `MILLRACE_NAMESPACE` and
+ * their like, see the settings) comes before what is said here, as for a supervisor, so that an operator has the
+ * last word.
+ */
+export interface ClientOptions {
+  /** As in `NATS_URL`. @default nats://127.0.0.1:4222 */
+  servers?: string | readonly string[] | undefined
+  /** An open connection of your own, which stays yours to close. With it, the settings of NATS do not matter. */
+  connection?: NatsConnection | undefined
+  /** As in `MILLRACE_NAMESPACE`. @default 'jobs' */
+  namespace?: string | undefined
+  creds?: string | undefined
+  user?: string | undefined
+  password?: string | undefined
+  token?: string | undefined
+  /** Begins every inbox of this client; for accounts that may listen to their own only. */
+  inboxPrefix?: string | undefined
+  /** Shown by the server's monitoring, and as the one who paused a handler. @default 'client' */
+  name?: string | undefined
+  /** How long to look for the broker at the start. Later it reconnects for ever. @default 5000 */
+  connectMs?: number | undefined
+  /** How long to try until the server has confirmed what was stored. @default 5000 */
+  requestMs?: number | undefined
+  /** Instead of `process.env`; `{}` leaves the environment out. */
+  environment?: Readonly<Record<string, string | undefined>> | undefined
+}
+
+const optionNames = [
+  'servers',
+  'connection',
+  'namespace',
+  'creds',
+  'user',
+  'password',
+  'token',
+  'inboxPrefix',
+  'name',
+  'connectMs',
+  'requestMs',
+  'environment',
+] as const satisfies readonly (keyof ClientOptions)[]
+
+const defaultMs = 5_000
+
+/**
+ * Connects a client for the jobs of one namespace.
+ *
+ * @throws {MillraceError} `invalid_settings`; `broker_unreachable`, `not_permitted` or `jetstream_disabled` when
+ *   there is no broker for it within `connectMs`.
+ */
+export async function createClient(options: ClientOptions = {}): Promise<Client> {
+  const { name = 'client', connectMs = defaultMs, requestMs = defaultMs } = options
+  checkOptions(options)
+  const { settings } = readSettings({
+    environment: options.environment ?? process.env,
+    options: {
+      natsUrl: options.servers,
+      namespace: options.namespace,
+      natsCreds: options.creds,
+      natsUser: options.user,
+      natsPassword: options.password,
+      natsToken: options.token,
+    },
+  })
+  const names = namesFor(settings.namespace)
+  const { connection } = options
+  if (connection) {
+    const broker = await ClientBroker.open(connection, names)
+    return new Client({ broker, names, name, requestMs, close: async () => {} })
+  }
+  const search = new AbortController()
+  // One attempt at a server that does not answer at all takes seconds; the search ends in the middle of it.
+  const timer = setTimeout(() => {
+    const where = settings.nats.servers.join(', ')
+    search.abort(
+      new MillraceError(
+        'broker_unreachable',
+        `no NATS server answered at ${where} within ${connectMs} ms; start one there, or set NATS_URL`,
+      ),
+    )
+  }, connectMs + 100)
+  try {
+    const own = await connectBroker(
+      { ...settings, startupMs: connectMs },
+      { supervisorId: name, inboxPrefix: options.inboxPrefix, onEvent: () => {}, signal: search.signal },
+    )
+    const broker = await ClientBroker.open(own.nc, names)
+    return new Client({ broker, names, name, requestMs, close: () => own.close() })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function checkOptions(options: ClientOptions): void {
+  const problems: string[] = []
+  for (const option of Object.keys(options)) {
+    if (!(optionNames as readonly string[]).includes(option))
+      problems.push(`${option} is not an option of createClient; there are ${optionNames.join(', ')}`)
+  }
+  for (const option of ['connectMs', 'requestMs'] as const) {
+    const value = options[option]
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 0 && value < 2 ** 31))
+      problems.push(`${option} must be a whole number of milliseconds from 0 to ${2 ** 31 - 1}, got ${value}`)
+  }
+  if (problems.length > 0) throw new MillraceError('invalid_settings', problems.join('\n'))
+}

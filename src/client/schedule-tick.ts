@@ -1,0 +1,28 @@
+/** The newest tick of a schedule. */
+export interface ScheduleTick {
+  readonly schedule: string
+  /** The handler of its jobs; undefined when the record does not say, and then it has the schedule's name. */
+  readonly handler: string | undefined
+  /** The instant that it stands for; undefined when the record cannot be read. */
+  readonly at: Date | undefined
+  /** How far its job is, in the record's own word. */
+  readonly state: string | undefined
+}
+
+/** Reads a record of the stream of ticks. */
+export function readTick(schedule: string, text: string): ScheduleTick {
+  let record: Record<string, unknown> | null = null
+  try {
+    record = JSON.parse(text) as Record<string, unknown> | null
+  } catch {
+    // A record that somebody else wrote is shown by its name only.
+  }
+  const { instant, state, handler } = record ?? {}
+  const at = typeof instant === 'string' || typeof instant === 'number' ? new Date(instant) : undefined
+  return {
+    schedule,
+    handler: typeof handler === 'string' ? handler : undefined,
+    at: at && !Number.isNaN(at.getTime()) ? at : undefined,
+    state: typeof state === 'string' ? state : undefined,
+  }
+}

@@ -1,0 +1,124 @@
+import { JetStreamApiError, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
+import { errors, type NatsConnection } from '@nats-io/transport-node'
+import { MillraceError } from '../core/errors.ts'
+import type { JobOutcome } from '../core/job-outcome.ts'
+import type { Names } from '../core/names.ts'
+import { explainBrokerError, hasCause } from './broker-errors.ts'
+import { ClientPublisher, type Publication, type Stored } from './client-publisher.ts'
+import { ResultsBucket } from './results-bucket.ts'
+
+export type { NatsConnection }
+
+const requestMs = 2_000
+const streamMissing = 10059
+const messageMissing = 10037
+
+/** The newest message on a subject, as text. */
+export interface StoredText {
+  readonly subject: string
+  readonly text: string
+}
+
+/** JetStream as an application sees it: it stores, asks and listens, and pulls nothing. */
+export class ClientBroker {
+  readonly #nc: NatsConnection
+  readonly #jsm: JetStreamManager
+  readonly #names: Names
+  readonly #publisher: ClientPublisher
+  readonly #results: ResultsBucket
+
+  private constructor(nc: NatsConnection, jsm: JetStreamManager, names: Names) {
+    this.#nc = nc
+    this.#jsm = jsm
+    this.#names = names
+    this.#publisher = new ClientPublisher(nc, jsm)
+    this.#results = new ResultsBucket(nc, jsm, names)
+  }
+
+  static async open(nc: NatsConnection, names: Names): Promise<ClientBroker> {
+    return new ClientBroker(nc, await jetstreamManager(nc, { checkAPI: false, timeout: requestMs }), names)
+  }
+
+  /** Resolves when the server has stored it; rejects with a `MillraceError`. */
+  publish(publication: Publication, timeoutMs: number): Promise<Stored> {
+    return this.#publisher.publish(publication, timeoutMs)
+  }
+
+  /** Puts an entry of the control bucket, or with `undefined` removes it. */
+  async setControl(key: string, value: string | undefined, timeoutMs: number): Promise<void> {
+    const bucket = this.#names.controlBucket
+    await this.#publisher.publish(
+      {
+        subject: `$KV.${bucket}.${key}`,
+        stream: `KV_${bucket}`,
+        headers: value === undefined ? [['KV-Operation', 'DEL']] : [],
+        data: value ?? '',
+      },
+      timeoutMs,
+    )
+  }
+
+  /**
+   * How a job ended; undefined when that is not known.
+   *
+   * @throws {MillraceError} when the broker does not say.
+   */
+  async outcome(jobId: string): Promise<JobOutcome | undefined> {
+    this.#requireOpen()
+    return this.#results.read(jobId).catch((error: unknown) => {
+      throw explainRequest(error)
+    })
+  }
+
+  /** Calls back when the outcome of a job may be there; a hint that can get lost. Returns what ends it. */
+  onOutcome(jobId: string, callback: () => void): () => void {
+    this.#requireOpen()
+    return this.#results.onEntry(jobId, callback)
+  }
+
+  /** Tells the events on a subject, which may have wildcards. Returns what ends it. */
+  onEvent(subject: string, callback: (subject: string, text: string) => void): () => void {
+    this.#requireOpen()
+    const subscription = this.#nc.subscribe(subject, {
+      callback: (error, message) => {
+        if (!error) callback(message.subject, message.string())
+      },
+    })
+    return () => subscription.unsubscribe()
+  }
+
+  /**
+   * The newest message of each subject of a stream that a filter matches; none when there is no such stream.
+   *
+   * @throws {MillraceError} when the broker does not say.
+   */
+  async newest(stream: string, filter: string): Promise<StoredText[]> {
+    try {
+      const { state } = await this.#jsm.streams.info(stream, { subjects_filter: filter })
+      const found: StoredText[] = []
+      for (const subject of Object.keys(state.subjects ?? {}).sort()) {
+        const stored = await this.#jsm.streams.getMessage(stream, { last_by_subj: subject })
+        if (stored) found.push({ subject, text: stored.string() })
+      }
+      return found
+    } catch (error) {
+      if (error instanceof JetStreamApiError && [streamMissing, messageMissing].includes(error.code))
+        return []
+      throw explainRequest(error)
+    }
+  }
+
+  #requireOpen(): void {
+    if (this.#nc.isClosed()) throw new MillraceError('client_closed', 'the connection to NATS is closed')
+  }
+}
+
+function explainRequest(error: unknown): MillraceError {
+  const silent = hasCause(error, errors.TimeoutError) || hasCause(error, errors.ConnectionError)
+  if (!silent) return explainBrokerError(error)
+  return new MillraceError(
+    'broker_unreachable',
+    `the NATS server did not answer within ${requestMs} ms; it is away, slow, or does not permit the question`,
+    { cause: error },
+  )
+}

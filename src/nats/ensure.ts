@@ -1,0 +1,210 @@
+import {
+  type ConsumerConfig,
+  type ConsumerInfo,
+  JetStreamApiError,
+  type JetStreamManager,
+  type StorageType,
+  type StreamConfig,
+} from '@nats-io/jetstream'
+import { Kvm } from '@nats-io/kv'
+import { type NatsConnection, nanos } from '@nats-io/transport-node'
+import type { Settings } from '../config/settings.ts'
+import { MillraceError } from '../core/errors.ts'
+
+const streamMissing = 10059
+const consumerMissing = 10014
+
+/** What looking at the streams, consumers and buckets showed. */
+export interface TopologyReport {
+  /** What is not there and was not created, in words for people. */
+  readonly missing: string[]
+  /** What was created or changed. */
+  readonly changed: string[]
+  /** What differs and is left as it is. */
+  readonly warnings: string[]
+}
+
+/** The settings that streams, consumers and buckets are made from. */
+export type TopologySettings = Pick<
+  Settings,
+  | 'ackWaitMs'
+  | 'manage'
+  | 'replicas'
+  | 'storage'
+  | 'maxJobs'
+  | 'maxBytes'
+  | 'duplicateWindowMs'
+  | 'deadMaxAgeMs'
+  | 'resultTtlMs'
+>
+
+/**
+ * One look at the broker. What is missing is created and the rest brought up to date, or with `manage: false`
+ * only reported. What the server answers is compared, not what it was asked for: servers ignore what they do
+ * not know.
+ */
+export interface Look {
+  readonly nc: NatsConnection
+  readonly jsm: JetStreamManager
+  readonly settings: TopologySettings
+  readonly report: TopologyReport
+}
+
+/** Creates a stream or brings it up to date; undefined when it is missing and not to be created. */
+export async function ensureStream(
+  { jsm, settings, report }: Look,
+  wanted: Partial<StreamConfig> & { name: string },
+): Promise<{ createdAt: string; config: StreamConfig } | undefined> {
+  const found = await orMissing(jsm.streams.info(wanted.name))
+  if (!found) {
+    if (!settings.manage) {
+      report.missing.push(`stream ${wanted.name}`)
+      return undefined
+    }
+    const created = await jsm.streams.add(wanted as Parameters<typeof jsm.streams.add>[0])
+    report.changed.push(`created stream ${wanted.name}`)
+    return { createdAt: created.created, config: created.config }
+  }
+  const differing = differences(wanted, found.config)
+  const fixed: string[] = differing.filter((field) => field === 'retention' || field === 'storage')
+  if (fixed.includes('retention')) {
+    throw new MillraceError(
+      'topology_conflict',
+      `stream ${wanted.name} has retention ${found.config.retention}, which cannot be changed; Millrace needs ${wanted.retention}. ` +
+        'Rename or remove that stream, or choose another MILLRACE_NAMESPACE',
+    )
+  }
+  for (const field of fixed) {
+    report.warnings.push(
+      `stream ${wanted.name}: ${field} is ${shown(found.config, field)}, not ${shown(wanted, field)}; it cannot be changed`,
+    )
+  }
+  const changeable = differing.filter((field) => !fixed.includes(field))
+  if (changeable.length > 0 && settings.manage) {
+    const { subjects } = found.config
+    const merged = {
+      ...wanted,
+      storage: found.config.storage,
+      subjects: [...new Set([...subjects, ...(wanted.subjects ?? [])])],
+    }
+    const { config } = await jsm.streams.update(wanted.name, merged)
+    report.changed.push(`updated stream ${wanted.name}: ${changeable.join(', ')}`)
+    return { createdAt: found.created, config }
+  } else if (changeable.length > 0) {
+    for (const field of changeable) {
+      report.warnings.push(
+        `stream ${wanted.name}: ${field} is ${shown(found.config, field)}, expected ${shown(wanted, field)}`,
+      )
+    }
+  }
+  return { createdAt: found.created, config: found.config }
+}
+
+/** Creates a durable consumer or brings it up to date. */
+export async function ensureDurable(
+  { jsm, settings, report }: Look,
+  stream: string,
+  wanted: Partial<ConsumerConfig>,
+): Promise<void> {
+  const durable = wanted.durable_name!
+  const label = `consumer ${stream}/${durable}`
+  const found = await orMissing(jsm.consumers.info(stream, durable))
+  if (!found) {
+    if (!settings.manage) report.missing.push(label)
+    else {
+      await jsm.consumers.add(stream, wanted)
+      report.changed.push(`created ${label}`)
+    }
+    return
+  }
+  const differing = differences(wanted, found.config)
+  if (differing.includes('ack_policy')) {
+    throw new MillraceError(
+      'topology_conflict',
+      `${label} has ack_policy ${found.config.ack_policy}; remove it, and Millrace creates it with explicit acks`,
+    )
+  }
+  const fixed = ['deliver_policy', 'replay_policy', 'max_waiting']
+  for (const field of differing) {
+    if (fixed.includes(field) || !settings.manage) {
+      report.warnings.push(
+        `${label}: ${field} is ${shown(found.config, field)}, expected ${shown(wanted, field)}`,
+      )
+    }
+  }
+  const changeable = differing.filter((field) => !fixed.includes(field))
+  if (changeable.length === 0 || !settings.manage) return
+  await jsm.consumers.update(stream, durable, wanted)
+  report.changed.push(`updated ${label}: ${changeable.join(', ')}`)
+}
+
+/** Creates a bucket, or brings the age of its entries up to date; 0 keeps them for ever. */
+export async function ensureBucket(
+  { nc, jsm, settings, report }: Look,
+  bucket: string,
+  maxAgeMs: number,
+): Promise<void> {
+  const found = await orMissing(jsm.streams.info(`KV_${bucket}`))
+  if (!found && !settings.manage) report.missing.push(`bucket ${bucket}`)
+  else if (!found) {
+    await new Kvm(nc).create(bucket, {
+      history: 1,
+      ttl: maxAgeMs,
+      storage: settings.storage as StorageType,
+      replicas: settings.replicas,
+    })
+    report.changed.push(`created bucket ${bucket}`)
+  } else if (found.config.max_age !== nanos(maxAgeMs)) {
+    const max_age = nanos(maxAgeMs)
+    if (settings.manage) {
+      const { duplicate_window: window } = found.config
+      const duplicate_window = max_age === 0 ? window : Math.min(window, max_age)
+      await jsm.streams.update(found.config.name, { ...found.config, max_age, duplicate_window })
+      report.changed.push(`updated bucket ${bucket}: max_age`)
+    } else {
+      report.warnings.push(`bucket ${bucket}: max_age is ${found.config.max_age}, expected ${max_age}`)
+    }
+  }
+}
+
+export function isStreamMissing(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === streamMissing
+}
+
+/** Undefined when there is no such consumer, or no such stream. */
+export function readConsumer(
+  jsm: JetStreamManager,
+  stream: string,
+  consumer: string,
+): Promise<ConsumerInfo | undefined> {
+  return orMissing(jsm.consumers.info(stream, consumer))
+}
+
+async function orMissing<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked
+  } catch (error) {
+    if (
+      error instanceof JetStreamApiError &&
+      (error.code === streamMissing || error.code === consumerMissing)
+    )
+      return undefined
+    throw error
+  }
+}
+
+/** The fields of `wanted` that `found` has otherwise; an absent number is the server's "unlimited". */
+function differences(wanted: object, found: object): string[] {
+  return Object.entries(wanted)
+    .filter(([field, value]) => {
+      const has = (found as Record<string, unknown>)[field]
+      if (field === 'subjects')
+        return !(value as string[]).every((subject) => (has as string[]).includes(subject))
+      return has !== value && !(has === undefined && (value === -1 || value === false))
+    })
+    .map(([field]) => field)
+}
+
+function shown(config: object, field: string): string {
+  return JSON.stringify((config as Record<string, unknown>)[field])
+}

@@ -1,0 +1,179 @@
+import { consumerName, type Priority } from '../core/names.ts'
+import { explainBrokerError } from './broker-errors.ts'
+import type { BrokerConnection } from './connection.ts'
+import type { DelayedTopology } from './delayed-topology.ts'
+import type { TopologyReport } from './ensure.ts'
+import type { Incarnations } from './incarnations.ts'
+import type { RarePriority } from './priority-sources.ts'
+import { ensureSource, ensureTopology, type Topology } from './topology.ts'
+
+/** While something is missing, or not permitted, how often to look again. */
+const lookAgainMs = 1_000
+/** After a reconnect, how often to try to see the job stream. */
+const verifyAgainMs = 100
+/** Signs of trouble within this are one. */
+const troubleMs = 50
+
+/** What looking at the broker leads to. */
+export interface TopologyHooks {
+  /** The job stream was seen on a new connection: now it may be used. */
+  verified(): void
+  /** A stream of jobs was made anew then; epoch milliseconds. */
+  streamReplaced(stream: string, createdAt: number): void
+  delayedFound(found: DelayedTopology | undefined): void
+  /** Something was created or brought up to date. */
+  changed(report: TopologyReport): void
+  /** Something can be used now that could not before. */
+  healed(): void
+  /** The consumer of a handler and priority is there. */
+  sourceBound(handler: string, priority: Priority): void
+  report(report: TopologyReport): void
+  failed(error: unknown): void
+}
+
+/**
+ * Keeps streams, consumers and buckets as they have to be, from the start on and through everything that
+ * happens to them.
+ *
+ * 1. It looks at the start, after each reconnect, and at every sign of trouble; while something is missing, once
+ *    a second.
+ * 2. After a reconnect the connection counts as verified only once the job stream was seen.
+ * 3. The consumers of the rare priorities are made when their first job is noticed.
+ */
+export class TopologyKeeper {
+  /** What is missing although it is needed; empty when all is well. */
+  missing: readonly string[] = []
+  /** The job stream has been seen on this connection. */
+  isVerified = true
+  jobStreamThere = false
+  readonly #needed: Omit<Topology, 'version'>
+  readonly #connection: BrokerConnection
+  readonly #hooks: TopologyHooks
+  /** Noticed, and not known to have a consumer; by the name that reports call it. */
+  readonly #unbound = new Map<string, [handler: string, priority: RarePriority]>()
+  #looking: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(
+    needed: Omit<Topology, 'streamSeen' | 'version'>,
+    connection: BrokerConnection,
+    incarnations: Incarnations,
+    hooks: TopologyHooks,
+  ) {
+    this.#connection = connection
+    this.#hooks = hooks
+    this.#needed = {
+      ...needed,
+      streamSeen: (stream, createdAt) => {
+        if (stream === needed.names.jobStream) this.jobStreamThere = createdAt !== undefined
+        if (createdAt === undefined || !incarnations.seen(stream, createdAt)) return
+        hooks.streamReplaced(stream, Date.parse(createdAt))
+      },
+    }
+  }
+
+  /**
+   * The first look.
+   *
+   * @throws {MillraceError} `jetstream_disabled`, `not_permitted`, `topology_conflict` or
+   * `broker_request_failed`.
+   */
+  async begin(): Promise<void> {
+    try {
+      await this.#ensure()
+    } catch (error) {
+      throw explainBrokerError(error)
+    }
+    if (this.missing.length > 0) this.lookSlowly()
+  }
+
+  /** Nothing is to be said to the broker until `verified`. */
+  disconnected(): void {
+    this.isVerified = false
+  }
+
+  reconnected(): void {
+    this.#lookIn(0)
+  }
+
+  /** There is a sign of trouble. */
+  look(): void {
+    this.#lookIn(troubleMs)
+  }
+
+  /** There is a sign of trouble that will be there for a while. */
+  lookSlowly(): void {
+    this.#lookIn(lookAgainMs)
+  }
+
+  /** The first job of a priority: its consumer is made at once, or looked for until it is there. */
+  async bind(handler: string, priority: RarePriority): Promise<void> {
+    const label = `consumer ${this.#needed.names.streamOf(priority)}/${consumerName(handler)}`
+    this.#unbound.set(label, [handler, priority])
+    try {
+      const report = await ensureSource(this.#topology(), handler, priority)
+      if (report.missing.length > 0) return this.look()
+      if (report.changed.length + report.warnings.length > 0) this.#hooks.report(report)
+      this.#bound(label)
+    } catch (error) {
+      this.#hooks.failed(error)
+      this.lookSlowly()
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+  }
+
+  #lookIn(delayMs: number): void {
+    if (this.#closed || this.#timer || this.#looking) return
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.#looking = this.#lookNow().finally(() => {
+        this.#looking = undefined
+        if (!this.isVerified && this.#connection.connected) this.#lookIn(verifyAgainMs)
+        else if (this.missing.length > 0 || this.#unbound.size > 0) this.lookSlowly()
+      })
+    }, delayMs)
+  }
+
+  async #lookNow(): Promise<void> {
+    if (!this.#connection.connected) return
+    const { epoch } = this.#connection
+    try {
+      await this.#ensure()
+      if (this.isVerified || !this.#connection.connected || this.#connection.epoch !== epoch) return
+      this.isVerified = true
+      this.#hooks.verified()
+    } catch (error) {
+      this.#hooks.failed(error)
+      if (this.missing.length === 0) this.missing = [`an answer: ${explainBrokerError(error).message}`]
+    }
+  }
+
+  async #ensure(): Promise<void> {
+    const found = await ensureTopology(this.#topology())
+    this.#hooks.delayedFound(found.delayed)
+    const { missing, changed, warnings } = found
+    const hasChanged = changed.length > 0
+    if (hasChanged || missing.join() !== this.missing.join() || warnings.length > 0) this.#hooks.report(found)
+    const hasHealed = missing.length < this.missing.length
+    this.missing = missing
+    for (const label of this.#unbound.keys()) if (!missing.includes(label)) this.#bound(label)
+    if (hasChanged) this.#hooks.changed(found)
+    if (hasHealed || hasChanged) this.#hooks.healed()
+  }
+
+  /** The server may be another version after a reconnect. */
+  #topology(): Topology {
+    return { ...this.#needed, version: this.#connection.version }
+  }
+
+  #bound(label: string): void {
+    const source = this.#unbound.get(label)
+    this.#unbound.delete(label)
+    if (source) this.#hooks.sourceBound(...source)
+  }
+}

@@ -1,0 +1,33 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { projectRoot } from './supervisor.ts'
+
+const program = join(projectRoot, 'dist/cli/main.js')
+
+/** How a command ended, and what it wrote. */
+export interface CommandRun {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs `millrace` as a process with exactly this environment. */
+export function millrace(
+  args: readonly string[],
+  env: Record<string, string>,
+  stdin: string | Uint8Array = '',
+): Promise<CommandRun> {
+  const base = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' }
+  const child = spawn(process.execPath, [program, ...args], { env: { ...base, ...env }, timeout: 60_000 })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
+  child.stdin.on('error', () => {})
+  child.stdin.end(stdin)
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr })))
+}
