@@ -87,7 +87,10 @@ test('a cancelled job ends as a dead letter, wherever it is', async (t) => {
 
   await t.test('between two attempts: at its next delivery', async () => {
     const id = await broker.enqueue('act', { do: 'retry-later', delayMs: 2_000 })
-    await eventually('it has failed once', () => ledger.ends(id).length === 1)
+    // Its supervisor has heard of the failure by then, which comes after the handler's own last line.
+    await eventually('it has failed once', () =>
+      fleet.some((one) => one.linesAbout(id).some((line) => line.msg === 'job retrying')),
+    )
     await cancel(id)
     const letter = await cancelled(id, 1)
     assert.deepEqual(
