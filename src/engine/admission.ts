@@ -3,8 +3,10 @@ import { type PlainHeaders, readJobHeaders } from '../core/job-headers.ts'
 import { type AttemptError, cancelledError } from '../core/outcome.ts'
 import { tickOfJob } from '../core/ticks.ts'
 import type { DeadReason } from '../core/verdict.ts'
+import type { Broker } from './broker-port.ts'
+import type { Clock } from './clock-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Broker, Clock, Observer } from './ports.ts'
+import type { Observer } from './observer-port.ts'
 import type { TickFence } from './tick-fence.ts'
 
 /** What becomes of a delivery before anything runs. */

@@ -1,13 +1,15 @@
 import { controlPrefixes, pausedHandler } from '../core/control-keys.ts'
 import { cancelledError } from '../core/outcome.ts'
 import type { Cancels } from './cancels.ts'
+import type { Clock } from './clock-port.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { JobLife } from './job-life.ts'
-import type { Clock, Observer, SharedState } from './ports.ts'
+import type { Observer } from './observer-port.ts'
 import type { Settlement } from './settlement.ts'
+import type { SharedState } from './shared-state-port.ts'
 
 /** A start does not wait longer than this to learn what is paused and cancelled. */
 const listedMs = 5_000

@@ -1,6 +1,7 @@
 import type { PoolName } from '../core/handler-definition.ts'
+import type { Clock } from './clock-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Clock, Lane } from './ports.ts'
+import type { Lane } from './lanes-port.ts'
 
 /** How long an ended thread, and then the last settlements, may take. */
 const exitMs = 700

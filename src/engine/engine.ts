@@ -3,44 +3,37 @@ import type { PoolName } from '../core/handler-definition.ts'
 import { type Priority, priorities } from '../core/names.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
 import { Admission, type HeaderLimits } from './admission.ts'
+import type { Broker, BrokerListener, Delivery } from './broker-port.ts'
 import { Cancels } from './cancels.ts'
+import type { Clock } from './clock-port.ts'
 import { Controls } from './controls.ts'
 import { Deadlines } from './deadlines.ts'
+import type { DelayedJobs } from './delayed-jobs-port.ts'
 import { Delayer } from './delayer.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { type DrainOrder, type DrainReport, drain } from './drain.ts'
 import { Finished } from './finished.ts'
 import { Gates } from './gates.ts'
+import type { HandlerProfile } from './handler-profile.ts'
 import { HandlerState } from './handler-state.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import { JobLife } from './job-life.ts'
 import { KeyGate } from './key-gate.ts'
+import type { Lane, PoolListener, StartedJob } from './lanes-port.ts'
 import { LimitGate } from './limit-gate.ts'
 import { Marks } from './marks.ts'
 import { Mover } from './mover.ts'
+import type { Observer } from './observer-port.ts'
 import { Owners } from './owners.ts'
-import type {
-  Broker,
-  BrokerListener,
-  Clock,
-  DelayedJobs,
-  Delivery,
-  HandlerProfile,
-  Lane,
-  Observer,
-  PoolListener,
-  SharedState,
-  StartedJob,
-  TickObserver,
-  TickStore,
-} from './ports.ts'
 import { PullLoop, type Room } from './pull-loop.ts'
 import { Receipts } from './receipts.ts'
 import { Settlement } from './settlement.ts'
+import type { SharedState } from './shared-state-port.ts'
 import { Suspects } from './suspects.ts'
 import { TickFence } from './tick-fence.ts'
+import type { TickObserver, TickStore } from './ticks-port.ts'
 
 export interface EngineOptions {
   readonly broker: Broker

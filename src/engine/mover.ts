@@ -1,7 +1,10 @@
 import { type DueJob, readDueJob } from '../core/delayed-job.ts'
 import { MillraceError } from '../core/errors.ts'
+import type { Broker, Delivery } from './broker-port.ts'
 import { Bursts } from './bursts.ts'
-import type { Broker, Clock, DelayedJobs, DelayedListener, Delivery, Observer } from './ports.ts'
+import type { Clock } from './clock-port.ts'
+import type { DelayedJobs, DelayedListener } from './delayed-jobs-port.ts'
+import type { Observer } from './observer-port.ts'
 import { Receipts } from './receipts.ts'
 
 /** Asked for at once, and published at the same time. */

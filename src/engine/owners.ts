@@ -1,11 +1,14 @@
 import { controlPrefixes } from '../core/control-keys.ts'
+import type { Broker } from './broker-port.ts'
+import type { Clock } from './clock-port.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlight } from './in-flight.ts'
 import type { JobLife } from './job-life.ts'
 import type { KeyGate } from './key-gate.ts'
+import type { Observer } from './observer-port.ts'
 import { type Claim, Ownership } from './ownership.ts'
-import type { Broker, Clock, Observer, SharedState } from './ports.ts'
 import { QuietWait } from './quiet-wait.ts'
+import type { SharedState } from './shared-state-port.ts'
 
 /** An owner that says nothing for so long has lost its handlers; less when the ack wait is shorter. */
 const longestLeaseMs = 5_000

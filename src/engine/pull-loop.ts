@@ -1,9 +1,10 @@
 import { type Priority, priorities } from '../core/names.ts'
+import type { Broker } from './broker-port.ts'
+import type { Clock } from './clock-port.ts'
 import { movingLimit } from './delayer.ts'
 import { aheadOf } from './dispatcher.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { JobSource } from './job-source.ts'
-import type { Broker, Clock } from './ports.ts'
 
 /** So many deliveries in flight (dead letters that cannot be stored, mostly) and nothing more is pulled. */
 const heldLimit = 10_000

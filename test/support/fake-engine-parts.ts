@@ -3,19 +3,14 @@ import type { AttemptRecord } from '#src/core/attempt.js'
 import type { DeadLetter, HeaderEntry } from '#src/core/dead-letter.js'
 import type { AbortCode, PoolName } from '#src/core/handler-definition.js'
 import { namesFor, type Priority } from '#src/core/names.js'
+import type { Broker, Delivery, Outstanding } from '#src/engine/broker-port.js'
+import type { Clock } from '#src/engine/clock-port.js'
 import { Engine, type EngineOptions } from '#src/engine/engine.js'
+import type { HandlerProfile } from '#src/engine/handler-profile.js'
 import { HandlerState } from '#src/engine/handler-state.js'
 import { InFlightJob } from '#src/engine/in-flight-job.js'
-import type {
-  Broker,
-  Clock,
-  Delivery,
-  HandlerProfile,
-  Lane,
-  Observer,
-  Outstanding,
-  ThreadEnd,
-} from '#src/engine/ports.js'
+import type { Lane, ThreadEnd } from '#src/engine/lanes-port.js'
+import type { Observer } from '#src/engine/observer-port.js'
 import { FakeSharedState } from './fake-shared-state.ts'
 import { FakeTicks } from './fake-ticks.ts'
 
