@@ -32,6 +32,16 @@ export interface HeaderLimits {
   readonly attemptsLimit: number
 }
 
+export interface AdmissionParts {
+  readonly broker: Broker
+  readonly clock: Clock
+  readonly observer: Observer
+  readonly limits: HeaderLimits
+  readonly fence: TickFence
+  /** Somebody has cancelled it. */
+  isCancelled(job: InFlightJob): boolean
+}
+
 /** Decides at the door: reads a job's headers, counts its attempt, turns away what must not run. */
 export class Admission {
   readonly #broker: Broker
@@ -41,20 +51,13 @@ export class Admission {
   readonly #fence: TickFence
   readonly #isCancelled: (job: InFlightJob) => boolean
 
-  constructor(
-    broker: Broker,
-    clock: Clock,
-    observer: Observer,
-    limits: HeaderLimits,
-    fence: TickFence,
-    isCancelled: (job: InFlightJob) => boolean = () => false,
-  ) {
-    this.#broker = broker
-    this.#clock = clock
-    this.#observer = observer
-    this.#limits = limits
-    this.#fence = fence
-    this.#isCancelled = isCancelled
+  constructor(parts: AdmissionParts) {
+    this.#broker = parts.broker
+    this.#clock = parts.clock
+    this.#observer = parts.observer
+    this.#limits = parts.limits
+    this.#fence = parts.fence
+    this.#isCancelled = (job) => parts.isCancelled(job)
   }
 
   /** Answers at once for a first delivery; a redelivered job's record has to be read, and that of a tick. */

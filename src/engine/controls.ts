@@ -82,7 +82,7 @@ export class Controls {
     if (!handler || handler.paused === paused) return
     handler.paused = paused
     observer.handlerPaused(name, paused)
-    if (paused) life.giveBack(handler)
+    if (paused) life.beginning.giveBack(handler)
     else this.#parts.resumed(handler)
     this.#parts.pauseKnown(name, paused)
   }
@@ -93,7 +93,7 @@ export class Controls {
 
   #end(job: InFlightJob): void {
     const { clock, deadlines, life, settlement } = this.#parts
-    if (life.takeOut(job)) {
+    if (life.beginning.takeOut(job)) {
       job.threadId = 0
       void settlement.deadLetter(job, 'cancelled', cancelledError, job.attempt - 1)
       return

@@ -9,10 +9,7 @@ const settleMs = 700
 
 /** The parts of the engine that a drain moves. */
 export interface Drainable {
-  readonly life: {
-    draining: boolean
-    release(job: InFlightJob): void
-  }
+  readonly life: { readonly beginning: { draining: boolean; release(job: InFlightJob): void } }
   readonly dispatchers: ReadonlyMap<PoolName, { takeAll(): InFlightJob[] }>
   readonly gates: { takeAll(): InFlightJob[] }
   readonly settlement: { stop(): void }
@@ -75,10 +72,10 @@ export async function drain(
     })
   const never = new Promise<void>(() => {})
 
-  engine.life.draining = true
+  engine.life.beginning.draining = true
   for (const dispatcher of engine.dispatchers.values())
-    for (const job of dispatcher.takeAll()) engine.life.release(job)
-  for (const job of engine.gates.takeAll()) engine.life.release(job)
+    for (const job of dispatcher.takeAll()) engine.life.beginning.release(job)
+  for (const job of engine.gates.takeAll()) engine.life.beginning.release(job)
 
   const isIdle = (): boolean => busyLanes(engine).length === 0
   await until(isIdle, order.drainMs, order.hurry)
@@ -111,7 +108,7 @@ function interrupt(engine: Drainable): InFlightJob[] {
   for (const lane of busyLanes(engine)) {
     for (const job of lane.jobs()) {
       if (lane.takeBack(job)) {
-        engine.life.release(job)
+        engine.life.beginning.release(job)
         continue
       }
       running.push(job)

@@ -98,8 +98,8 @@ export class Engine implements BrokerListener, PoolListener {
     })
     const suspects = new Suspects(clock, marks, (job) => this.gates.pass(job))
     this.gates = new Gates([keys, this.#limits, suspects], {
-      parked: (job) => this.life.parked(job),
-      through: (job) => this.life.through(job),
+      parked: (job) => this.life.beginning.parked(job),
+      through: (job) => this.life.beginning.through(job),
     })
     this.inFlight = new InFlight((job) => this.gates.settled(job))
     this.receipts = new Receipts(broker, clock, observer)
@@ -108,9 +108,13 @@ export class Engine implements BrokerListener, PoolListener {
       const handlers = this.handlers.filter((handler) => handler.profile.pool === pool)
       const hooks = {
         posted: (jobs: readonly InFlightJob[]) => this.#posted(jobs),
-        takenBack: (jobs: readonly InFlightJob[]) => this.life.takenBack(jobs),
+        takenBack: (jobs: readonly InFlightJob[]) => this.life.beginning.requeue(jobs),
       }
-      const pulls = new PullLoop(broker, clock, handlers, room, {
+      const pulls = new PullLoop({
+        broker,
+        clock,
+        handlers,
+        room,
         held: () => this.inFlight.size,
         parkRoom: (handler) => this.gates.parkRoom(handler),
       })
@@ -138,7 +142,8 @@ export class Engine implements BrokerListener, PoolListener {
       settlement: this.settlement,
       roomChanged: (handler) => this.#pulls.get(handler.profile.pool)!.schedule(),
     })
-    if (options.delayed) this.#mover = new Mover(options.delayed, broker, clock, observer, ackWaitMs)
+    if (options.delayed)
+      this.#mover = new Mover({ delayed: options.delayed, broker, clock, observer, ackWaitMs })
     this.life = new JobLife({
       broker,
       clock,
@@ -148,15 +153,14 @@ export class Engine implements BrokerListener, PoolListener {
       handlers: new Map(this.handlers.map((handler) => [handler.profile.name, handler])),
       inFlight,
       finished,
-      receipts,
-      admission: new Admission(
+      admission: new Admission({
         broker,
         clock,
         observer,
-        options.limits,
-        new TickFence(options.ticks, clock, options.tickObserver),
-        (job) => cancels.has(job),
-      ),
+        limits: options.limits,
+        fence: new TickFence(options.ticks, clock, options.tickObserver),
+        isCancelled: (job) => cancels.has(job),
+      }),
       settlement: this.settlement,
       gates: this.gates,
       delayer,
@@ -184,7 +188,7 @@ export class Engine implements BrokerListener, PoolListener {
       clock,
       inFlight,
       ackWaitMs,
-      lost: (job) => this.life.leaseLost(job),
+      lost: (job) => this.life.interruption.leaseLost(job),
     })
     this.#controls = new Controls({
       shared: options.shared,
@@ -240,7 +244,7 @@ export class Engine implements BrokerListener, PoolListener {
   }
 
   delivered(delivery: Delivery): void {
-    this.life.arrive(delivery)
+    this.life.arrival.delivered(delivery)
   }
 
   creditReturned(handler: string, priority: Priority, count: number): void {
@@ -273,7 +277,7 @@ export class Engine implements BrokerListener, PoolListener {
   streamReplaced(stream: string, createdAt: number): void {
     this.receipts.forget(stream)
     for (const job of [...this.inFlight.all()]) {
-      if (job.stream === stream && job.storedAt < createdAt) this.life.orphan(job)
+      if (job.stream === stream && job.storedAt < createdAt) this.life.interruption.orphan(job)
     }
   }
 
@@ -284,7 +288,7 @@ export class Engine implements BrokerListener, PoolListener {
   }
 
   jobEnded(lane: Lane, job: InFlightJob, outcome: Outcome, startedAt: number, durationMs: number): void {
-    this.life.end(job, outcome, startedAt, durationMs, lane.threadId)
+    this.life.end.ended(job, outcome, { startedAt, durationMs, threadId: lane.threadId })
   }
 
   resultsHandled(): void {
@@ -306,13 +310,13 @@ export class Engine implements BrokerListener, PoolListener {
     if (cause || started.length > 0 || endReason === 'deadline' || endReason === 'cancelled') {
       this.#options.observer.threadKilled(lane, endReason ?? 'crash', culprit?.job)
     }
-    this.life.laneEnded(lane, started, unstarted, cause)
+    this.life.interruption.laneEnded(lane, started, unstarted, cause)
     this.#onLaneChange?.()
   }
 
   laneStuck(lane: Lane): void {
     this.#stuck.add(lane)
-    this.life.laneStuck(lane)
+    this.life.interruption.laneStuck(lane)
     if (this.#stuck.size === this.#options.stuckLimit + 1) this.#options.restartWanted(this.#stuck.size)
     this.#onLaneChange?.()
   }
@@ -372,7 +376,7 @@ export class Engine implements BrokerListener, PoolListener {
       for (const lane of this.lanes()) {
         for (const job of lane.jobs()) {
           const startedAt = lane.startedAt(job)
-          if (startedAt !== undefined) this.life.sayStarted(job, lane.threadId, startedAt)
+          if (startedAt !== undefined) this.life.end.sayStarted(job, lane.threadId, startedAt)
           else unsaid = true
         }
       }

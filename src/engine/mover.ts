@@ -49,12 +49,19 @@ export class Mover implements DelayedListener {
   /** On the monotonic clock; nothing is pulled until then. */
   #restsUntil = Number.NEGATIVE_INFINITY
 
-  constructor(delayed: DelayedJobs, broker: Broker, clock: Clock, observer: Observer, ackWaitMs: number) {
+  constructor(parts: {
+    delayed: DelayedJobs
+    broker: Broker
+    clock: Clock
+    observer: Observer
+    ackWaitMs: number
+  }) {
+    const { delayed, broker, clock, observer } = parts
     this.#delayed = delayed
     this.#broker = broker
     this.#clock = clock
     this.#observer = observer
-    this.#ackWaitMs = ackWaitMs
+    this.#ackWaitMs = parts.ackWaitMs
     this.#receipts = new Receipts(broker, clock, observer)
     this.#notDue = new Bursts(clock, quietMs)
     delayed.listen(this)

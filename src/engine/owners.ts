@@ -160,8 +160,8 @@ export class Owners {
     handler.standby = true
     this.#all.get(handler)!.quiet.stop()
     gate.close(handler)
-    life.giveBack(handler)
-    if (lost) for (const job of gate.activeOf(handler)) life.evict(job)
+    life.beginning.giveBack(handler)
+    if (lost) for (const job of gate.activeOf(handler)) life.interruption.evict(job)
   }
 
   #free(handler: HandlerState): void {

@@ -221,7 +221,7 @@ test('a lease that is lost while the record is read ends there', async () => {
   const lane = addLane()
   broker.readGate = new Gate()
   const job = (await deliver(7, { deliveries: 2 }))!
-  engine.life.leaseLost(job)
+  engine.life.interruption.leaseLost(job)
   await broker.readGate.open()
   assert.equal(lane.batches.length, 0)
   assert.equal(engine.inFlight.size, 0)
@@ -366,7 +366,7 @@ test('a suspect whose lease is lost before it began makes room for the next susp
     if (posted) addLane()
     const [one, two] = [(await deliver(1, { deliveries: 2 }))!, (await deliver(2, { deliveries: 2 }))!]
     await clock.pass(100)
-    engine.life.leaseLost(one)
+    engine.life.interruption.leaseLost(one)
     const lane = addLane()
     await settled()
     const lanes = posted ? [...engine.lanes()] : [lane]

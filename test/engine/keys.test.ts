@@ -349,7 +349,7 @@ test('whatever happens, jobs of a key never overlap, never overtake, and all end
         } else if (what === 't') await clock.pass(chance)
         else if (what === 'p') {
           handler!.paused = true
-          engine.life.giveBack(handler!)
+          engine.life.beginning.giveBack(handler!)
           await settled()
         } else if (what === 'r') handler!.paused = false
         else if (what === 'o') {
@@ -381,7 +381,7 @@ test('a lost lease closes the gate until what was lost has come again', async ()
   const parked = (await deliver(2, keyed('k')))!
   broker.outstanding = () => ({ deliveries: 3, otherPulls: 0 })
   lane.begin(lane.jobs()[0]!)
-  engine.life.leaseLost(parked)
+  engine.life.interruption.leaseLost(parked)
   await settled()
   const other = (await deliver(3, keyed('l')))!
   await clock.pass(1_000)
