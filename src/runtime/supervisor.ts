@@ -241,12 +241,13 @@ export class Supervisor {
   ): Promise<JetStreamBroker> {
     const engine = (): Engine => this.#engine!
     const listener: BrokerListener = {
-      delivered: (delivery) => engine().delivered(delivery),
-      creditReturned: (handler, priority, count) => this.#engine?.creditReturned(handler, priority, count),
-      sourceBound: (handler, priority) => this.#engine?.sourceBound(handler, priority),
-      reconnected: () => this.#engine?.reconnected(),
-      disconnected: () => this.#engine?.disconnected(),
-      streamReplaced: (stream, createdAt) => this.#engine?.streamReplaced(stream, createdAt),
+      delivered: (delivery) => engine().fromBroker.delivered(delivery),
+      creditReturned: (handler, priority, count) =>
+        this.#engine?.fromBroker.creditReturned(handler, priority, count),
+      sourceBound: (handler, priority) => this.#engine?.fromBroker.sourceBound(handler, priority),
+      reconnected: () => this.#engine?.fromBroker.reconnected(),
+      disconnected: () => this.#engine?.fromBroker.disconnected(),
+      streamReplaced: (stream, createdAt) => this.#engine?.fromBroker.streamReplaced(stream, createdAt),
     }
     return JetStreamBroker.open({
       connection,
@@ -310,10 +311,10 @@ export class Supervisor {
   #connectMetrics(engine: Engine, connection: BrokerConnection, broker: JetStreamBroker): void {
     this.#depth = new DepthPoll(broker, this.#metrics)
     this.#metrics.sources = {
-      inFlight: () => engine.inFlightByHandler(),
-      paused: () => engine.pausedHandlers(),
+      inFlight: () => engine.inFlight.countByHandler(engine.handlers),
+      paused: () => engine.handlers.map(({ profile, paused }) => [profile.name, paused] as const),
       parked: () => engine.handlers.map(({ profile, parked }) => [profile.name, parked] as const),
-      owners: () => engine.owners.standing(),
+      owners: () => engine.parts.owners.standing(),
       threads: () => [...this.#pools].map(([name, pool]) => [name, pool.countStates()] as const),
       connected: () => connection.connected,
       reconnects: () => connection.reconnects,

@@ -221,7 +221,7 @@ test('a lease that is lost while the record is read ends there', async () => {
   const lane = addLane()
   broker.readGate = new Gate()
   const job = (await deliver(7, { deliveries: 2 }))!
-  engine.life.interruption.leaseLost(job)
+  engine.parts.life.interruption.leaseLost(job)
   await broker.readGate.open()
   assert.equal(lane.batches.length, 0)
   assert.equal(engine.inFlight.size, 0)
@@ -366,10 +366,10 @@ test('a suspect whose lease is lost before it began makes room for the next susp
     if (posted) addLane()
     const [one, two] = [(await deliver(1, { deliveries: 2 }))!, (await deliver(2, { deliveries: 2 }))!]
     await clock.pass(100)
-    engine.life.interruption.leaseLost(one)
+    engine.parts.life.interruption.leaseLost(one)
     const lane = addLane()
     await settled()
-    const lanes = posted ? [...engine.lanes()] : [lane]
+    const lanes = posted ? [...engine.parts.pools.lanes()] : [lane]
     assert.deepEqual(
       lanes.flatMap((each) => each.jobs()),
       [two],
@@ -417,7 +417,7 @@ test('the thread that ended an attempt is the one that is told, also when anothe
   assert.deepEqual(other.jobs(), [second])
   other.begin(second)
   observer.take()
-  engine.jobEnded(other, second, failed, clock.monotonicMs(), 1)
+  engine.fromPools.jobEnded(other, second, failed, clock.monotonicMs(), 1)
   await settled()
   assert.equal(second.threadId, 2)
   await end(blocked, first, completed)
@@ -463,7 +463,7 @@ test('a suspect on a thread that does not end keeps no other suspect waiting', a
   assert.equal(first.lane, stuck)
   stuck.begin(first)
   stuck.kill('deadline')
-  engine.laneStuck(stuck)
+  engine.fromPools.laneStuck(stuck)
   await clock.pass(200)
   assert.equal(second.lane, other)
 })
