@@ -81,6 +81,20 @@ test('core and engine import no package and nothing of Node', () => {
   assert.deepEqual(wrong, [])
 })
 
+test('the ports of the engine are types alone', () => {
+  const ports = files.filter((file) => file.endsWith('-port.ts'))
+  assert.ok(ports.length > 5)
+  assert.deepEqual(
+    ports.filter((file) => folderOf(file) !== 'engine'),
+    [],
+  )
+  const code = /^(export )?(default|const|let|function|async|class|abstract|enum)\b/m
+  assert.deepEqual(
+    ports.filter((file) => code.test(codeOf(file))),
+    [],
+  )
+})
+
 test('each package is known to the folders that it belongs to and no others', () => {
   const wrong = imports
     .filter(({ from, to, specifier }) => {

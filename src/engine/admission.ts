@@ -3,8 +3,10 @@ import { type PlainHeaders, readJobHeaders } from '../core/job-headers.ts'
 import { type AttemptError, cancelledError } from '../core/outcome.ts'
 import { tickOfJob } from '../core/ticks.ts'
 import type { DeadReason } from '../core/verdict.ts'
+import type { Broker } from './broker-port.ts'
+import type { Clock } from './clock-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Broker, Clock, Observer } from './ports.ts'
+import type { Observer } from './observer-port.ts'
 import type { TickFence } from './tick-fence.ts'
 
 /** What becomes of a delivery before anything runs. */
@@ -34,6 +36,16 @@ export interface HeaderLimits {
   readonly attemptsLimit: number
 }
 
+export interface AdmissionParts {
+  readonly broker: Broker
+  readonly clock: Clock
+  readonly observer: Observer
+  readonly limits: HeaderLimits
+  readonly fence: TickFence
+  /** Somebody has cancelled it. */
+  isCancelled(job: InFlightJob): boolean
+}
+
 /** Decides at the door: reads a job's headers, counts its attempt, turns away what must not run. */
 export class Admission {
   readonly #broker: Broker
@@ -43,20 +55,13 @@ export class Admission {
   readonly #fence: TickFence
   readonly #isCancelled: (job: InFlightJob) => boolean
 
-  constructor(
-    broker: Broker,
-    clock: Clock,
-    observer: Observer,
-    limits: HeaderLimits,
-    fence: TickFence,
-    isCancelled: (job: InFlightJob) => boolean = () => false,
-  ) {
-    this.#broker = broker
-    this.#clock = clock
-    this.#observer = observer
-    this.#limits = limits
-    this.#fence = fence
-    this.#isCancelled = isCancelled
+  constructor(parts: AdmissionParts) {
+    this.#broker = parts.broker
+    this.#clock = parts.clock
+    this.#observer = parts.observer
+    this.#limits = parts.limits
+    this.#fence = parts.fence
+    this.#isCancelled = (job) => parts.isCancelled(job)
   }
 
   /** Answers at once for a first delivery; a redelivered job's record has to be read, and that of a tick. */

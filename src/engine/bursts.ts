@@ -1,4 +1,4 @@
-import type { Clock } from './ports.ts'
+import type { Clock } from './clock-port.ts'
 
 /** Each delayed nak holds back the server's redelivery timer by 10 ms; this is long enough to let it fire. */
 const defaultQuietMs = 25

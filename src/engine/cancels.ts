@@ -1,6 +1,7 @@
 import { cancelledJobId, controlPrefixes } from '../core/control-keys.ts'
+import type { Clock } from './clock-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Clock, SharedState } from './ports.ts'
+import type { SharedState } from './shared-state-port.ts'
 
 /** A cancel whose job has not shown up for so long is dropped. */
 const maxAgeMs = 60 * 24 * 3_600_000

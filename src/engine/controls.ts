@@ -1,13 +1,15 @@
 import { controlPrefixes, pausedHandler } from '../core/control-keys.ts'
 import { cancelledError } from '../core/outcome.ts'
 import type { Cancels } from './cancels.ts'
+import type { Clock } from './clock-port.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { JobLife } from './job-life.ts'
-import type { Clock, Observer, SharedState } from './ports.ts'
+import type { Observer } from './observer-port.ts'
 import type { Settlement } from './settlement.ts'
+import type { SharedState } from './shared-state-port.ts'
 
 /** A start does not wait longer than this to learn what is paused and cancelled. */
 const listedMs = 5_000
@@ -80,7 +82,7 @@ export class Controls {
     if (!handler || handler.paused === paused) return
     handler.paused = paused
     observer.handlerPaused(name, paused)
-    if (paused) life.giveBack(handler)
+    if (paused) life.beginning.giveBack(handler)
     else this.#parts.resumed(handler)
     this.#parts.pauseKnown(name, paused)
   }
@@ -91,7 +93,7 @@ export class Controls {
 
   #end(job: InFlightJob): void {
     const { clock, deadlines, life, settlement } = this.#parts
-    if (life.takeOut(job)) {
+    if (life.beginning.takeOut(job)) {
       job.threadId = 0
       void settlement.deadLetter(job, 'cancelled', cancelledError, job.attempt - 1)
       return

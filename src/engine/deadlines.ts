@@ -1,5 +1,6 @@
+import type { Clock } from './clock-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Clock, Lane } from './ports.ts'
+import type { Lane } from './lanes-port.ts'
 
 /** On a shared thread the signal gets this much time to arrive, however short the grace. */
 const signalMs = 10

@@ -1,7 +1,9 @@
 import { type DelayedJob, delayedHeaders } from '../core/delayed-job.ts'
+import type { Clock } from './clock-port.ts'
+import type { DelayedJobs } from './delayed-jobs-port.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Clock, DelayedJobs, Observer } from './ports.ts'
+import type { Observer } from './observer-port.ts'
 import type { Settlement } from './settlement.ts'
 
 /** A shorter wait is not worth two moves: the job is given back for so long. */

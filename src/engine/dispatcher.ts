@@ -1,10 +1,11 @@
 import type { PoolName } from '../core/handler-definition.ts'
 import { type Priority, priorities } from '../core/names.ts'
+import type { Clock } from './clock-port.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import { patienceMs } from './job-source.ts'
+import type { Lane } from './lanes-port.ts'
 import { LevelShare } from './level-share.ts'
-import type { Clock, Lane } from './ports.ts'
 import { horizonMs, WaitingJobs } from './waiting-jobs.ts'
 
 /** The most jobs posted ahead to one thread, and in one message. */

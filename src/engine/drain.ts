@@ -1,6 +1,7 @@
 import type { PoolName } from '../core/handler-definition.ts'
+import type { Clock } from './clock-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Clock, Lane } from './ports.ts'
+import type { Lane } from './lanes-port.ts'
 
 /** How long an ended thread, and then the last settlements, may take. */
 const exitMs = 700
@@ -8,18 +9,21 @@ const settleMs = 700
 
 /** The parts of the engine that a drain moves. */
 export interface Drainable {
-  readonly life: {
-    draining: boolean
-    release(job: InFlightJob): void
+  readonly life: { readonly beginning: { draining: boolean; release(job: InFlightJob): void } }
+  readonly pools: {
+    readonly dispatchers: ReadonlyMap<PoolName, { takeAll(): InFlightJob[] }>
+    lanes(): Iterable<Lane>
   }
-  readonly dispatchers: ReadonlyMap<PoolName, { takeAll(): InFlightJob[] }>
   readonly gates: { takeAll(): InFlightJob[] }
   readonly settlement: { stop(): void }
   readonly receipts: { confirm(): Promise<boolean> }
-  readonly unsettled: number
-  readonly stuckThreads: number
-  lanes(): Iterable<Lane>
-  isStuck(lane: Lane): boolean
+  /** `unsettled`: deliveries that are not settled yet although no thread works on them. */
+  readonly inFlight: { readonly unsettled: number }
+  readonly threads: {
+    readonly stuckThreads: number
+    onLaneChange: (() => void) | undefined
+    isStuck(lane: Lane): boolean
+  }
 }
 
 export interface DrainOrder {
@@ -46,18 +50,13 @@ export interface DrainReport {
  *    runs are aborted, and after their grace their threads are killed.
  * 3. The last settlements are sent, and the server is asked whether it has them.
  */
-export async function drain(
-  engine: Drainable,
-  clock: Clock,
-  order: DrainOrder,
-  onLaneChange: (changed: () => void) => void,
-): Promise<DrainReport> {
+export async function drain(engine: Drainable, clock: Clock, order: DrainOrder): Promise<DrainReport> {
   let hurried = false
   void order.hurry.then(() => {
     hurried = true
   })
   let changed = (): void => {}
-  onLaneChange(() => changed())
+  engine.threads.onLaneChange = () => changed()
   const until = (condition: () => boolean, limitMs: number, cutShort: Promise<void>): Promise<void> =>
     new Promise((resolve) => {
       const finish = (): void => {
@@ -74,10 +73,10 @@ export async function drain(
     })
   const never = new Promise<void>(() => {})
 
-  engine.life.draining = true
-  for (const dispatcher of engine.dispatchers.values())
-    for (const job of dispatcher.takeAll()) engine.life.release(job)
-  for (const job of engine.gates.takeAll()) engine.life.release(job)
+  engine.life.beginning.draining = true
+  for (const dispatcher of engine.pools.dispatchers.values())
+    for (const job of dispatcher.takeAll()) engine.life.beginning.release(job)
+  for (const job of engine.gates.takeAll()) engine.life.beginning.release(job)
 
   const isIdle = (): boolean => busyLanes(engine).length === 0
   await until(isIdle, order.drainMs, order.hurry)
@@ -94,14 +93,14 @@ export async function drain(
   await Promise.race([order.pullsEnded, sleep(clock, exitMs * 2)])
   engine.settlement.stop()
   const settleBy = clock.monotonicMs() + settleMs
-  while (engine.unsettled > 0 && clock.monotonicMs() < settleBy) await sleep(clock, 10)
+  while (engine.inFlight.unsettled > 0 && clock.monotonicMs() < settleBy) await sleep(clock, 10)
   await Promise.race([engine.receipts.confirm(), sleep(clock, settleMs)])
-  return { interrupted, stuckThreads: engine.stuckThreads }
+  return { interrupted, stuckThreads: engine.threads.stuckThreads }
 }
 
 /** Lanes with jobs on them; a stuck one will not change any more. */
 function busyLanes(engine: Drainable): Lane[] {
-  return [...engine.lanes()].filter((lane) => lane.outstanding > 0 && !engine.isStuck(lane))
+  return [...engine.pools.lanes()].filter((lane) => lane.outstanding > 0 && !engine.threads.isStuck(lane))
 }
 
 /** Gives back what has not begun, and tells the rest to stop. */
@@ -110,7 +109,7 @@ function interrupt(engine: Drainable): InFlightJob[] {
   for (const lane of busyLanes(engine)) {
     for (const job of lane.jobs()) {
       if (lane.takeBack(job)) {
-        engine.life.release(job)
+        engine.life.beginning.release(job)
         continue
       }
       running.push(job)

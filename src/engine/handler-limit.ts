@@ -1,9 +1,10 @@
 import type { Random } from '../core/backoff.ts'
 import { type Limits, turnMs } from '../core/limits.ts'
+import type { Clock } from './clock-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { LimitNeed, LimitShare, Settled } from './limit-share.ts'
 import { LimitedJobs } from './limited-jobs.ts'
-import type { Clock, Observer } from './ports.ts'
+import type { Observer } from './observer-port.ts'
 
 /** When permits are out, or others have a claim on them, it is asked again after this, more or less. */
 const pollMs = 100

@@ -1,6 +1,6 @@
 import type { Priority } from '../core/names.ts'
+import type { HandlerProfile } from './handler-profile.ts'
 import { JobSource } from './job-source.ts'
-import type { HandlerProfile } from './ports.ts'
 
 /** How many results the average of a handler's run time remembers, roughly. */
 const memory = 16

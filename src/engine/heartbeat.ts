@@ -1,6 +1,7 @@
+import type { Broker } from './broker-port.ts'
+import type { Clock } from './clock-port.ts'
 import type { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Broker, Clock } from './ports.ts'
 
 /**
  * Renews the lease of everything that we hold, running or waiting, every third of the ack wait.

@@ -4,10 +4,11 @@ import type { AbortCode } from '../core/handler-definition.ts'
 import type { HistoryEntry } from '../core/history.ts'
 import type { PlainHeaders } from '../core/job-headers.ts'
 import type { ReturnedValue } from '../core/job-outcome.ts'
+import type { Delivery } from './broker-port.ts'
 import type { Gate } from './gates.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { JobSource } from './job-source.ts'
-import type { Delivery, Lane } from './ports.ts'
+import type { Lane } from './lanes-port.ts'
 
 /** A delivery that we hold, from its arrival until its settlement is sent. */
 export class InFlightJob {

@@ -1,3 +1,4 @@
+import type { HandlerState } from './handler-state.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 
 /** Every delivery that we hold, by its stream and its place in it. */
@@ -36,6 +37,21 @@ export class InFlight {
       this.#size -= 1
     }
     this.#removed(job)
+  }
+
+  /** Deliveries that are not settled yet although no thread works on them. */
+  get unsettled(): number {
+    let count = 0
+    for (const job of this.all()) if (!job.lane) count += 1
+    return count
+  }
+
+  /** How many there are of each of these handlers, by name. */
+  countByHandler(handlers: readonly HandlerState[]): Map<string, number> {
+    const counts = new Map(handlers.map((handler) => [handler.profile.name, 0]))
+    for (const { handler } of this.all())
+      counts.set(handler.profile.name, counts.get(handler.profile.name)! + 1)
+    return counts
   }
 
   *all(): Generator<InFlightJob> {

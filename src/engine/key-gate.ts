@@ -1,9 +1,9 @@
+import type { Clock } from './clock-port.ts'
 import type { Gate } from './gates.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import { KeyLine } from './key-line.ts'
 import type { Marks } from './marks.ts'
-import type { Clock } from './ports.ts'
 
 /** A job that waits for longer is marked in its record: a crash of the process is none of its doing. */
 const markAfterMs = 2_000

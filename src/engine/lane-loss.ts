@@ -1,4 +1,4 @@
-import type { StartedJob } from './ports.ts'
+import type { StartedJob } from './lanes-port.ts'
 import { partInKill } from './starvation.ts'
 
 /** What becomes of a job that was running on a thread that is gone. */

@@ -1,14 +1,17 @@
 import type { Random } from '../core/backoff.ts'
 import type { PoolName } from '../core/handler-definition.ts'
 import { BrokerTime } from './broker-time.ts'
+import type { Clock } from './clock-port.ts'
 import { aheadOf } from './dispatcher.ts'
 import type { Gate } from './gates.ts'
 import { HandlerLimit } from './handler-limit.ts'
+import type { HandlerProfile } from './handler-profile.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import { LimitShare, startMarginMs } from './limit-share.ts'
-import type { Clock, HandlerProfile, Observer, SharedState } from './ports.ts'
+import type { Observer } from './observer-port.ts'
 import type { Room } from './pull-loop.ts'
+import type { SharedState } from './shared-state-port.ts'
 import { horizonMs } from './waiting-jobs.ts'
 
 /** How many jobs may wait here for a limit: enough for the next grant, and few enough to leave to others. */

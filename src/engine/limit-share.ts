@@ -9,7 +9,8 @@ import {
   parseRecord,
 } from '../core/limits.ts'
 import type { BrokerTime } from './broker-time.ts'
-import type { Clock, SharedState } from './ports.ts'
+import type { Clock } from './clock-port.ts'
+import type { SharedState } from './shared-state-port.ts'
 
 /** From its grant to its start a job may take this share of `perMs`, within these bounds. */
 const marginRatio = 0.05

@@ -1,6 +1,7 @@
 import { withRelease, withRepeat } from '../core/attempt.ts'
+import type { Broker } from './broker-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Broker, Observer } from './ports.ts'
+import type { Observer } from './observer-port.ts'
 
 /**
  * Says in the records of jobs that wait that their delivery does not count, so that a crash of the process

@@ -1,7 +1,10 @@
 import { type DueJob, readDueJob } from '../core/delayed-job.ts'
 import { MillraceError } from '../core/errors.ts'
+import type { Broker, Delivery } from './broker-port.ts'
 import { Bursts } from './bursts.ts'
-import type { Broker, Clock, DelayedJobs, DelayedListener, Delivery, Observer } from './ports.ts'
+import type { Clock } from './clock-port.ts'
+import type { DelayedJobs, DelayedListener } from './delayed-jobs-port.ts'
+import type { Observer } from './observer-port.ts'
 import { Receipts } from './receipts.ts'
 
 /** Asked for at once, and published at the same time. */
@@ -47,12 +50,19 @@ export class Mover implements DelayedListener {
   /** On the monotonic clock; nothing is pulled until then. */
   #restsUntil = Number.NEGATIVE_INFINITY
 
-  constructor(delayed: DelayedJobs, broker: Broker, clock: Clock, observer: Observer, ackWaitMs: number) {
+  constructor(parts: {
+    delayed: DelayedJobs
+    broker: Broker
+    clock: Clock
+    observer: Observer
+    ackWaitMs: number
+  }) {
+    const { delayed, broker, clock, observer } = parts
     this.#delayed = delayed
     this.#broker = broker
     this.#clock = clock
     this.#observer = observer
-    this.#ackWaitMs = ackWaitMs
+    this.#ackWaitMs = parts.ackWaitMs
     this.#receipts = new Receipts(broker, clock, observer)
     this.#notDue = new Bursts(clock, quietMs)
     delayed.listen(this)

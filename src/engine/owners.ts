@@ -1,11 +1,14 @@
 import { controlPrefixes } from '../core/control-keys.ts'
+import type { Broker } from './broker-port.ts'
+import type { Clock } from './clock-port.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlight } from './in-flight.ts'
 import type { JobLife } from './job-life.ts'
 import type { KeyGate } from './key-gate.ts'
+import type { Observer } from './observer-port.ts'
 import { type Claim, Ownership } from './ownership.ts'
-import type { Broker, Clock, Observer, SharedState } from './ports.ts'
 import { QuietWait } from './quiet-wait.ts'
+import type { SharedState } from './shared-state-port.ts'
 
 /** An owner that says nothing for so long has lost its handlers; less when the ack wait is shorter. */
 const longestLeaseMs = 5_000
@@ -157,8 +160,8 @@ export class Owners {
     handler.standby = true
     this.#all.get(handler)!.quiet.stop()
     gate.close(handler)
-    life.giveBack(handler)
-    if (lost) for (const job of gate.activeOf(handler)) life.evict(job)
+    life.beginning.giveBack(handler)
+    if (lost) for (const job of gate.activeOf(handler)) life.interruption.evict(job)
   }
 
   #free(handler: HandlerState): void {

@@ -1,7 +1,8 @@
 import { ownerKey } from '../core/control-keys.ts'
 import { decodeOwner, encodeOwner, type OwnerState } from '../core/owner-record.ts'
+import type { Clock } from './clock-port.ts'
 import type { HandlerState } from './handler-state.ts'
-import type { Clock, SharedState } from './ports.ts'
+import type { SharedState } from './shared-state-port.ts'
 
 /** A handler without keyed jobs for so long is everybody's again. */
 const idleMs = 5 * 60_000

@@ -1,9 +1,10 @@
 import { type Priority, priorities } from '../core/names.ts'
+import type { Broker } from './broker-port.ts'
+import type { Clock } from './clock-port.ts'
 import { movingLimit } from './delayer.ts'
 import { aheadOf } from './dispatcher.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { JobSource } from './job-source.ts'
-import type { Broker, Clock } from './ports.ts'
 
 /** So many deliveries in flight (dead letters that cannot be stored, mostly) and nothing more is pulled. */
 const heldLimit = 10_000
@@ -20,8 +21,16 @@ export interface Room {
   readonly concurrency: number
 }
 
+export interface PullParts extends PullHooks {
+  readonly broker: Broker
+  readonly clock: Clock
+  /** Of one pool. */
+  readonly handlers: readonly HandlerState[]
+  readonly room: Room
+}
+
 /** What pulling has to know of the rest. */
-export interface PullHooks {
+interface PullHooks {
   /** Every delivery in flight, of all pools, whether it takes up room or not. */
   held(): number
   /** How many jobs of a handler may arrive before too many of them wait at a gate. */
@@ -52,12 +61,12 @@ export class PullLoop {
   #wakeAt = Number.POSITIVE_INFINITY
   #cancelWake: (() => void) | undefined
 
-  constructor(broker: Broker, clock: Clock, handlers: readonly HandlerState[], room: Room, hooks: PullHooks) {
-    this.#broker = broker
-    this.#clock = clock
-    this.#handlers = handlers
-    this.#room = room
-    this.#hooks = hooks
+  constructor(parts: PullParts) {
+    this.#broker = parts.broker
+    this.#clock = parts.clock
+    this.#handlers = parts.handlers
+    this.#room = parts.room
+    this.#hooks = parts
   }
 
   /** Looks at the end of the current synchronous work whether something is to be pulled. */

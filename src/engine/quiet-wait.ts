@@ -1,7 +1,8 @@
+import type { Broker } from './broker-port.ts'
+import type { Clock } from './clock-port.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Broker, Clock } from './ports.ts'
 
 const lookMs = 100
 /** So many looks in a row have to show nothing elsewhere: a pull that was just sent may not be counted yet. */

@@ -1,4 +1,6 @@
-import type { Broker, Clock, Observer } from './ports.ts'
+import type { Broker } from './broker-port.ts'
+import type { Clock } from './clock-port.ts'
+import type { Observer } from './observer-port.ts'
 
 /** How long settlements gather before one round trip asks whether the server has them all. */
 const barrierMs = 50

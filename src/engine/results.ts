@@ -2,8 +2,10 @@ import { MillraceError } from '../core/errors.ts'
 import { encodeCompleted, encodeDead } from '../core/job-outcome.ts'
 import type { AttemptError } from '../core/outcome.ts'
 import type { DeadReason } from '../core/verdict.ts'
+import type { Broker } from './broker-port.ts'
+import type { Clock } from './clock-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Broker, Clock, Observer } from './ports.ts'
+import type { Observer } from './observer-port.ts'
 
 /** An outcome that was not stored is tried again after this, doubled each time up to the longest. */
 const firstRetryMs = 100

@@ -1,4 +1,4 @@
-import type { StartedJob } from './ports.ts'
+import type { StartedJob } from './lanes-port.ts'
 
 /**
  * What an attempt past its deadline had to do with the kill of its thread: it is charged, it was starved

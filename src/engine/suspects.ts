@@ -1,8 +1,8 @@
+import type { Clock } from './clock-port.ts'
 import type { Gate } from './gates.ts'
 import type { HandlerState } from './handler-state.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Marks } from './marks.ts'
-import type { Clock } from './ports.ts'
 
 /** Suspects of the same crash come back together; the first of them waits so long for the rest. */
 const companionMs = 100

@@ -1,7 +1,8 @@
 import { judgeTickJob, published } from '../core/ticks.ts'
 import type { Admitted } from './admission.ts'
+import type { Clock } from './clock-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Clock, TickObserver, TickStore } from './ports.ts'
+import type { TickObserver, TickStore } from './ticks-port.ts'
 
 /** Pause before the record is asked for again. */
 const againMs = 250

@@ -1,6 +1,7 @@
 import { planTick, type TickSchedule } from '../core/tick-plan.ts'
 import { advanced, firstRecord, published, type TickRecord, tickId } from '../core/ticks.ts'
-import type { Clock, StoredTick, TickObserver, TickStore } from './ports.ts'
+import type { Clock } from './clock-port.ts'
+import type { StoredTick, TickObserver, TickStore } from './ticks-port.ts'
 
 /** Never sleeps longer, so that a clock that steps is noticed. */
 const longestSleepMs = 5_000

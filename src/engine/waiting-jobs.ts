@@ -1,6 +1,6 @@
 import type { HandlerState } from './handler-state.ts'
 import type { InFlightJob } from './in-flight-job.ts'
-import type { Lane } from './ports.ts'
+import type { Lane } from './lanes-port.ts'
 
 /** How much measured run time may be posted to a thread ahead of its turn. */
 export const horizonMs = 30

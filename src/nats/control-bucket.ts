@@ -1,7 +1,7 @@
 import { JetStreamApiError, jetstream } from '@nats-io/jetstream'
 import { type KV, Kvm } from '@nats-io/kv'
 import { errors, type NatsConnection } from '@nats-io/transport-node'
-import type { SharedEntry, SharedState } from '../engine/ports.ts'
+import type { SharedEntry, SharedState } from '../engine/shared-state-port.ts'
 import { BucketWatch, type WatchedBucket } from './bucket-watch.ts'
 
 /** What is not answered within this is taken for unreachable. */

@@ -1,6 +1,6 @@
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
 import { type Names, type Priority, priorities } from '../core/names.ts'
-import type { Delivery } from '../engine/ports.ts'
+import type { Delivery } from '../engine/broker-port.ts'
 import { moverName } from './delayed-topology.ts'
 import { readAckSubject, toDelivery } from './delivery.ts'
 import { pullExpiresMs } from './puller.ts'

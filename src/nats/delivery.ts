@@ -1,6 +1,6 @@
 import type { HeaderEntry } from '../core/dead-letter.ts'
 import type { Priority } from '../core/names.ts'
-import type { Delivery } from '../engine/ports.ts'
+import type { Delivery } from '../engine/broker-port.ts'
 
 /** The parts of a NATS message that a delivery is made of; its subject is known, and costs time to decode. */
 interface Message {

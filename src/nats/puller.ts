@@ -1,6 +1,6 @@
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
 import { consumerName, type Names, type Priority, priorities } from '../core/names.ts'
-import type { BrokerListener } from '../engine/ports.ts'
+import type { BrokerListener } from '../engine/broker-port.ts'
 import { type DeliverySource, readAckSubject, toDelivery } from './delivery.ts'
 
 /** How long a pull waits at the server. Short, because a stop lets the open pulls expire. */

@@ -4,7 +4,7 @@ import { MillraceError } from '../core/errors.ts'
 import { isRecord } from '../core/field-checks.ts'
 import { consumerName, type Names } from '../core/names.ts'
 import { type TickRecord, type TickState, tickStates } from '../core/ticks.ts'
-import type { StoredTick, TickJob, TickStore } from '../engine/ports.ts'
+import type { StoredTick, TickJob, TickStore } from '../engine/ticks-port.ts'
 
 const requestMs = 2_000
 const wrongLastSequence = 10071

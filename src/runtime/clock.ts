@@ -1,4 +1,4 @@
-import type { Clock } from '../engine/ports.ts'
+import type { Clock } from '../engine/clock-port.ts'
 import { monotonicMs } from '../threads/monotonic.ts'
 
 /** Node fires a timer of 2^31 ms or more at once; longer waits are made of several. */

@@ -1,6 +1,6 @@
 import type { Settings } from '../config/settings.ts'
 import type { HandlerOptions, PoolName } from '../core/handler-definition.ts'
-import type { HandlerProfile } from '../engine/ports.ts'
+import type { HandlerProfile } from '../engine/handler-profile.ts'
 import type { Room } from '../engine/pull-loop.ts'
 
 /** Settles every option of a handler: what its definition leaves open comes from the settings. */

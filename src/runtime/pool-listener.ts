@@ -17,14 +17,15 @@ export function createPoolListener(
   },
 ): LanePoolListener {
   return {
-    laneReady: (lane) => engine.laneReady(lane),
+    laneReady: (lane) => engine.fromPools.laneReady(lane),
     jobEnded: (lane, job, outcome, startedAt, durationMs) =>
-      engine.jobEnded(lane, job, outcome, startedAt, durationMs),
-    resultsHandled: () => engine.resultsHandled(),
-    laneEnded: (lane, started, unstarted, cause) => engine.laneEnded(lane, started, unstarted, cause),
+      engine.fromPools.jobEnded(lane, job, outcome, startedAt, durationMs),
+    resultsHandled: () => engine.fromPools.resultsHandled(),
+    laneEnded: (lane, started, unstarted, cause) =>
+      engine.fromPools.laneEnded(lane, started, unstarted, cause),
     laneStuck: (lane) => {
       to.logger.error({ pool: lane.pool, thread_id: lane.threadId }, 'thread stuck in native code')
-      engine.laneStuck(lane)
+      engine.fromPools.laneStuck(lane)
     },
     threadEnded: (pool, reason) => {
       if (reason !== 'shutdown') to.metrics.threadEnded(pool, reason)

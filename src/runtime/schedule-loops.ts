@@ -1,6 +1,6 @@
 import type { TickSchedule } from '../core/tick-plan.ts'
-import type { TickStore } from '../engine/ports.ts'
 import { TickLoop } from '../engine/tick-loop.ts'
+import type { TickStore } from '../engine/ticks-port.ts'
 import type { TickTelemetry } from '../telemetry/tick-telemetry.ts'
 import { systemClock } from './clock.ts'
 

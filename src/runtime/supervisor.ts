@@ -3,13 +3,10 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config/settings.ts'
 import type { PoolName } from '../core/handler-definition.ts'
-import { namesFor } from '../core/names.ts'
-import { aheadLimit } from '../engine/dispatcher.ts'
-import { Engine } from '../engine/engine.ts'
-import type { BrokerListener, HandlerProfile } from '../engine/ports.ts'
+import type { Engine } from '../engine/engine.ts'
 import { createHttpServer } from '../http/server.ts'
 import { type BrokerConnection, type ConnectionEvent, connectBroker } from '../nats/connection.ts'
-import { JetStreamBroker } from '../nats/jetstream-broker.ts'
+import type { JetStreamBroker } from '../nats/jetstream-broker.ts'
 import { largestResultBytes } from '../nats/results-bucket.ts'
 import { readSchedulesFile } from '../schedules/schedules-file.ts'
 import { JobLog } from '../telemetry/job-log.ts'
@@ -19,20 +16,21 @@ import { plainError, TelemetryObserver } from '../telemetry/observer.ts'
 import { TickTelemetry } from '../telemetry/tick-telemetry.ts'
 import { catalogHandlers } from '../threads/handler-catalog.ts'
 import { findHandlers } from '../threads/handlers-folder.ts'
-import { LanePool } from '../threads/lane-pool.ts'
+import type { LanePool } from '../threads/lane-pool.ts'
 import type { HandlerFault } from '../threads/lane-protocol.ts'
-import { systemClock } from './clock.ts'
 import { logConnectionEvent } from './connection-log.ts'
+import { createEngine } from './create-engine.ts'
 import { DepthPoll } from './depth-poll.ts'
-import { profileOf, roomsOf } from './handler-profiles.ts'
+import { profileOf } from './handler-profiles.ts'
+import { startPools } from './lane-pools.ts'
+import { connectMetrics } from './metric-sources.ts'
+import { openBroker } from './open-broker.ts'
 import { createPoolListener } from './pool-listener.ts'
 import { ScheduleLoops } from './schedule-loops.ts'
 import { gatherSchedules } from './schedules.ts'
 
 /** How long one handler file may take to import. */
 const importMs = 10_000
-/** A thread that has not ended this long after it was told to is stuck in native code. */
-const stuckMs = 500
 /** After a drain, how long a tick that is being published may still take. */
 const tickStopMs = 200
 
@@ -53,7 +51,7 @@ export class Supervisor {
   readonly #settings: Settings
   readonly #logger: Logger
   readonly #metrics = new Metrics(packageVersion())
-  readonly #pools = new Map<PoolName, LanePool>()
+  #pools: ReadonlyMap<PoolName, LanePool> = new Map()
   readonly #faults = new Map<string, HandlerFault>()
   #http: Awaited<ReturnType<typeof createHttpServer>> | undefined
   #connection: BrokerConnection | undefined
@@ -112,16 +110,31 @@ export class Supervisor {
     )
     for (const fault of [...catalog.faults, ...faults]) this.#faulty(fault)
     const profiles = usable.map(({ file, options }) => profileOf(file.name, options, this.#settings))
-    const broker = await this.#openBroker(
+    const broker = await openBroker({
       connection,
-      files.map((file) => file.name),
-      schedules.length > 0,
-      profiles.some((profile) => profile.result),
-    )
+      settings: this.#settings,
+      logger: this.#logger,
+      handlers: files.map((file) => file.name),
+      hasSchedules: schedules.length > 0,
+      keepsResults: profiles.some((profile) => profile.result),
+      events: () => this.#engine?.fromBroker,
+    })
     this.#broker = broker
-    const engine = this.#createEngine(broker, profiles)
+    this.#jobLog = new JobLog(this.#logger, this.#settings.jobLogs, this.id)
+    const engine = createEngine({
+      settings: this.#settings,
+      supervisorId: this.id,
+      broker,
+      profiles,
+      observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics),
+      tickObserver: this.#schedules.observer,
+      restartWanted: (stuckThreads) => {
+        this.#logger.error({ stuck_threads: stuckThreads }, 'too many threads are stuck, restart wanted')
+        this.#wantRestart()
+      },
+    })
     this.#engine = engine
-    this.#connectMetrics(engine, connection, broker)
+    this.#depth = new DepthPoll(broker, this.#metrics)
     const poolListener = createPoolListener(engine, {
       supervisorId: this.id,
       logger: this.#logger,
@@ -129,25 +142,17 @@ export class Supervisor {
       faulty: (fault) => this.#faulty(fault),
       publishEvent: (handler, event, json) => broker.publishEvent(handler, event, json),
     })
-    for (const [name, room] of roomsOf(profiles, this.#settings)) {
-      const pool = new LanePool(
-        {
-          name,
-          ...room,
-          slots: room.concurrency + aheadLimit,
-          memoryMb: this.#settings.threadMemoryMb ?? undefined,
-          handlers: usable.map(({ file }) => file),
-          pool: new Set(profiles.filter((profile) => profile.pool === name).map((profile) => profile.name)),
-          namespace: this.#settings.namespace,
-          supervisorId: this.id,
-          logLevel: this.#settings.logLevel,
-          resultMaxBytes: largestResultBytes(connection.nc, this.#settings.resultMaxBytes),
-          stuckMs,
-        },
-        poolListener,
-      )
-      this.#pools.set(name, pool)
-    }
+    this.#pools = startPools(
+      {
+        settings: this.#settings,
+        supervisorId: this.id,
+        profiles,
+        handlers: usable.map(({ file }) => file),
+        resultMaxBytes: largestResultBytes(connection.nc, this.#settings.resultMaxBytes),
+      },
+      poolListener,
+    )
+    connectMetrics(this.#metrics, { engine, connection, pools: this.#pools })
     const ready = [...this.#pools.values()].map((pool) => pool.firstReady)
     await orAborted(signal, Promise.all([engine.obeyControls(), ...ready]))
     engine.start()
@@ -232,72 +237,6 @@ export class Supervisor {
     return reasons
   }
 
-  #openBroker(
-    connection: BrokerConnection,
-    handlers: string[],
-    hasSchedules: boolean,
-    keepsResults: boolean,
-  ): Promise<JetStreamBroker> {
-    const engine = (): Engine => this.#engine!
-    const listener: BrokerListener = {
-      delivered: (delivery) => engine().delivered(delivery),
-      creditReturned: (handler, priority, count) => this.#engine?.creditReturned(handler, priority, count),
-      sourceBound: (handler, priority) => this.#engine?.sourceBound(handler, priority),
-      reconnected: () => this.#engine?.reconnected(),
-      disconnected: () => this.#engine?.disconnected(),
-      streamReplaced: (stream, createdAt) => this.#engine?.streamReplaced(stream, createdAt),
-      hasFinished: (...job) => this.#engine?.hasFinished(...job) ?? false,
-    }
-    return JetStreamBroker.open({
-      connection,
-      names: namesFor(this.#settings.namespace),
-      handlers,
-      hasSchedules,
-      settings: this.#settings,
-      keepsResults,
-      listener,
-      reports: {
-        topology: ({ changed, missing, warnings }) => {
-          for (const change of changed) this.#logger.info(change)
-          for (const warning of warnings) this.#logger.warn(warning)
-          if (missing.length > 0) this.#logger.error({ missing }, 'missing at the broker')
-        },
-        pauseFailed: (handler, error) =>
-          this.#logger.warn(
-            { handler, err: plainError(error) },
-            'consumer not paused or resumed at the server',
-          ),
-        topologyFailed: (error) => this.#logger.warn({ err: plainError(error) }, 'broker request failed'),
-      },
-    })
-  }
-
-  #createEngine(broker: JetStreamBroker, profiles: readonly HandlerProfile[]): Engine {
-    const settings = this.#settings
-    this.#jobLog = new JobLog(this.#logger, settings.jobLogs, this.id)
-    return new Engine({
-      broker,
-      shared: broker.control,
-      delayed: broker.delayed,
-      clock: systemClock,
-      observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics),
-      ticks: broker.ticks,
-      tickObserver: this.#schedules.observer,
-      random: Math.random,
-      supervisorId: this.id,
-      handlers: profiles,
-      rooms: roomsOf(profiles, settings),
-      ackWaitMs: settings.ackWaitMs,
-      limits: { deadlineLimitMs: settings.deadlineLimitMs, attemptsLimit: settings.attemptsLimit },
-      stuckLimit: settings.threads,
-      pauseKnown: (handler, paused) => broker.consumerPauses.set(handler, paused),
-      restartWanted: (stuckThreads) => {
-        this.#logger.error({ stuck_threads: stuckThreads }, 'too many threads are stuck, restart wanted')
-        this.#wantRestart()
-      },
-    })
-  }
-
   #faulty(fault: HandlerFault): void {
     if (this.#faults.has(fault.name)) return
     this.#faults.set(fault.name, fault)
@@ -305,20 +244,6 @@ export class Supervisor {
       { handler: fault.name, err: { code: fault.code, message: fault.message } },
       'handler cannot be used, its jobs wait',
     )
-  }
-
-  #connectMetrics(engine: Engine, connection: BrokerConnection, broker: JetStreamBroker): void {
-    this.#depth = new DepthPoll(broker, this.#metrics)
-    this.#metrics.sources = {
-      inFlight: () => engine.inFlightByHandler(),
-      paused: () => engine.pausedHandlers(),
-      parked: () => engine.handlers.map(({ profile, parked }) => [profile.name, parked] as const),
-      owners: () => engine.owners.standing(),
-      threads: () => [...this.#pools].map(([name, pool]) => [name, pool.countStates()] as const),
-      connected: () => connection.connected,
-      reconnects: () => connection.reconnects,
-    }
-    for (const handler of engine.handlers) this.#metrics.of(handler.profile.name)
   }
 
   #connectionEvent(event: ConnectionEvent): void {

@@ -1,5 +1,5 @@
 import { countLimit, type TickSchedule } from '../core/tick-plan.ts'
-import type { TickObserver } from '../engine/ports.ts'
+import type { TickObserver } from '../engine/ticks-port.ts'
 import type { Logger } from './logger.ts'
 import { type Metrics, tickOutcomes } from './metrics.ts'
 import { plainError } from './observer.ts'

@@ -2,7 +2,7 @@ import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker
 import type { AbortCode, PoolName } from '../core/handler-definition.ts'
 import { completed, type Outcome } from '../core/outcome.ts'
 import type { InFlightJob } from '../engine/in-flight-job.ts'
-import type { Lane, StartedJob, ThreadEnd } from '../engine/ports.ts'
+import type { Lane, StartedJob, ThreadEnd } from '../engine/lanes-port.ts'
 import {
   cell,
   createTable,

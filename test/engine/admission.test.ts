@@ -17,7 +17,14 @@ function createAdmission() {
   const ticks = new FakeTicks()
   const fence = new TickFence(ticks, clock, ticks)
   const limits = { deadlineLimitMs: 60_000, attemptsLimit: 10 }
-  const admission = new Admission(broker, clock, observer, limits, fence)
+  const admission = new Admission({
+    broker,
+    clock,
+    observer,
+    limits,
+    fence,
+    isCancelled: () => false,
+  })
   return { clock, broker, observer, admission }
 }
 

@@ -76,16 +76,19 @@ test('a paused handler is not pulled, and what has not begun goes back uncharged
 
   await world.end(lane, running!, { kind: 'completed' })
   assert.ok(broker.take('pull').includes('ack r1.1'))
-  engine.creditReturned('a', 'normal', 100)
+  engine.fromBroker.creditReturned('a', 'normal', 100)
   await settled()
   assert.equal(broker.asked('a'), 0)
   await resume('a')
   assert.ok(broker.asked('a') > 0, 'it is pulled at once')
   assert.deepEqual(observer.take('handlerResumed'), ['handlerResumed a'])
-  assert.deepEqual(engine.pausedHandlers(), [
-    ['a', false],
-    ['b', false],
-  ])
+  assert.deepEqual(
+    engine.handlers.map(({ profile, paused }) => [profile.name, paused]),
+    [
+      ['a', false],
+      ['b', false],
+    ],
+  )
 })
 
 test('a retry of what ran during a pause waits in the stream', async () => {
@@ -216,7 +219,7 @@ test('a suspect that waits for its turn is given up on, with the attempts that r
 test('a job that waits at a gate is given up on', async () => {
   const world = await controlledEngine()
   const job = await world.deliver(1)
-  const { gates } = world.engine
+  const { gates } = world.engine.parts
   const parked = new Set([job])
   const gate = {
     enter: () => true,
@@ -226,7 +229,7 @@ test('a job that waits at a gate is given up on', async () => {
     takeAll: () => [],
   }
   // As if it had been held up there.
-  world.engine.dispatchers.get('cpu')!.remove(job!)
+  world.engine.parts.pools.dispatchers.get('cpu')!.remove(job!)
   job!.waitsAt = gate
   job!.handler.parked += 1
   await world.cancel('JOBS:1')

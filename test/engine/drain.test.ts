@@ -134,7 +134,7 @@ test('G8: a thread that does not end keeps nobody longer than drain, grace and 2
   lane.begin((await deliver(1))!)
   const state = drainOf(parts, { drainMs: 1_000 })
   await clock.pass(1_500)
-  engine.laneStuck(lane)
+  engine.fromPools.laneStuck(lane)
   await clock.pass(1_999)
   assert.deepEqual(state.report, { interrupted: 1, stuckThreads: 1 })
   // Its job comes back by itself when the lease expires.

@@ -10,8 +10,8 @@ test('a start pulls for every handler, and credit that comes back is asked for a
   engine.start()
   await settled()
   assert.deepEqual(broker.take(), ['pull a 1', 'pull b 1'])
-  engine.creditReturned('b', 'normal', 1)
-  engine.creditReturned('nobody', 'normal', 1)
+  engine.fromBroker.creditReturned('b', 'normal', 1)
+  engine.fromBroker.creditReturned('nobody', 'normal', 1)
   await settled()
   assert.deepEqual(broker.take(), ['pull b 1'])
 })
@@ -24,12 +24,12 @@ test('a new connection sends what may be lost again, renews every lease and pull
   await clock.pass(6_000)
   await end(lane, done, completed)
   broker.connected = false
-  engine.disconnected()
+  engine.fromBroker.disconnected()
   assert.equal(engine.handlers[0]!.credit, 0)
   broker.take()
   broker.connected = true
   broker.epoch += 1
-  engine.reconnected()
+  engine.fromBroker.reconnected()
   await settled()
   assert.deepEqual(broker.take().slice(0, 3), ['ack r1.1', 'extend r2.1', 'barrier'])
   assert.equal(held.renewedAt, 6_000)
@@ -48,7 +48,7 @@ async function replaceStream(told: boolean) {
   await end(lane, (await deliver(1, stored))!, completed)
   const running = (await deliver(2, stored))!
   lane.begin(running)
-  if (told) engine.streamReplaced('JOBS', secondMadeAt)
+  if (told) engine.fromBroker.streamReplaced('JOBS', secondMadeAt)
   broker.take()
   const idle = addLane()
   return { ...parts, lane, idle, running, stored: { storedAt: secondMadeAt + 60_000 } }
@@ -82,7 +82,7 @@ test('a job of a stream that was made anew leaves no record and no nak behind', 
   const { broker, engine, lane, running, deliver, end } = await replaceStream(false)
   lane.open = false
   const [waiting] = [(await deliver(3, { storedAt: running.storedAt }))!]
-  engine.streamReplaced('JOBS', secondMadeAt)
+  engine.fromBroker.streamReplaced('JOBS', secondMadeAt)
   assert.equal(waiting.orphaned, true)
   await end(lane, running, { kind: 'failed', error })
   assert.deepEqual(broker.take('pull'), [])
@@ -93,7 +93,7 @@ test('a job of a stream that was made anew leaves no record and no nak behind', 
 test('what is held of the new stream already stays when its making is told', async () => {
   const { engine, idle, stored, deliver } = await replaceStream(false)
   const job = (await deliver(9, stored))!
-  engine.streamReplaced('JOBS', secondMadeAt)
+  engine.fromBroker.streamReplaced('JOBS', secondMadeAt)
   assert.deepEqual([job.orphaned, job.leaseLost], [false, false])
   assert.deepEqual(idle.jobs(), [job])
 })
@@ -107,12 +107,15 @@ test('jobs on a stuck thread that had not begun go elsewhere, and too many stuck
   first.begin(stuckJob)
   const next = addLane()
   first.kill('deadline')
-  engine.laneStuck(first)
+  engine.fromPools.laneStuck(first)
   await settled()
   assert.deepEqual(next.jobs(), [ahead])
-  assert.deepEqual([engine.stuckThreads, parts.restarts, engine.isStuck(first)], [1, 0, true])
+  assert.deepEqual(
+    [engine.fromPools.stuckThreads, parts.restarts, engine.fromPools.isStuck(first)],
+    [1, 0, true],
+  )
   await end(next, ahead, completed)
-  engine.laneStuck(next)
+  engine.fromPools.laneStuck(next)
   assert.equal(parts.restarts, 1)
 })
 
@@ -129,7 +132,7 @@ test('what is in flight is counted for each handler', async () => {
   await deliver(1)
   await deliver(2)
   assert.deepEqual(
-    [...engine.inFlightByHandler()],
+    [...engine.inFlight.countByHandler(engine.handlers)],
     [
       ['a', 2],
       ['b', 0],
@@ -146,7 +149,7 @@ test('jobs at the same place of two streams are two jobs, and one stream made an
   assert.notEqual(normal, high)
   assert.deepEqual([normal.jobId, high.jobId], ['JOBS:1', 'JOBS_HIGH:1'])
   assert.deepEqual([...lanes[0].jobs(), ...lanes[1].jobs()], [normal, high])
-  engine.streamReplaced('JOBS', secondMadeAt)
+  engine.fromBroker.streamReplaced('JOBS', secondMadeAt)
   assert.deepEqual([normal.orphaned, high.orphaned], [true, false])
   broker.take()
   await end(lanes[1], high, completed)

@@ -95,7 +95,7 @@ test('giving back a handler takes what waits and what was posted in vain, and le
   await deliver(3, { handler: 'b' })
   broker.take()
   engine.handlers[0]!.paused = true
-  engine.life.giveBack(engine.handlers[0]!)
+  engine.parts.life.beginning.giveBack(engine.handlers[0]!)
   await deliver(4)
   assert.deepEqual(broker.take('pull', 'write'), ['nak r2.1 0', 'nak r4.1 0'])
   assert.deepEqual(

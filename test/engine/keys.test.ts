@@ -198,7 +198,7 @@ test('on stand-by nothing is pulled, nothing unbegun is kept, and jobs without a
     broker.take().filter((call) => call.startsWith('pull')),
     [],
   )
-  assert.deepEqual([...engine.owners.standing()], [['a', 0]])
+  assert.deepEqual([...engine.parts.owners.standing()], [['a', 0]])
 })
 
 test('an owner that falls silent is followed after a lease, one that stopped at once', async () => {
@@ -246,7 +246,7 @@ test('after five minutes without a keyed job the handler is everybody’s, until
   await end(lane, job, completed)
   await clock.pass(5 * 60_000 + leaseMs)
   assert.equal(shared.peek(name), owner('s1', 'over'))
-  assert.deepEqual([...engine.owners.standing()], [])
+  assert.deepEqual([...engine.parts.owners.standing()], [])
   await deliver(2, keyed('k'))
   await clock.pass(300)
   assert.equal(shared.peek(name), owner('s1'))
@@ -349,7 +349,7 @@ test('whatever happens, jobs of a key never overlap, never overtake, and all end
         } else if (what === 't') await clock.pass(chance)
         else if (what === 'p') {
           handler!.paused = true
-          engine.life.giveBack(handler!)
+          engine.parts.life.beginning.giveBack(handler!)
           await settled()
         } else if (what === 'r') handler!.paused = false
         else if (what === 'o') {
@@ -430,7 +430,7 @@ test('a lost lease closes the gate until what was lost has come again', async ()
   const parked = (await deliver(2, keyed('k')))!
   broker.outstanding = () => ({ deliveries: 3, otherPulls: 0 })
   lane.begin(lane.jobs()[0]!)
-  engine.life.leaseLost(parked)
+  engine.parts.life.interruption.leaseLost(parked)
   await settled()
   const other = (await deliver(3, keyed('l')))!
   await clock.pass(1_000)

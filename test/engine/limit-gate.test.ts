@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseRecord } from '#src/core/limits.js'
+import type { Clock } from '#src/engine/clock-port.js'
+import type { HandlerProfile } from '#src/engine/handler-profile.js'
 import type { HandlerState } from '#src/engine/handler-state.js'
 import type { InFlightJob } from '#src/engine/in-flight-job.js'
 import { LimitGate } from '#src/engine/limit-gate.js'
-import type { Clock, HandlerProfile, SharedState } from '#src/engine/ports.js'
+import type { SharedState } from '#src/engine/shared-state-port.js'
 import {
   ackWaitMs,
   FakeObserver,

@@ -115,12 +115,12 @@ test('an ack that a lost connection may have swallowed is sent again', async () 
   engine.start()
   await arrive(7, 0)
   broker.connected = false
-  engine.disconnected()
+  engine.fromBroker.disconnected()
   broker.take()
   broker.connected = true
   broker.epoch += 1
   delayed.take()
-  engine.reconnected()
+  engine.fromBroker.reconnected()
   assert.deepEqual(broker.take('pull', 'barrier'), ['ack r7.1'])
   assert.deepEqual(delayed.take(), ['pull 500'])
 })
@@ -130,7 +130,7 @@ test('nothing is said about a stream that was made anew', async () => {
   await arrive(7, 0)
   delayed.listener.delayedReplaced('JOBS_DELAYED')
   broker.take()
-  engine.reconnected()
+  engine.fromBroker.reconnected()
   assert.deepEqual(broker.take('pull', 'barrier'), [])
 })
 

@@ -16,7 +16,11 @@ function createPulls(room: TestRoom, ...handlers: HandlerState[]) {
   const { parkLimit = Number.POSITIVE_INFINITY } = room
   const clock = new ManualClock()
   const broker = new FakeBroker()
-  const pulls = new PullLoop(broker, clock, handlers, room, {
+  const pulls = new PullLoop({
+    broker,
+    clock,
+    handlers,
+    room,
     held: () => 0,
     parkRoom: (handler) => parkLimit - handler.parked,
   })

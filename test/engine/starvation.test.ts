@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { InFlightJob } from '#src/engine/in-flight-job.js'
-import type { StartedJob } from '#src/engine/ports.js'
+import type { StartedJob } from '#src/engine/lanes-port.js'
 import { partInKill } from '#src/engine/starvation.js'
 
 function overdue(about: { signalled?: boolean; inside?: boolean; suspect?: boolean } = {}): StartedJob {

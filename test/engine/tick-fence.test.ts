@@ -73,10 +73,10 @@ test('while the broker is away the job waits, and is let go of when its lease is
   const job = (await deliver(7, { headers }))!
   await clock.pass(5_000)
   assert.equal(lane.outstanding, 0)
-  engine.life.leaseLost(job)
+  engine.parts.life.interruption.leaseLost(job)
   await clock.pass(1_000)
   assert.equal(engine.inFlight.size, 0)
-  engine.delivered(delivery(7, { headers, deliveries: 2 }))
+  engine.fromBroker.delivered(delivery(7, { headers, deliveries: 2 }))
   ticks.connected = true
   ticks.before = () => {}
   await clock.pass(1_000)

@@ -1,6 +1,7 @@
 import type { HeaderEntry } from '#src/core/dead-letter.js'
 import type { DelayedJob, DueJob } from '#src/core/delayed-job.js'
-import type { DelayedJobs, DelayedListener, Delivery } from '#src/engine/ports.js'
+import type { Delivery } from '#src/engine/broker-port.js'
+import type { DelayedJobs, DelayedListener } from '#src/engine/delayed-jobs-port.js'
 import type { Gate } from './fake-engine-parts.ts'
 
 /** A delayed stream that notes what it is asked, one line each, in order. */

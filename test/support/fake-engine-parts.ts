@@ -3,19 +3,15 @@ import type { AttemptRecord } from '#src/core/attempt.js'
 import type { DeadLetter, HeaderEntry } from '#src/core/dead-letter.js'
 import type { AbortCode, PoolName } from '#src/core/handler-definition.js'
 import { namesFor, type Priority } from '#src/core/names.js'
-import { Engine, type EngineOptions } from '#src/engine/engine.js'
+import type { Broker, Delivery, Outstanding } from '#src/engine/broker-port.js'
+import type { Clock } from '#src/engine/clock-port.js'
+import { Engine } from '#src/engine/engine.js'
+import type { EngineOptions } from '#src/engine/engine-parts.js'
+import type { HandlerProfile } from '#src/engine/handler-profile.js'
 import { HandlerState } from '#src/engine/handler-state.js'
 import { InFlightJob } from '#src/engine/in-flight-job.js'
-import type {
-  Broker,
-  Clock,
-  Delivery,
-  HandlerProfile,
-  Lane,
-  Observer,
-  Outstanding,
-  ThreadEnd,
-} from '#src/engine/ports.js'
+import type { Lane, PoolListener, ThreadEnd } from '#src/engine/lanes-port.js'
+import type { Observer } from '#src/engine/observer-port.js'
 import { FakeSharedState } from './fake-shared-state.ts'
 import { FakeTicks } from './fake-ticks.ts'
 
@@ -499,12 +495,12 @@ export function fakeEngine(
     addLane(options: { pool?: PoolName; concurrency?: number } = {}): FakeLane {
       threads += 1
       const lane = new FakeLane(clock, { threadId: threads, ...options })
-      engine.laneReady(lane)
+      engine.fromPools.laneReady(lane)
       return lane
     },
     /** Delivers, and waits until the job is where it goes. */
     async deliver(sequence: number, options: Partial<Delivery> = {}): Promise<InFlightJob | undefined> {
-      engine.delivered(delivery(sequence, options))
+      engine.fromBroker.delivered(delivery(sequence, options))
       await settled()
       return engine.inFlight.find(names.streamOf(options.priority ?? 'normal'), sequence)
     },
@@ -512,19 +508,19 @@ export function fakeEngine(
     async end(
       lane: FakeLane,
       job: InFlightJob,
-      outcome: Parameters<Engine['jobEnded']>[2],
+      outcome: Parameters<PoolListener['jobEnded']>[2],
       durationMs = 1,
     ): Promise<void> {
       const startedAt = lane.startedAt(job) ?? clock.monotonicMs()
       lane.remove(job)
-      engine.jobEnded(lane, job, outcome, startedAt, durationMs)
-      engine.resultsHandled()
+      engine.fromPools.jobEnded(lane, job, outcome, startedAt, durationMs)
+      engine.fromPools.resultsHandled()
       await settled()
     },
     /** The thread is gone, with what was on it. */
     async endLane(
       lane: FakeLane,
-      cause?: Parameters<Engine['laneEnded']>[3],
+      cause?: Parameters<PoolListener['laneEnded']>[3],
       about: { signalled?: readonly InFlightJob[]; inside?: InFlightJob } = {},
     ): Promise<void> {
       lane.open = false
@@ -539,7 +535,7 @@ export function fakeEngine(
         }))
       const unstarted = lane.jobs().filter((job) => lane.startedAt(job) === undefined)
       for (const job of lane.jobs()) lane.remove(job)
-      engine.laneEnded(lane, started, unstarted, cause)
+      engine.fromPools.laneEnded(lane, started, unstarted, cause)
       await settled()
     },
   }

@@ -1,4 +1,5 @@
-import type { Clock, SharedEntry, SharedState } from '#src/engine/ports.js'
+import type { Clock } from '#src/engine/clock-port.js'
+import type { SharedEntry, SharedState } from '#src/engine/shared-state-port.js'
 
 interface FakeWatch {
   prefix: string

@@ -1,6 +1,6 @@
 import type { TickSchedule } from '#src/core/tick-plan.js'
 import type { TickRecord } from '#src/core/ticks.js'
-import type { StoredTick, TickJob, TickObserver, TickStore } from '#src/engine/ports.js'
+import type { StoredTick, TickJob, TickObserver, TickStore } from '#src/engine/ticks-port.js'
 
 /** Where a fake store can be made to fail. */
 export type TickStep = 'read' | 'write' | 'publish' | 'settled'

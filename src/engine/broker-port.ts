@@ -1,0 +1,78 @@
+import type { AttemptRecord } from '../core/attempt.ts'
+import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
+import type { Priority } from '../core/names.ts'
+
+/** One arrival of a job from the broker. */
+export interface Delivery {
+  readonly handler: string
+  readonly priority: Priority
+  /** Together with `sequence`, which job it is. */
+  readonly stream: string
+  readonly subject: string
+  readonly sequence: number
+  /** How often the broker has delivered this job, this time included. */
+  readonly deliveries: number
+  /** How many more jobs of this handler and priority the broker had then, not counting redeliveries. */
+  readonly pending: number
+  /** When the broker stored it; epoch milliseconds. */
+  readonly storedAt: number
+  /** Where its settlement goes. */
+  readonly reply: string
+  readonly data: Uint8Array
+  /** In order and as often as they were sent; undefined when the message has none. */
+  readonly headers: readonly HeaderEntry[] | undefined
+  /** Why the headers cannot be read at all. */
+  readonly headerProblem: string | undefined
+}
+
+/** The engine's view of the broker. Nothing here throws, except promises where it says so. */
+export interface Broker {
+  readonly connected: boolean
+  /** Rises with every connection; what was sent under an earlier one may have been lost. */
+  readonly epoch: number
+  /** Asks for up to `count` jobs. They, or the credit, come back through the listener. */
+  pull(handler: string, priority: Priority, count: number): void
+  ack(reply: string): void
+  /** Gives a delivery back after `delayMs`; 0 is at once. */
+  nak(reply: string, delayMs: number): void
+  /** Renews the lease of a delivery. */
+  extend(reply: string): void
+  /** Resolves when the server has processed all that was sent before; rejects when that is not known. */
+  barrier(): Promise<void>
+  /** Resolves when the server has stored the dead letter; rejects when it has not, or cannot tell. */
+  publishDeadLetter(letter: DeadLetter, headers: readonly HeaderEntry[], data: Uint8Array): Promise<void>
+  /** The record of the job at this place. Rejects when the bucket cannot be reached. */
+  readRecord(stream: string, sequence: number): Promise<AttemptRecord | undefined>
+  writeRecord(stream: string, sequence: number, record: AttemptRecord): Promise<void>
+  /** Adds a release to whatever record there is now, which may be another supervisor's. */
+  releaseRecord(stream: string, sequence: number): Promise<void>
+  forgetRecord(stream: string, sequence: number): void
+  /** Resolves when the server has stored how this job ended; rejects when it has not, or cannot tell. */
+  storeOutcome(jobId: string, entry: string): Promise<void>
+  /** Asks how much of a handler is handed out. Rejects when the broker does not say. */
+  readOutstanding(handler: string): Promise<Outstanding>
+}
+
+/** What the broker has handed out of a handler, of all priorities and to whomever. */
+export interface Outstanding {
+  /** Jobs delivered and not acked, given back ones included. */
+  readonly deliveries: number
+  /** Open pulls that are not ours. */
+  readonly otherPulls: number
+}
+
+/** What the broker tells the engine. */
+export interface BrokerListener {
+  delivered(delivery: Delivery): void
+  /** `count` asked-for jobs will not come. */
+  creditReturned(handler: string, priority: Priority, count: number): void
+  /** There are, or were, jobs of this handler and priority, and from now on they can be pulled. */
+  sourceBound(handler: string, priority: Priority): void
+  /** A new connection; open pulls of the old one are void. */
+  reconnected(): void
+  disconnected(): void
+  /** A stream of jobs was made anew at `createdAt`: nothing remembered of the old one applies. */
+  streamReplaced(stream: string, createdAt: number): void
+  /** Whether this job was finished here, as far as we remember. */
+  hasFinished(stream: string, sequence: number, storedAt: number): boolean
+}

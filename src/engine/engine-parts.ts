@@ -1,0 +1,200 @@
+import type { Random } from '../core/backoff.ts'
+import type { PoolName } from '../core/handler-definition.ts'
+import { Admission, type HeaderLimits } from './admission.ts'
+import type { Broker } from './broker-port.ts'
+import { Cancels } from './cancels.ts'
+import type { Clock } from './clock-port.ts'
+import { Controls } from './controls.ts'
+import { Deadlines } from './deadlines.ts'
+import type { DelayedJobs } from './delayed-jobs-port.ts'
+import { Delayer } from './delayer.ts'
+import { Finished } from './finished.ts'
+import { Gates } from './gates.ts'
+import type { HandlerProfile } from './handler-profile.ts'
+import { HandlerState } from './handler-state.ts'
+import { Heartbeat } from './heartbeat.ts'
+import { InFlight } from './in-flight.ts'
+import type { InFlightJob } from './in-flight-job.ts'
+import { JobLife } from './job-life.ts'
+import { KeyGate } from './key-gate.ts'
+import { LimitGate } from './limit-gate.ts'
+import { Marks } from './marks.ts'
+import { Mover } from './mover.ts'
+import type { Observer } from './observer-port.ts'
+import { Owners } from './owners.ts'
+import { Pools } from './pools.ts'
+import type { Room } from './pull-loop.ts'
+import { Receipts } from './receipts.ts'
+import { Settlement } from './settlement.ts'
+import type { SharedState } from './shared-state-port.ts'
+import { StartWatch } from './start-watch.ts'
+import { Suspects } from './suspects.ts'
+import { TickFence } from './tick-fence.ts'
+import type { TickObserver, TickStore } from './ticks-port.ts'
+
+export interface EngineOptions {
+  readonly broker: Broker
+  readonly shared: SharedState
+  /** Without it, jobs whose time has not come are given back until then. */
+  readonly delayed?: DelayedJobs
+  readonly clock: Clock
+  readonly observer: Observer
+  readonly ticks: TickStore
+  readonly tickObserver: TickObserver
+  readonly random: Random
+  readonly supervisorId: string
+  readonly handlers: readonly HandlerProfile[]
+  readonly rooms: ReadonlyMap<PoolName, Room>
+  readonly ackWaitMs: number
+  readonly limits: HeaderLimits
+  /** More threads than this that do not end, and the supervisor wants a restart. */
+  readonly stuckLimit: number
+  restartWanted(stuckThreads: number): void
+  /** The server is to know which handlers are paused. */
+  pauseKnown?(handler: string, paused: boolean): void
+}
+
+/**
+ * Makes every part of the engine and tells each which others it knows. The parts that know each other both ways
+ * meet here in functions, which are called only when everything is made.
+ */
+export class EngineParts {
+  readonly handlers: readonly HandlerState[]
+  readonly limits: LimitGate
+  readonly gates: Gates
+  readonly inFlight: InFlight
+  readonly finished = new Finished()
+  readonly receipts: Receipts
+  readonly pools: Pools
+  readonly deadlines: Deadlines
+  readonly starts: StartWatch
+  readonly settlement: Settlement
+  readonly mover: Mover | undefined
+  readonly life: JobLife
+  readonly owners: Owners
+  readonly heartbeat: Heartbeat
+  readonly controls: Controls
+
+  constructor(options: EngineOptions) {
+    const { broker, shared, delayed, clock, observer, ackWaitMs, supervisorId } = options
+    const handlers = options.handlers.map((profile, index) => new HandlerState(profile, index))
+    const roomChanged = (handler: HandlerState): void => this.pools.roomChanged(handler)
+    const pass = (job: InFlightJob): void => this.gates.pass(job)
+    const lanes = () => this.pools.lanes()
+    this.handlers = handlers
+
+    this.limits = new LimitGate({ ...options, handlers, pass })
+    const marks = new Marks(broker, observer)
+    const keys = new KeyGate(clock, marks, {
+      pass,
+      mayBegin: (handler) => this.owners.mayBegin(handler),
+      disturbed: (handler, leaseLost) => this.owners.disturbed(handler, leaseLost),
+    })
+    const suspects = new Suspects(clock, marks, pass)
+    const gates = new Gates([keys, this.limits, suspects], {
+      parked: (job) => this.life.beginning.parked(job),
+      through: (job) => this.life.beginning.through(job),
+    })
+    this.gates = gates
+
+    const inFlight = new InFlight((job) => gates.settled(job))
+    this.inFlight = inFlight
+    const receipts = new Receipts(broker, clock, observer)
+    this.receipts = receipts
+    const deadlines = new Deadlines(clock, lanes)
+    this.deadlines = deadlines
+    this.starts = new StartWatch(clock, {
+      lanes,
+      sayStarted: (job, threadId, startedAt) => this.life.end.sayStarted(job, threadId, startedAt),
+    })
+    this.pools = new Pools({
+      broker,
+      clock,
+      handlers,
+      rooms: options.rooms,
+      held: () => inFlight.size,
+      parkRoom: (handler) => gates.parkRoom(handler),
+      posted: (jobs) => this.#posted(jobs),
+      takenBack: (jobs) => this.life.beginning.requeue(jobs),
+    })
+
+    const { finished } = this
+    const cancels = new Cancels(shared, clock)
+    const isCancelled = (job: InFlightJob): boolean => cancels.has(job)
+    const settlement = new Settlement({
+      broker,
+      clock,
+      observer,
+      inFlight,
+      finished,
+      receipts,
+      ackWaitMs,
+      cancels,
+    })
+    this.settlement = settlement
+    const delayer = new Delayer({ delayed, clock, observer, settlement, roomChanged })
+    if (delayed) this.mover = new Mover({ delayed, broker, clock, observer, ackWaitMs })
+    const fence = new TickFence(options.ticks, clock, options.tickObserver)
+    this.life = new JobLife({
+      broker,
+      clock,
+      observer,
+      random: options.random,
+      supervisorId,
+      handlers: new Map(handlers.map((handler) => [handler.profile.name, handler])),
+      inFlight,
+      finished,
+      admission: new Admission({ broker, clock, observer, limits: options.limits, fence, isCancelled }),
+      settlement,
+      gates,
+      delayer,
+      suspects,
+      isCancelled,
+      lanes,
+      dispatcherOf: (job) => this.pools.dispatcherOf(job),
+      roomChanged,
+    })
+
+    const { life } = this
+    this.owners = new Owners({
+      shared,
+      broker,
+      clock,
+      observer,
+      inFlight,
+      life,
+      gate: keys,
+      supervisorId,
+      ackWaitMs,
+      handlers,
+      roomChanged,
+    })
+    this.heartbeat = new Heartbeat({
+      broker,
+      clock,
+      inFlight,
+      ackWaitMs,
+      lost: (job) => life.interruption.leaseLost(job),
+    })
+    this.controls = new Controls({
+      shared,
+      clock,
+      observer,
+      handlers,
+      inFlight,
+      life,
+      settlement,
+      deadlines,
+      cancels,
+      resumed: roomChanged,
+      pauseKnown: (handler, paused) => options.pauseKnown?.(handler, paused),
+    })
+  }
+
+  #posted(jobs: readonly InFlightJob[]): void {
+    let shortestMs = Number.POSITIVE_INFINITY
+    for (const job of jobs) if (job.deadlineMs < shortestMs) shortestMs = job.deadlineMs
+    this.deadlines.watch(shortestMs)
+    this.starts.watch()
+  }
+}

@@ -1,0 +1,122 @@
+import { withRelease } from '../core/attempt.ts'
+import { cancelledError } from '../core/outcome.ts'
+import type { Admission, Admitted } from './admission.ts'
+import type { Broker, Delivery } from './broker-port.ts'
+import type { Clock } from './clock-port.ts'
+import type { Delayer } from './delayer.ts'
+import type { Finished } from './finished.ts'
+import type { Gates } from './gates.ts'
+import type { HandlerState } from './handler-state.ts'
+import type { InFlight } from './in-flight.ts'
+import { InFlightJob } from './in-flight-job.ts'
+import type { JobBeginning } from './job-beginning.ts'
+import type { JobInterruption } from './job-interruption.ts'
+import type { Observer } from './observer-port.ts'
+import type { Settlement } from './settlement.ts'
+import type { Suspects } from './suspects.ts'
+
+/**
+ * What was given back once comes to the pulls that are still open here, again and again; so the second time it is
+ * given back until those have had time to end.
+ */
+const turnedAwayMs = 250
+
+/** What a delivery meets at the door, and where it goes from there. */
+export interface ArrivalParts {
+  readonly broker: Broker
+  readonly clock: Clock
+  readonly observer: Observer
+  readonly handlers: ReadonlyMap<string, HandlerState>
+  readonly inFlight: InFlight
+  readonly finished: Finished
+  readonly admission: Admission
+  readonly gates: Gates
+  readonly suspects: Suspects
+  readonly delayer: Delayer
+  readonly settlement: Settlement
+  readonly beginning: JobBeginning
+  readonly interruption: JobInterruption
+  /** Somebody has cancelled it. */
+  isCancelled(job: InFlightJob): boolean
+  /** Something arrived: look whether to pull. */
+  roomChanged(handler: HandlerState): void
+}
+
+/**
+ * A job comes in.
+ *
+ * 1. A delivery that we finished already is acked and not run; one that we hold is adopted: its lease is new.
+ * 2. Anything else is admitted. While its record is read, its place at the gates is kept.
+ * 3. Cancelled, expired, unreadable, or out of attempts: it goes straight to its dead letter.
+ * 4. The second job of a tick is acked and not run.
+ * 5. A job whose time has not come is put aside.
+ * 6. The others go on to what they meet before they run.
+ */
+export class JobArrival {
+  readonly #parts: ArrivalParts
+
+  constructor(parts: ArrivalParts) {
+    this.#parts = parts
+  }
+
+  delivered(delivery: Delivery): void {
+    const { broker, clock, observer, finished, inFlight, handlers } = this.#parts
+    const handler = handlers.get(delivery.handler)!
+    const now = clock.monotonicMs()
+    handler.sources[delivery.priority].arrived(delivery.pending, now)
+    if (finished.has(delivery.stream, delivery.sequence, delivery.storedAt)) {
+      broker.ack(delivery.reply)
+      observer.duplicateSuppressed(delivery.handler)
+      this.#parts.roomChanged(handler)
+      return
+    }
+    const held = inFlight.find(delivery.stream, delivery.sequence)
+    if (held?.storedAt === delivery.storedAt) {
+      this.#adopt(held, delivery, now)
+      this.#parts.roomChanged(handler)
+      return
+    }
+    if (held) this.#parts.interruption.orphan(held)
+    const job = new InFlightJob(delivery, handler, now)
+    job.source.held += 1
+    inFlight.add(job)
+    const admitted = this.#parts.admission.admit(job)
+    if (admitted instanceof Promise) {
+      this.#parts.gates.reserve(job)
+      this.#parts.suspects.expect(admitted.then((late) => this.#admit(job, late)))
+    } else this.#admit(job, admitted)
+    this.#parts.roomChanged(handler)
+  }
+
+  /** The broker gave us again what we hold: its lease had run out, and now it is ours anew. */
+  #adopt(job: InFlightJob, delivery: Delivery, now: number): void {
+    job.reply = delivery.reply
+    job.deliveries = delivery.deliveries
+    job.renewedAt = now
+    job.leaseLost = false
+    job.adoptions += 1
+    job.record = withRelease(job.record)
+    this.#parts.observer.duplicateSuppressed(delivery.handler)
+  }
+
+  #admit(job: InFlightJob, admitted: Admitted): void {
+    const { beginning, settlement, delayer } = this.#parts
+    if (job.leaseLost) beginning.drop(job)
+    else if (admitted.kind === 'duplicate') {
+      beginning.leaveRoom(job)
+      settlement.duplicate(job)
+    } else if (admitted.kind === 'dead') {
+      beginning.leaveRoom(job)
+      void settlement.deadLetter(job, admitted.reason, admitted.error, admitted.attempts)
+    } else if (this.#parts.isCancelled(job)) {
+      // While the record of its tick was being read.
+      beginning.leaveRoom(job)
+      void settlement.deadLetter(job, 'cancelled', cancelledError, job.attempt - 1)
+    } else if (admitted.kind === 'not_yet') {
+      beginning.leaveRoom(job)
+      delayer.add(job, admitted.dueAt)
+    } else if (beginning.turnsAway(job)) beginning.release(job, job.deliveries > 1 ? turnedAwayMs : 0)
+    else if (admitted.kind === 'suspect') beginning.queueSuspect(job)
+    else beginning.queue(job)
+  }
+}

@@ -1,0 +1,111 @@
+import { type AttemptError, cancelled, type Outcome, timedOut } from '../core/outcome.ts'
+import type { Clock } from './clock-port.ts'
+import type { InFlightJob } from './in-flight-job.ts'
+import type { JobBeginning } from './job-beginning.ts'
+import type { JobEnd } from './job-end.ts'
+import { judgeLaneLoss } from './lane-loss.ts'
+import type { Lane, StartedJob } from './lanes-port.ts'
+import type { Observer } from './observer-port.ts'
+import type { Suspects } from './suspects.ts'
+
+export interface InterruptionParts {
+  readonly clock: Clock
+  readonly observer: Observer
+  readonly suspects: Suspects
+  readonly beginning: JobBeginning
+  readonly end: JobEnd
+}
+
+/**
+ * What cuts into the life of a job from outside.
+ *
+ * 1. `laneEnded`: its thread is gone; whose attempt that ends is judged, and the others start again.
+ * 2. `laneStuck`: its thread does not end.
+ * 3. `leaseLost`: the broker takes its delivery away.
+ * 4. `evict`: its handler is another supervisor's now.
+ * 5. `orphan`: its stream is gone.
+ */
+export class JobInterruption {
+  readonly #parts: InterruptionParts
+
+  constructor(parts: InterruptionParts) {
+    this.#parts = parts
+  }
+
+  /** A thread is gone. Only the culprit is charged; what else was on it starts again. */
+  laneEnded(
+    lane: Lane,
+    started: readonly StartedJob[],
+    unstarted: readonly InFlightJob[],
+    cause: AttemptError | undefined,
+  ): void {
+    const { clock, beginning } = this.#parts
+    const again: InFlightJob[] = []
+    for (const [{ job, startedAt }, fate] of judgeLaneLoss(
+      started,
+      cause !== undefined,
+      beginning.draining,
+    )) {
+      const run = { startedAt, durationMs: clock.monotonicMs() - startedAt, threadId: lane.threadId }
+      const end = (outcome: Outcome): void => this.#parts.end.ended(job, outcome, run)
+      if (fate === 'timed_out') end(timedOut(job.deadlineMs))
+      else if (fate === 'cancelled') end(cancelled)
+      else if (fate === 'crashed') end({ kind: 'crashed', error: cause! })
+      else if (fate === 'interrupted') end({ kind: 'interrupted' })
+      else {
+        this.#parts.end.interrupted(job, run)
+        if (fate === 'suspect') beginning.queueSuspect(job)
+        else again.push(job)
+      }
+    }
+    beginning.requeue([...again, ...unstarted])
+  }
+
+  /**
+   * A thread is blocked in native code, for nobody knows how long. What it has not begun goes elsewhere.
+   * What it runs keeps its lease and waits for the thread's end, but takes up no more room, and no other
+   * suspect waits for it: another thread is there for the jobs after it.
+   */
+  laneStuck(lane: Lane): void {
+    const { beginning, suspects } = this.#parts
+    beginning.requeue(lane.jobs().filter((job) => lane.takeBack(job)))
+    for (const job of lane.jobs()) {
+      beginning.leaveRoom(job)
+      if (job.suspect) suspects.ended(job)
+    }
+  }
+
+  /** The broker will give this delivery to somebody else. */
+  leaseLost(job: InFlightJob): void {
+    const { beginning, observer } = this.#parts
+    job.leaseLost = true
+    observer.leaseLost(job)
+    const { lane } = job
+    if (lane) {
+      if (lane.takeBack(job)) beginning.drop(job)
+      else if (job.abortCode === undefined) {
+        job.abortCode = 'lease_lost'
+        lane.abort(job, 'lease_lost')
+      }
+    } else if (beginning.takeOutWaiting(job)) beginning.drop(job)
+  }
+
+  /** Its handler is another supervisor's now: it has to end, and goes back when it has. */
+  evict(job: InFlightJob): void {
+    const { lane } = job
+    if (!lane || job.abortCode !== undefined) return
+    const { attempt } = job
+    job.abortCode = 'lease_lost'
+    lane.abort(job, 'lease_lost')
+    this.#parts.clock.after(job.handler.profile.graceMs, () => {
+      const stillRuns = job.lane === lane && job.attempt === attempt && job.abortCode === 'lease_lost'
+      if (stillRuns && lane.startedAt(job) !== undefined) lane.kill('lease_lost')
+    })
+  }
+
+  /** The stream of this delivery is gone, and its place in it may be another job's by now. */
+  orphan(job: InFlightJob): void {
+    job.orphaned = true
+    if (!job.leaseLost) this.leaseLost(job)
+  }
+}

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { fakeEngine, Gate } from '../support/fake-engine-parts.ts'
+
+const error = { code: 'handler_error', message: 'no luck' }
+const completed = { kind: 'completed' } as const
+const failed = { kind: 'failed', error } as const
+
+test('a job that we finished and that is delivered again is acked, not run', async () => {
+  const { broker, observer, addLane, deliver, end } = fakeEngine()
+  const lane = addLane()
+  await end(lane, (await deliver(7))!, completed)
+  broker.take()
+  observer.take()
+  assert.equal(await deliver(7, { deliveries: 2 }), undefined)
+  assert.deepEqual(broker.take('pull'), ['ack r7.2'])
+  assert.deepEqual(observer.take(), ['duplicateSuppressed a'])
+  assert.equal(lane.batches.length, 1)
+})
+
+test('a job that we hold and that is delivered again is adopted: one run, one ack, for the new delivery', async () => {
+  const { broker, clock, observer, engine, addLane, deliver, end } = fakeEngine()
+  const lane = addLane()
+  const job = (await deliver(7))!
+  lane.begin(job)
+  await clock.pass(20_000)
+  assert.equal(await deliver(7, { deliveries: 2 }), job)
+  assert.deepEqual([job.reply, job.deliveries, job.renewedAt], ['r7.2', 2, 20_000])
+  assert.deepEqual(observer.take('duplicateSuppressed'), ['duplicateSuppressed a'])
+  assert.equal(lane.batches.length, 1)
+  assert.equal(engine.handlers[0]!.held, 1)
+  await end(lane, job, completed)
+  assert.deepEqual(broker.take('pull', 'barrier', 'extend'), ['ack r7.2'])
+})
+
+test('an adopted delivery does not count as an attempt of its job', async () => {
+  const { broker, clock, addLane, deliver, end } = fakeEngine()
+  const lane = addLane()
+  const job = (await deliver(7))!
+  await deliver(7, { deliveries: 2 })
+  await end(lane, job, failed)
+  assert.deepEqual(broker.records.get(7)!.released, 1)
+  await clock.pass(1_000)
+  const again = (await deliver(7, { deliveries: 3 }))!
+  assert.equal(again.attempt, 2)
+  assert.equal(again.suspect, false)
+})
+
+test('a job that must not start yet is given back until then and holds no room', async () => {
+  const { broker, engine, addLane, deliver } = fakeEngine()
+  addLane()
+  await deliver(7, { headers: [['Millrace-Run-At', '2026-01-01T00:01:00Z']] })
+  assert.ok(broker.take().includes('nak r7.1 60000'))
+  assert.equal(engine.handlers[0]!.held, 0)
+})
+
+test('a lease that is lost while the record is read ends there', async () => {
+  const { broker, engine, addLane, deliver } = fakeEngine()
+  const lane = addLane()
+  broker.readGate = new Gate()
+  const job = (await deliver(7, { deliveries: 2 }))!
+  engine.parts.life.interruption.leaseLost(job)
+  await broker.readGate.open()
+  assert.equal(lane.batches.length, 0)
+  assert.equal(engine.inFlight.size, 0)
+  assert.equal(engine.handlers[0]!.held, 0)
+})
+
+test('a handler is pulled on when its last asked-for job turns out to be one that it holds already', async () => {
+  const { broker, engine, addLane, deliver, end } = fakeEngine({
+    rooms: new Map([['cpu', { threads: 1, concurrency: 1 }]]),
+  })
+  engine.start()
+  const lane = addLane()
+  broker.refusals = 1_000
+  const job = (await deliver(7))!
+  await end(lane, job, { kind: 'failed', error, steer: { kind: 'permanent' } }, 100)
+  assert.equal(engine.handlers[0]!.credit, 1)
+  broker.take()
+  assert.equal(await deliver(7, { deliveries: 2 }), job)
+  assert.equal(broker.asked('a'), 1)
+})
