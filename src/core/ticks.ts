@@ -24,6 +24,8 @@ export interface TickRecord {
   readonly state: TickState
   /** Who wrote it. */
   readonly supervisor: string
+  /** Whose jobs the ticks are. */
+  readonly handler?: string
   /** The jobs of the newest published ticks, oldest first. */
   readonly jobs: readonly TickedJob[]
 }

@@ -188,7 +188,8 @@ export class TickLoop {
 
   /** Undefined when somebody else has written meanwhile; the record has to be read again then. */
   async #write(record: TickRecord, revision: number): Promise<Known | undefined> {
-    const written = await this.#parts.store.write(this.schedule.name, record, revision)
+    const { name, handler } = this.schedule
+    const written = await this.#parts.store.write(name, { ...record, handler }, revision)
     this.#known = written === undefined ? undefined : { record, revision: written }
     return this.#known
   }

@@ -115,7 +115,9 @@ function decode(text: string): TickRecord | undefined {
     const instant = Date.parse(String(stored['instant']))
     if (Number.isNaN(instant)) return undefined
     const jobs = (stored['jobs'] as [number, number][]).map(([at, sequence]) => ({ instant: at, sequence }))
-    return { instant, state: stored['state'] as TickState, supervisor: String(stored['supervisor']), jobs }
+    const state = stored['state'] as TickState
+    const handler = typeof stored['handler'] === 'string' ? { handler: stored['handler'] } : {}
+    return { instant, state, supervisor: String(stored['supervisor']), ...handler, jobs }
   } catch {
     return undefined
   }

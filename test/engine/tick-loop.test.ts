@@ -58,6 +58,7 @@ test('a schedule that nobody has seen begins now, and its ticks follow', async (
   assert.deepEqual(ticks.records.get('a')!.record, {
     instant: day + 3 * second,
     state: 'published',
+    handler: 'a',
     supervisor: 's1',
     jobs: [1, 2, 3].map((n) => ({ instant: day + n * second, sequence: n })),
   })
