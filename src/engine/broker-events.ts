@@ -30,7 +30,8 @@ export class BrokerEvents implements BrokerListener {
   }
 
   reconnected(): void {
-    const { receipts, heartbeat, limits, mover, pools } = this.#parts
+    const { receipts, heartbeat, limits, mover, owners, pools } = this.#parts
+    owners.reconnected()
     receipts.repeat()
     heartbeat.beat()
     limits.reconnected()

@@ -52,6 +52,8 @@ export class InFlightJob {
   /** Its stored record says already that this delivery does not count. */
   isMarked = false
 
+  /** On the monotonic clock; when the broker last delivered it to us. */
+  arrivedAt: number
   /** On the monotonic clock; when the broker was last known to have renewed the lease. */
   renewedAt: number
   leaseLost = false
@@ -101,6 +103,7 @@ export class InFlightJob {
     this.enqueuedAt = delivery.storedAt
     this.maxAttempts = handler.profile.retry.maxAttempts
     this.deadlineMs = handler.profile.deadlineMs
+    this.arrivedAt = now
     this.renewedAt = now
   }
 

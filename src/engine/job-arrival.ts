@@ -92,6 +92,7 @@ export class JobArrival {
   #adopt(job: InFlightJob, delivery: Delivery, now: number): void {
     job.reply = delivery.reply
     job.deliveries = delivery.deliveries
+    job.arrivedAt = now
     job.renewedAt = now
     job.leaseLost = false
     job.adoptions += 1

@@ -53,6 +53,8 @@ export class Owners {
   readonly #all = new Map<HandlerState, Owned>()
   readonly #longestGraceMs: number
   #endWatch: (() => void) | undefined
+  /** On the monotonic clock. */
+  #reconnectedAt = Number.NEGATIVE_INFINITY
 
   constructor(parts: OwnersParts) {
     this.#parts = parts
@@ -74,6 +76,11 @@ export class Owners {
     this.#endWatch = this.#parts.shared.watch(controlPrefixes.owner, (key, value) =>
       byKey.get(key)?.told(value),
     )
+  }
+
+  /** To be called on a new connection. */
+  reconnected(): void {
+    this.#reconnectedAt = this.#parts.clock.monotonicMs()
   }
 
   mayBegin(handler: HandlerState): boolean {
@@ -140,7 +147,11 @@ export class Owners {
         holdsKeys: () => gate.holdsKeys(handler),
       },
     )
-    const quiet = new QuietWait(handler, { broker, clock, inFlight }, () => gate.open(handler))
+    const quiet = new QuietWait(
+      handler,
+      { broker, clock, inFlight, reconnectedAt: () => this.#reconnectedAt },
+      () => gate.open(handler),
+    )
     return { handler, lease, quiet }
   }
 

@@ -15,12 +15,16 @@ const looksInARow = 2
  * not acked. When it counts no more of them than we hold, and no pull but ours is open, everything that is still
  * to come was published later than what we hold. That does not depend on anybody's clock or lease. Deliveries
  * that wait at the broker for a later attempt count too, so the wait has a bound.
+ *
+ * A broker that was killed may have forgotten what it had delivered to us. So what arrived before the last reconnect
+ * is not counted as ours: it could stand for a job that is elsewhere.
  */
 export class QuietWait {
   readonly #handler: HandlerState
   readonly #broker: Broker
   readonly #clock: Clock
   readonly #inFlight: InFlight
+  readonly #reconnectedAt: () => number
   readonly #quiet: () => void
   #turn = 0
   #boundMs = 0
@@ -29,13 +33,14 @@ export class QuietWait {
 
   constructor(
     handler: HandlerState,
-    parts: { broker: Broker; clock: Clock; inFlight: InFlight },
+    parts: { broker: Broker; clock: Clock; inFlight: InFlight; reconnectedAt(): number },
     quiet: () => void,
   ) {
     this.#handler = handler
     this.#broker = parts.broker
     this.#clock = parts.clock
     this.#inFlight = parts.inFlight
+    this.#reconnectedAt = parts.reconnectedAt
     this.#quiet = quiet
   }
 
@@ -78,7 +83,8 @@ export class QuietWait {
     try {
       const { deliveries, otherPulls } = await this.#broker.readOutstanding(this.#handler.profile.name)
       const after = this.#ours()
-      const held = after.filter((job) => before.has(job)).length
+      const since = this.#reconnectedAt()
+      const held = after.filter((job) => before.has(job) && job.arrivedAt >= since).length
       const quiet = otherPulls <= 0 && deliveries <= held && after.every((job) => job.attempt > 0)
       this.#quietLooks = quiet ? this.#quietLooks + 1 : 0
     } catch {

@@ -441,3 +441,22 @@ test('a lost lease closes the gate until what was lost has come again', async ()
   assert.equal(other.waitsAt, undefined)
   assert.ok(again.waitsAt, 'the first of its key still runs')
 })
+
+test('what a killed broker may have forgotten does not stand for a job that is elsewhere', async () => {
+  const { broker, clock, deliver, engine, lane } = await ownerEngine()
+  await deliver(1, keyed('k'))
+  const parked = (await deliver(2, keyed('k')))!
+  lane.begin(lane.jobs()[0]!)
+  await clock.pass(10)
+  engine.fromBroker.reconnected()
+  // It knows of the second job, which somebody else may get, and of the third; of the first it knows nothing.
+  broker.outstanding = () => ({ deliveries: 2, otherPulls: 0 })
+  engine.parts.life.interruption.leaseLost(parked)
+  await settled()
+  const other = (await deliver(3, keyed('l')))!
+  await clock.pass(1_000)
+  assert.ok(other.waitsAt, 'the gate is closed')
+  await deliver(2, { ...keyed('k'), deliveries: 2 })
+  await clock.pass(300)
+  assert.equal(other.waitsAt, undefined)
+})
