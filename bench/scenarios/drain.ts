@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import type { MsgHdrs } from '@nats-io/transport-node'
 import { BenchError } from '../bench-error.ts'
 import { bare } from '../contestants/bare.ts'
 import type { Running } from '../contestants/contestant.ts'
@@ -40,22 +41,33 @@ export const drain: Scenario = {
     { key: 'serverCpuUs', label: 'CPU per job, server, µs', digits: 1 },
     { key: 'clientRssMb', label: 'memory at the end, client, MB', digits: 0 },
   ],
-  async run(contestant, { binary, jobs, threads, profileDir }) {
-    const stage = await setStage(binary, [handler])
-    try {
-      const all = Math.ceil(jobs * 1.25)
-      await preload(stage.connection, `jobs.${handler}`, all, payloadBytes)
-      const running = await contestant.start(stage, {
-        handler,
-        handlersDir,
-        settings: { MILLRACE_THREADS: String(threads) },
-        profileDir,
-      })
-      return await measureDrain(stage, running, all, jobs)
-    } finally {
-      await stage.clear()
-    }
-  },
+  run: (contestant, order) => runDrain(contestant, order),
+}
+
+/**
+ * Fills a stream, lets one contestant take all of it, and measures that.
+ *
+ * @param headersOf - makes the headers of each job; without it they have none.
+ */
+export async function runDrain(
+  contestant: Parameters<Scenario['run']>[0],
+  { binary, jobs, threads, profileDir }: Parameters<Scenario['run']>[1],
+  headersOf?: () => MsgHdrs,
+): Promise<Values> {
+  const stage = await setStage(binary, [handler])
+  try {
+    const all = Math.ceil(jobs * 1.25)
+    await preload(stage.connection, `jobs.${handler}`, all, payloadBytes, headersOf)
+    const running = await contestant.start(stage, {
+      handler,
+      handlersDir,
+      settings: { MILLRACE_THREADS: String(threads) },
+      profileDir,
+    })
+    return await measureDrain(stage, running, all, jobs)
+  } finally {
+    await stage.clear()
+  }
 }
 
 /**

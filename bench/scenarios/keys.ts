@@ -2,9 +2,7 @@ import { headers } from '@nats-io/transport-node'
 import type { Contestant } from '../contestants/contestant.ts'
 import { millrace } from '../contestants/millrace.ts'
 import type { Scenario } from '../scenario.ts'
-import { preload } from '../stage/preload.ts'
-import { setStage } from '../stage/stage.ts'
-import { handler, handlersDir, measureDrain, payloadBytes } from './drain.ts'
+import { runDrain } from './drain.ts'
 
 const keyCount = 10_000
 
@@ -25,23 +23,7 @@ export const keys: Scenario = {
     { key: 'clientCpuUs', label: 'CPU per job, client, µs', digits: 1 },
     { key: 'serverCpuUs', label: 'CPU per job, server, µs', digits: 1 },
   ],
-  async run(contestant, { binary, jobs, threads, profileDir }) {
-    const stage = await setStage(binary, [handler])
-    try {
-      const all = Math.ceil(jobs * 1.25)
-      const headersOf = contestant === keyed ? randomKey : undefined
-      await preload(stage.connection, `jobs.${handler}`, all, payloadBytes, headersOf)
-      const running = await contestant.start(stage, {
-        handler,
-        handlersDir,
-        settings: { MILLRACE_THREADS: String(threads) },
-        profileDir,
-      })
-      return await measureDrain(stage, running, all, jobs)
-    } finally {
-      await stage.clear()
-    }
-  },
+  run: (contestant, order) => runDrain(contestant, order, contestant === keyed ? randomKey : undefined),
 }
 
 function randomKey() {

@@ -4,7 +4,7 @@ import { type Command, type Flag, type Typed, usageError } from './command.ts'
 
 /** Flags that every command has. */
 export const commonFlags: Readonly<Record<string, Flag>> = {
-  json: { help: 'write one JSON value to stdout, for programs' },
+  json: { help: 'write JSON to stdout, for programs' },
   help: { help: 'explain this command' },
 }
 

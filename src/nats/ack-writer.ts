@@ -5,8 +5,14 @@ interface Protocol {
   sendCommand(command: string): void
 }
 
+const nakBytes = Buffer.from('-NAK')
+const extendBytes = Buffer.from('+WPI')
+
+/** A hundred years. The server counts nanoseconds in 64 bits, and takes what exceeds them for no delay at all. */
+const longestNakMs = 3.15e12
+
 /**
- * Writes the acks of a moment as one piece.
+ * Answers deliveries; writes the acks of a moment as one piece.
  *
  * A publish per ack costs the client more than everything that we do for a job: a check, a string, two
  * buffers and their copies each. This builds the same protocol lines as one string, which is encoded once.
@@ -27,6 +33,17 @@ export class AckWriter {
   add(reply: string): void {
     this.#replies.push(reply)
     if (this.#replies.length === 1) queueMicrotask(() => this.flush())
+  }
+
+  /** Gives a delivery back after `delayMs`. */
+  nak(reply: string, delayMs: number): void {
+    const delayNs = Math.round(Math.min(delayMs, longestNakMs) * 1e6)
+    this.#nc.publish(reply, delayNs > 0 ? `-NAK {"delay":${delayNs}}` : nakBytes)
+  }
+
+  /** Renews the lease of a delivery. */
+  extend(reply: string): void {
+    this.#nc.publish(reply, extendBytes)
   }
 
   /** Writes what was added; to be called before anything that has to come behind it. */

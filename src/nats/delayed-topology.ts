@@ -1,11 +1,4 @@
-import {
-  AckPolicy,
-  DeliverPolicy,
-  DiscardPolicy,
-  ReplayPolicy,
-  RetentionPolicy,
-  type StorageType,
-} from '@nats-io/jetstream'
+import { DiscardPolicy, RetentionPolicy, type StorageType } from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
 import type { Names } from '../core/names.ts'
 import type { ServerVersion } from './connection.ts'
@@ -50,17 +43,7 @@ export async function ensureDelayed(
     report.missing.push(`consumer ${names.delayedStream}/${moverName}`)
     return undefined
   }
-  await ensureDurable(look, names.delayedStream, {
-    durable_name: moverName,
-    filter_subject: names.dueSubjects,
-    ack_policy: AckPolicy.Explicit,
-    deliver_policy: DeliverPolicy.All,
-    replay_policy: ReplayPolicy.Instant,
-    ack_wait: nanos(settings.ackWaitMs),
-    max_deliver: -1,
-    max_ack_pending: -1,
-    max_waiting: 4096,
-  })
+  await ensureDurable(look, names.delayedStream, moverName, names.dueSubjects)
   return { createdAt: stream.createdAt, schedules: canSchedule && stream.config.allow_msg_schedules === true }
 }
 

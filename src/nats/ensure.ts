@@ -1,8 +1,11 @@
 import {
+  AckPolicy,
   type ConsumerConfig,
   type ConsumerInfo,
+  DeliverPolicy,
   JetStreamApiError,
   type JetStreamManager,
+  ReplayPolicy,
   type StorageType,
   type StreamConfig,
 } from '@nats-io/jetstream'
@@ -100,13 +103,27 @@ export async function ensureStream(
   return { createdAt: found.created, config: found.config }
 }
 
-/** Creates a durable consumer or brings it up to date. */
+/**
+ * Creates a durable consumer of the messages on `subject`, or brings it up to date. The server never gives up on a
+ * message by itself, and never holds others back because many are handed out.
+ */
 export async function ensureDurable(
   { jsm, settings, report }: Look,
   stream: string,
-  wanted: Partial<ConsumerConfig>,
+  durable: string,
+  subject: string,
 ): Promise<void> {
-  const durable = wanted.durable_name!
+  const wanted: Partial<ConsumerConfig> = {
+    durable_name: durable,
+    filter_subject: subject,
+    ack_policy: AckPolicy.Explicit,
+    deliver_policy: DeliverPolicy.All,
+    replay_policy: ReplayPolicy.Instant,
+    ack_wait: nanos(settings.ackWaitMs),
+    max_deliver: -1,
+    max_ack_pending: -1,
+    max_waiting: 4096,
+  }
   const label = `consumer ${stream}/${durable}`
   const found = await orMissing(jsm.consumers.info(stream, durable))
   if (!found) {

@@ -3,7 +3,7 @@ import { createInbox, type NatsConnection } from '@nats-io/transport-node'
 import type { Settings } from '../config/settings.ts'
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
-import { consumerName, type Names, type Priority, priorities } from '../core/names.ts'
+import { type Names, type Priority, priorities } from '../core/names.ts'
 import type { Broker, BrokerListener, Outstanding } from '../engine/broker-port.ts'
 import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
@@ -12,20 +12,15 @@ import { ConsumerPauses } from './consumer-pauses.ts'
 import { ControlBucket } from './control-bucket.ts'
 import { DeadLetterStream } from './dead-letter-stream.ts'
 import { DelayedStream } from './delayed-stream.ts'
-import { isStreamMissing, readConsumer, type TopologyReport } from './ensure.ts'
+import { isStreamMissing, type TopologyReport } from './ensure.ts'
 import { Incarnations } from './incarnations.ts'
+import { readOutstanding } from './outstanding.ts'
 import { PrioritySources } from './priority-sources.ts'
 import { Puller, type PullTrouble } from './puller.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
 import { ResultsBucket } from './results-bucket.ts'
 import { TickStream } from './tick-stream.ts'
 import { TopologyKeeper } from './topology-keeper.ts'
-
-const nakBytes = Buffer.from('-NAK')
-const extendBytes = Buffer.from('+WPI')
-
-/** A hundred years. The server counts nanoseconds in 64 bits, and takes what exceeds them for no delay at all. */
-const longestNakMs = 3.15e12
 
 /** That the control bucket cannot be watched is told at most this often. */
 const complaintMs = 30_000
@@ -204,13 +199,11 @@ export class JetStreamBroker implements Broker {
   }
 
   nak(reply: string, delayMs: number): void {
-    const delayNs = Math.round(Math.min(delayMs, longestNakMs) * 1e6)
-    const bytes = delayNs > 0 ? `-NAK {"delay":${delayNs}}` : nakBytes
-    this.#send(() => this.#nc.publish(reply, bytes))
+    this.#send(() => this.#acks.nak(reply, delayMs))
   }
 
   extend(reply: string): void {
-    this.#send(() => this.#nc.publish(reply, extendBytes))
+    this.#send(() => this.#acks.extend(reply))
   }
 
   async barrier(): Promise<void> {
@@ -251,18 +244,8 @@ export class JetStreamBroker implements Broker {
     })
   }
 
-  async readOutstanding(handler: string): Promise<Outstanding> {
-    let deliveries = 0
-    let otherPulls = 0
-    for (const priority of priorities) {
-      const openBefore = this.#puller.openPulls(handler, priority)
-      const consumer = await readConsumer(this.#jsm, this.#names.streamOf(priority), consumerName(handler))
-      if (!consumer) continue
-      const open = Math.min(openBefore, this.#puller.openPulls(handler, priority))
-      deliveries += consumer.num_ack_pending
-      otherPulls += Math.max(0, consumer.num_waiting - open)
-    }
-    return { deliveries, otherPulls }
+  readOutstanding(handler: string): Promise<Outstanding> {
+    return readOutstanding(this.#jsm, this.#names, this.#puller, handler)
   }
 
   /** Tells whoever listens; lost when nobody does. */

@@ -1,9 +1,6 @@
 import {
-  AckPolicy,
-  DeliverPolicy,
   DiscardPolicy,
   type JetStreamManager,
-  ReplayPolicy,
   RetentionPolicy,
   type StorageType,
   type StreamConfig,
@@ -147,20 +144,11 @@ async function ensureJobStream(
 }
 
 async function ensureConsumer(
-  { names, settings }: Topology,
+  { names }: Topology,
   look: Look,
   handler: string,
   priority: Priority,
 ): Promise<void> {
-  await ensureDurable(look, names.streamOf(priority), {
-    durable_name: consumerName(handler),
-    filter_subject: names.jobSubject(handler, priority),
-    ack_policy: AckPolicy.Explicit,
-    deliver_policy: DeliverPolicy.All,
-    replay_policy: ReplayPolicy.Instant,
-    ack_wait: nanos(settings.ackWaitMs),
-    max_deliver: -1,
-    max_ack_pending: -1,
-    max_waiting: 4096,
-  })
+  const subject = names.jobSubject(handler, priority)
+  await ensureDurable(look, names.streamOf(priority), consumerName(handler), subject)
 }
