@@ -109,9 +109,10 @@ export class ThreadLane {
       if (this.#mailbox.skipped) this.#askForTurn()
       if (!claimed) return
       this.#start(claimed)
-      // What it has settled already takes effect before the next job can block the thread.
+      // Whatever can end now ends before the next job, which may block the thread: a tick that is asked for among
+      // the micro-tasks comes when there are none left.
       if (this.#running.size > 0 && this.#running.size < this.#task.concurrency) {
-        queueMicrotask(() => this.#fill())
+        queueMicrotask(() => process.nextTick(() => this.#fill()))
         return
       }
     }

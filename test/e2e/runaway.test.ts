@@ -71,3 +71,16 @@ test('G1 G4: a job that fills the heap ends as out of memory, alone', async (t) 
   assert.deepEqual(ledger.attempts(neighbour), [1])
   await supervisor.metric('millrace_attempts_total', { handler: 'act', outcome: 'crashed' }, 2)
 })
+
+test('G4: what has returned is completed before another job of its thread can block it', async (t) => {
+  const world = await World.create(t, { env: { MILLRACE_DEADLINE_MS: '400', MILLRACE_GRACE_MS: '0' } })
+  const { broker, ledger } = world
+  const moves = Array.from({ length: 12 }, (_, n) => ({ do: n % 4 === 3 ? ['loop', 'return'] : 'return', n }))
+  await (await world.supervise()).stop()
+  const ids: string[] = []
+  for (const move of moves) ids.push(await broker.enqueue('io', move))
+  await world.supervise()
+  await broker.drained()
+  const quick = ids.filter((_, n) => n % 4 !== 3)
+  for (const id of quick) assert.deepEqual(ledger.attempts(id), [1], 'it ran again')
+})
