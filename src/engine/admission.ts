@@ -17,6 +17,8 @@ export type Admitted =
   | { readonly kind: 'not_yet'; readonly dueAt: number }
   /** Another job stands for its tick. */
   | { readonly kind: 'duplicate' }
+  /** Somebody has settled it meanwhile: the broker has it no more. */
+  | { readonly kind: 'gone' }
   | {
       readonly kind: 'dead'
       readonly reason: DeadReason
@@ -42,6 +44,8 @@ export interface AdmissionParts {
   readonly observer: Observer
   readonly limits: HeaderLimits
   readonly fence: TickFence
+  /** False when the broker says that somebody has settled it. */
+  isThere(job: InFlightJob): Promise<boolean>
   /** Somebody has cancelled it. */
   isCancelled(job: InFlightJob): boolean
 }
@@ -53,6 +57,7 @@ export class Admission {
   readonly #observer: Observer
   readonly #limits: HeaderLimits
   readonly #fence: TickFence
+  readonly #isThere: (job: InFlightJob) => Promise<boolean>
   readonly #isCancelled: (job: InFlightJob) => boolean
 
   constructor(parts: AdmissionParts) {
@@ -61,6 +66,7 @@ export class Admission {
     this.#observer = parts.observer
     this.#limits = parts.limits
     this.#fence = parts.fence
+    this.#isThere = (job) => parts.isThere(job)
     this.#isCancelled = (job) => parts.isCancelled(job)
   }
 
@@ -96,8 +102,11 @@ export class Admission {
       job.attempt = job.priorAttempts + job.deliveries
     }
     const { dead } = job.record
-    if (dead) return { kind: 'dead', reason: dead.reason, error: dead.error, attempts: dead.attempts }
-    return this.#decide(job, problem, unexplained)
+    const decided: Admitted = dead
+      ? { kind: 'dead', reason: dead.reason, error: dead.error, attempts: dead.attempts }
+      : this.#decide(job, problem, unexplained)
+    // Whoever had it before may have been slow and not dead, and have completed it: that must not have both ends.
+    return decided.kind === 'dead' && !(await this.#isThere(job)) ? { kind: 'gone' } : decided
   }
 
   /**

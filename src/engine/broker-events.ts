@@ -30,7 +30,8 @@ export class BrokerEvents implements BrokerListener {
   }
 
   reconnected(): void {
-    const { receipts, heartbeat, limits, mover, owners, pools } = this.#parts
+    const { receipts, heartbeat, standstill, limits, mover, owners, pools } = this.#parts
+    standstill.reconnected()
     owners.reconnected()
     receipts.repeat()
     heartbeat.beat()

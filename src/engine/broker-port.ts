@@ -47,6 +47,8 @@ export interface Broker {
   /** Adds a release to whatever record there is now, which may be another supervisor's. */
   releaseRecord(stream: string, sequence: number): Promise<void>
   forgetRecord(stream: string, sequence: number): void
+  /** Whether the stream still has this job, which it has until somebody settles it. Rejects when nobody can tell. */
+  isStored(stream: string, sequence: number): Promise<boolean>
   /** Resolves when the server has stored how this job ended; rejects when it has not, or cannot tell. */
   storeOutcome(jobId: string, entry: string): Promise<void>
   /** Asks how much of a handler is handed out. Rejects when the broker does not say. */

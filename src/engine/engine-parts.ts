@@ -27,6 +27,7 @@ import type { Room } from './pull-loop.ts'
 import { Receipts } from './receipts.ts'
 import { Settlement } from './settlement.ts'
 import type { SharedState } from './shared-state-port.ts'
+import { Standstill } from './standstill.ts'
 import { StartWatch } from './start-watch.ts'
 import { Suspects } from './suspects.ts'
 import { TickFence } from './tick-fence.ts'
@@ -73,6 +74,7 @@ export class EngineParts {
   readonly life: JobLife
   readonly owners: Owners
   readonly heartbeat: Heartbeat
+  readonly standstill: Standstill
   readonly controls: Controls
 
   constructor(options: EngineOptions) {
@@ -90,7 +92,13 @@ export class EngineParts {
       mayBegin: (handler) => this.owners.mayBegin(handler),
       disturbed: (handler, leaseLost) => this.owners.disturbed(handler, leaseLost),
     })
-    const suspects = new Suspects(clock, marks, pass)
+    const isThere = (job: InFlightJob): Promise<boolean> =>
+      broker.isStored(job.stream, job.sequence).catch(() => true)
+    const suspects = new Suspects(clock, marks, {
+      pass,
+      isThere,
+      gone: (job) => this.life.interruption.settledElsewhere(job),
+    })
     const gates = new Gates([keys, this.limits, suspects], {
       parked: (job) => this.life.beginning.parked(job),
       through: (job) => this.life.beginning.through(job),
@@ -134,6 +142,7 @@ export class EngineParts {
     this.settlement = settlement
     const delayer = new Delayer({ delayed, clock, observer, settlement, roomChanged })
     if (delayed) this.mover = new Mover({ delayed, broker, clock, observer, ackWaitMs })
+    this.standstill = new Standstill({ broker, clock, ackWaitMs }, () => this.heartbeat.beat())
     const fence = new TickFence(options.ticks, clock, options.tickObserver)
     this.life = new JobLife({
       broker,
@@ -144,11 +153,21 @@ export class EngineParts {
       handlers: new Map(handlers.map((handler) => [handler.profile.name, handler])),
       inFlight,
       finished,
-      admission: new Admission({ broker, clock, observer, limits: options.limits, fence, isCancelled }),
+      admission: new Admission({
+        broker,
+        clock,
+        observer,
+        limits: options.limits,
+        fence,
+        isThere,
+        isCancelled,
+      }),
       settlement,
       gates,
       delayer,
       suspects,
+      standstill: this.standstill,
+      ackWaitMs,
       isCancelled,
       lanes,
       dispatcherOf: (job) => this.pools.dispatcherOf(job),

@@ -13,6 +13,7 @@ import type { JobBeginning } from './job-beginning.ts'
 import type { JobInterruption } from './job-interruption.ts'
 import type { Observer } from './observer-port.ts'
 import type { Settlement } from './settlement.ts'
+import type { Standstill } from './standstill.ts'
 import type { Suspects } from './suspects.ts'
 
 /**
@@ -36,6 +37,8 @@ export interface ArrivalParts {
   readonly settlement: Settlement
   readonly beginning: JobBeginning
   readonly interruption: JobInterruption
+  readonly standstill: Standstill
+  readonly ackWaitMs: number
   /** Somebody has cancelled it. */
   isCancelled(job: InFlightJob): boolean
   /** Something arrived: look whether to pull. */
@@ -45,7 +48,8 @@ export interface ArrivalParts {
 /**
  * A job comes in.
  *
- * 1. A delivery that we finished already is acked and not run; one that we hold is adopted: its lease is new.
+ * 1. A delivery that we finished already is acked and not run; one that we hold is adopted: its lease is new. One
+ *    that lay in our socket until its lease had run out is let go of.
  * 2. Anything else is admitted. While its record is read, its place at the gates is kept.
  * 3. Cancelled, expired, unreadable, or out of attempts: it goes straight to its dead letter.
  * 4. The second job of a tick is acked and not run.
@@ -63,6 +67,8 @@ export class JobArrival {
     const { broker, clock, observer, finished, inFlight, handlers } = this.#parts
     const handler = handlers.get(delivery.handler)!
     const now = clock.monotonicMs()
+    const sentAfter = this.#parts.standstill.sentAfter(now)
+    const isStale = now - sentAfter >= this.#parts.ackWaitMs
     handler.sources[delivery.priority].arrived(delivery.pending, now)
     if (finished.has(delivery.stream, delivery.sequence, delivery.storedAt)) {
       broker.ack(delivery.reply)
@@ -72,14 +78,18 @@ export class JobArrival {
     }
     const held = inFlight.find(delivery.stream, delivery.sequence)
     if (held?.storedAt === delivery.storedAt) {
-      this.#adopt(held, delivery, now)
+      if (!isStale) this.#adopt(held, delivery, sentAfter)
       this.#parts.roomChanged(handler)
       return
     }
     if (held) this.#parts.interruption.orphan(held)
-    const job = new InFlightJob(delivery, handler, now)
+    const job = new InFlightJob(delivery, handler, sentAfter)
     job.source.held += 1
     inFlight.add(job)
+    if (isStale) {
+      this.#parts.interruption.lateArrival(job)
+      return
+    }
     const admitted = this.#parts.admission.admit(job)
     if (admitted instanceof Promise) {
       this.#parts.gates.reserve(job)
@@ -103,7 +113,10 @@ export class JobArrival {
   #admit(job: InFlightJob, admitted: Admitted): void {
     const { beginning, settlement, delayer } = this.#parts
     if (job.leaseLost) beginning.drop(job)
-    else if (admitted.kind === 'duplicate') {
+    else if (admitted.kind === 'gone') {
+      this.#parts.observer.duplicateSuppressed(job.handler.profile.name)
+      beginning.drop(job)
+    } else if (admitted.kind === 'duplicate') {
       beginning.leaveRoom(job)
       settlement.duplicate(job)
     } else if (admitted.kind === 'dead') {

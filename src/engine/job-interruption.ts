@@ -22,8 +22,9 @@ export interface InterruptionParts {
  * 1. `laneEnded`: its thread is gone; whose attempt that ends is judged, and the others start again.
  * 2. `laneStuck`: its thread does not end.
  * 3. `leaseLost`: the broker takes its delivery away.
- * 4. `evict`: its handler is another supervisor's now.
- * 5. `orphan`: its stream is gone.
+ * 4. `settledElsewhere`: while it waited here, somebody who was thought dead has settled it.
+ * 5. `evict`: its handler is another supervisor's now.
+ * 6. `orphan`: its stream is gone.
  */
 export class JobInterruption {
   readonly #parts: InterruptionParts
@@ -88,6 +89,20 @@ export class JobInterruption {
         lane.abort(job, 'lease_lost')
       }
     } else if (beginning.takeOutWaiting(job)) beginning.drop(job)
+  }
+
+  /** It arrives, and its lease has run out on the way: somebody else has it, or had it. */
+  lateArrival(job: InFlightJob): void {
+    job.leaseLost = true
+    this.#parts.observer.leaseLost(job)
+    this.#parts.beginning.drop(job)
+  }
+
+  /** It waits, and the broker has it no more. Nothing is said to the broker, should it be there all the same. */
+  settledElsewhere(job: InFlightJob): void {
+    const { beginning, observer } = this.#parts
+    observer.duplicateSuppressed(job.handler.profile.name)
+    if (beginning.takeOutWaiting(job)) beginning.drop(job)
   }
 
   /** Its handler is another supervisor's now: it has to end, and goes back when it has. */

@@ -9,6 +9,16 @@ const companionMs = 100
 /** It waits no longer than for so many of them one after the other. */
 const companionLimit = 10
 
+/** What the gate of the suspects asks and tells. */
+export interface SuspectHooks {
+  /** False when the broker says that somebody has settled it. */
+  isThere(job: InFlightJob): Promise<boolean>
+  /** Somebody has settled it: it is to be let go of. */
+  gone(job: InFlightJob): void
+  /** Its turn has come. */
+  pass(job: InFlightJob): void
+}
+
 /**
  * The gate that lets suspects go on one at a time.
  *
@@ -21,23 +31,26 @@ const companionLimit = 10
  * when no other has arrived for 100 ms and all marks are stored: begun at once, it could bring the process
  * down before the others are marked, again and again, until they are out of attempts.
  *
+ * Until its turn comes, whoever was thought dead may have completed it. So the broker is asked first whether the job
+ * is still there.
+ *
  * A suspect with a key comes here when it is the first of its key, so that it never waits here for an
  * earlier job of its key, which would wait for it.
  */
 export class Suspects implements Gate {
   readonly #clock: Clock
   readonly #marks: Marks
-  readonly #run: (job: InFlightJob) => void
+  readonly #hooks: SuspectHooks
   readonly #waiting: InFlightJob[] = []
   readonly #admitting = new Set<Promise<unknown>>()
   #lastArrivalAt = Number.NEGATIVE_INFINITY
   #running: InFlightJob | undefined
   #choosing = false
 
-  constructor(clock: Clock, marks: Marks, run: (job: InFlightJob) => void) {
+  constructor(clock: Clock, marks: Marks, hooks: SuspectHooks) {
     this.#clock = clock
     this.#marks = marks
-    this.#run = run
+    this.#hooks = hooks
   }
 
   /** This job is a suspect from now on; it comes here when it is the first of its key. */
@@ -98,12 +111,17 @@ export class Suspects implements Gate {
     // Every other suspect's mark must be stored before this one can bring the process down.
     await this.#marks.stored()
     const job = this.#waiting[0]
-    if (job) await this.#marks.clear(job)
+    const isThere = job !== undefined && (await this.#hooks.isThere(job))
+    if (job && isThere) await this.#marks.clear(job)
     this.#choosing = false
     if (!job || this.#waiting[0] !== job) return this.#next()
+    if (!isThere) {
+      this.#hooks.gone(job)
+      return this.#next()
+    }
     this.#waiting.shift()
     this.#running = job
-    this.#run(job)
+    this.#hooks.pass(job)
   }
 
   async #companions(): Promise<void> {

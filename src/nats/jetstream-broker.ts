@@ -237,6 +237,11 @@ export class JetStreamBroker implements Broker {
     this.#records.forget(stream, sequence)
   }
 
+  /** Asks the leader of the stream: a follower may not know yet what is there, or what is gone. */
+  async isStored(stream: string, sequence: number): Promise<boolean> {
+    return (await this.#jsm.streams.getMessage(stream, { seq: sequence })) !== null
+  }
+
   storeOutcome(jobId: string, entry: string): Promise<void> {
     return this.#results.store(jobId, entry).catch((error: unknown) => {
       this.#topology.look()

@@ -94,6 +94,29 @@ test('G2: a supervisor that was paused beyond its leases tells its jobs and harm
   await first.ready()
 })
 
+test('G2: what was sent to a paused supervisor and is done elsewhere does not run when it goes on', async (t) => {
+  const world = await World.create(t, { env: { MILLRACE_ACK_WAIT_MS: '1000', MILLRACE_THREADS: '1' } })
+  const { broker, ledger } = world
+  const first = await world.supervise()
+  // Its pull is open most of the time, so the job goes into the socket of a process that does not read it.
+  const id = await eventually('a job is sent to it while it is paused', async () => {
+    first.signal('SIGSTOP')
+    const sent = await broker.enqueue('act', { do: 'return' })
+    const { num_ack_pending } = await broker.jsm.consumers.info('JOBS', 'act')
+    if (num_ack_pending === 1) return sent
+    first.signal('SIGCONT')
+    await broker.drained()
+    return undefined
+  })
+  await world.supervise()
+  await broker.drained()
+  first.signal('SIGCONT')
+  await first.metric('millrace_lease_lost_total', { handler: 'act' }, 1)
+  await first.metric('millrace_jobs_in_flight', {}, 0)
+  assert.equal(ledger.starts(id).length, 1)
+  assert.deepEqual(await broker.deadLetters(), [])
+})
+
 /** What an operator's process manager does: a supervisor that died is started again. */
 class Respawner {
   deaths = 0

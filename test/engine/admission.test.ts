@@ -23,6 +23,7 @@ function createAdmission() {
     observer,
     limits,
     fence,
+    isThere: (job) => broker.isStored(job.stream, job.sequence).catch(() => true),
     isCancelled: () => false,
   })
   return { clock, broker, observer, admission }
@@ -267,4 +268,21 @@ test('an invalid or expired job that ran before says how often', async () => {
   const admitted = await admission.admit(heldJob(1, expired))
   assert.ok(admitted.kind === 'dead')
   assert.deepEqual([admitted.reason, admitted.attempts], ['expired', 2])
+})
+
+test('a job that would be given up on, and that somebody has settled meanwhile, is gone', async () => {
+  const { broker, admission } = createAdmission()
+  broker.settledElsewhere.add(1)
+  const job = heldJob(1, { deliveries: 9 })
+  assert.deepEqual(await admission.admit(job), { kind: 'gone' })
+  broker.settledElsewhere.clear()
+  const again = await admission.admit(heldJob(1, { deliveries: 9 }))
+  assert.equal(again.kind === 'dead' && again.reason, 'crashed')
+})
+
+test('a dead letter that was decided on and stored since is not stored again', async () => {
+  const { broker, admission } = createAdmission()
+  broker.records.set(1, { ...failedTwice, dead: { reason: 'permanent', attempts: 2 } })
+  broker.settledElsewhere.add(1)
+  assert.deepEqual(await admission.admit(heldJob(1, { deliveries: 3 })), { kind: 'gone' })
 })

@@ -17,14 +17,22 @@ function createSuspects() {
   const observer = new FakeObserver()
   const ran: InFlightJob[] = []
   const clock = new ManualClock()
-  const suspects = new Suspects(clock, new Marks(broker, observer), (job) => ran.push(job))
+  const gone: InFlightJob[] = []
+  const suspects = new Suspects(clock, new Marks(broker, observer), {
+    isThere: (job) => broker.isStored(job.stream, job.sequence).catch(() => true),
+    gone: (job) => {
+      gone.push(job)
+      suspects.remove(job)
+    },
+    pass: (job) => ran.push(job),
+  })
   const add = (job: InFlightJob): void => {
     suspects.suspected(job)
     assert.ok(!suspects.enter(job))
   }
   /** Long enough for suspects of one crash to have found each other. */
   const quiet = () => clock.pass(100)
-  return { broker, clock, observer, ran, suspects, add, quiet }
+  return { broker, clock, observer, ran, gone, suspects, add, quiet }
 }
 
 test('one suspect runs at a time, in the order of arrival', async () => {
@@ -39,6 +47,18 @@ test('one suspect runs at a time, in the order of arrival', async () => {
   suspects.ended(two)
   await quiet()
   assert.deepEqual(ran, [one, two, three])
+})
+
+test('what somebody else has settled meanwhile does not run, and the next one does', async () => {
+  const { broker, ran, gone, suspects, add, quiet } = createSuspects()
+  const [one, two, three] = [heldJob(1), heldJob(2), heldJob(3)]
+  for (const job of [one, two, three]) add(job)
+  await quiet()
+  broker.settledElsewhere.add(two.sequence)
+  suspects.ended(one)
+  await quiet()
+  assert.deepEqual(ran, [one, three])
+  assert.deepEqual(gone, [two])
 })
 
 test('the end of a job that is not the running suspect frees nothing', async () => {

@@ -191,6 +191,14 @@ export class FakeBroker implements Broker {
     this.records.delete(sequence)
   }
 
+  /** Jobs that the stream does not have any more. */
+  readonly settledElsewhere = new Set<number>()
+
+  async isStored(_stream: string, sequence: number): Promise<boolean> {
+    if (this.bucketError) throw this.bucketError
+    return !this.settledElsewhere.has(sequence)
+  }
+
   async storeOutcome(jobId: string, entry: string): Promise<void> {
     this.calls.push(`outcome ${jobId}`)
     await this.outcomeGate?.enter()

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Standstill } from '#src/engine/standstill.js'
+import { ackWaitMs, FakeBroker, fakeEngine, Gate, ManualClock } from '../support/fake-engine-parts.ts'
+
+/** A clock that can jump as it does for a process that stood still: its timers are late then. */
+class StoppableClock extends ManualClock {
+  #stoodMs = 0
+
+  override monotonicMs(): number {
+    return super.monotonicMs() + this.#stoodMs
+  }
+
+  stand(durationMs: number): void {
+    this.#stoodMs += durationMs
+  }
+}
+
+function createStandstill() {
+  const clock = new StoppableClock()
+  const broker = new FakeBroker()
+  const gate = new Gate()
+  broker.barrierGate = gate
+  let noticed = 0
+  const standstill = new Standstill({ broker, clock, ackWaitMs: 8_000 }, () => {
+    noticed += 1
+  })
+  standstill.start()
+  return {
+    clock,
+    gate,
+    standstill,
+    arrives: () => standstill.sentAfter(clock.monotonicMs()),
+    get noticed() {
+      return noticed
+    },
+  }
+}
+
+test('what arrives while time goes by as it should was sent now', async () => {
+  const { clock, arrives } = createStandstill()
+  for (let times = 0; times < 20; times += 1) {
+    await clock.pass(700)
+    assert.equal(arrives(), clock.monotonicMs())
+  }
+})
+
+test('what arrives after a standstill may be as old as the last tick, until the broker has answered', async () => {
+  const world = createStandstill()
+  const { clock, gate, arrives } = world
+  await clock.pass(3_000)
+  clock.stand(60_000)
+  assert.equal(arrives(), 3_000)
+  // The late tick, which comes now, makes nothing new.
+  await clock.pass(1_500)
+  assert.equal(arrives(), 3_000)
+  assert.equal(world.noticed, 0)
+  await gate.open()
+  assert.equal(arrives(), clock.monotonicMs())
+  assert.equal(world.noticed, 1)
+})
+
+test('a tick notices a standstill before anything arrives', async () => {
+  const { clock, gate, arrives } = createStandstill()
+  await clock.pass(500)
+  clock.stand(60_000)
+  await clock.pass(500)
+  assert.equal(gate.waiting, 1)
+  assert.equal(arrives(), 0)
+})
+
+test('on a new connection everything is new, whatever the old one still answers', async () => {
+  const { clock, gate, standstill, arrives } = createStandstill()
+  clock.stand(60_000)
+  assert.equal(arrives(), 0)
+  standstill.reconnected()
+  assert.equal(arrives(), clock.monotonicMs())
+  await gate.refuse()
+  assert.equal(arrives(), clock.monotonicMs())
+})
+
+test('a delivery that lay in the socket beyond its lease is let go of, and does not count', async () => {
+  const clock = new StoppableClock()
+  const { broker, observer, engine, deliver } = fakeEngine({ clock })
+  engine.start()
+  broker.barrierGate = new Gate()
+  clock.stand(ackWaitMs + 5_000)
+  assert.equal(await deliver(7), undefined)
+  assert.deepEqual(observer.take('leaseLost'), ['leaseLost JOBS:7'])
+  assert.deepEqual(broker.take('pull', 'barrier', 'extend'), ['release 7'])
+  assert.equal(engine.handlers[0]!.held, 0)
+})
+
+test('a delivery that lay there for less keeps what is left of its lease', async () => {
+  const clock = new StoppableClock()
+  const { broker, engine, deliver } = fakeEngine({ clock })
+  engine.start()
+  const gate = new Gate()
+  broker.barrierGate = gate
+  clock.stand(ackWaitMs / 2)
+  const job = await deliver(7)
+  assert.equal(job?.renewedAt, 0)
+  await gate.open()
+  assert.deepEqual(broker.take('pull', 'barrier'), ['extend r7.1'])
+})
