@@ -1,4 +1,10 @@
-import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import {
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+} from '@nats-io/jetstream'
 import { connect, headers as createHeaders, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
 import { eventually } from './eventually.ts'
 
@@ -34,8 +40,18 @@ export class JetStreamView {
     this.#namespace = namespace
   }
 
-  static async connect(url: string, namespace = 'jobs'): Promise<JetStreamView> {
-    const nc = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 100, name: 'test' })
+  static async connect(
+    url: string,
+    namespace = 'jobs',
+    credentials: { user?: string; pass?: string } = {},
+  ): Promise<JetStreamView> {
+    const nc = await connect({
+      servers: url.split(','),
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 100,
+      name: 'test',
+      ...credentials,
+    })
     return new JetStreamView(nc, await jetstreamManager(nc, { checkAPI: false, timeout: 2_000 }), namespace)
   }
 
@@ -106,20 +122,29 @@ export class JetStreamView {
     const { state } = await this.jsm.streams.info(this.deadStream)
     const found: DeadLetter[] = []
     for (let seq = state.first_seq; seq <= state.last_seq && state.messages > 0; seq++) {
-      const stored = await this.jsm.streams.getMessage(this.deadStream, { seq }).catch(() => null)
-      if (stored === null) continue
-      const headers = fromHeaders(stored.header)
-      found.push({
-        sequence: seq,
-        subject: stored.subject,
-        body: stored.data,
-        headers,
-        reason: headers['Millrace-Dead-Reason'] ?? '',
-        jobId: headers['Millrace-Job-Id'] ?? '',
-        history: JSON.parse(headers['Millrace-History'] ?? 'null') as Record<string, unknown>[],
-      })
+      const letter = await this.deadLetterAt(seq)
+      if (letter) found.push(letter)
     }
     return found
+  }
+
+  /** Undefined when it was deleted. */
+  async deadLetterAt(seq: number): Promise<DeadLetter | undefined> {
+    const stored = await this.jsm.streams.getMessage(this.deadStream, { seq }).catch((error: unknown) => {
+      if (error instanceof JetStreamApiError) return null
+      throw error
+    })
+    if (stored === null) return undefined
+    const headers = fromHeaders(stored.header)
+    return {
+      sequence: seq,
+      subject: stored.subject,
+      body: stored.data,
+      headers,
+      reason: headers['Millrace-Dead-Reason'] ?? '',
+      jobId: headers['Millrace-Job-Id'] ?? '',
+      history: JSON.parse(headers['Millrace-History'] ?? 'null') as Record<string, unknown>[],
+    }
   }
 
   /** Waits for the dead letter of a job. */

@@ -1,0 +1,75 @@
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { eventually } from '../../support/eventually.ts'
+import { machineMs } from '../evidence.ts'
+import type { Fault } from '../fault.ts'
+import { planSpecial } from '../planned-job.ts'
+import type { Stage } from '../stage.ts'
+import { lasting } from './lasting.ts'
+
+let serial = 0
+
+function poison(name: string, move: string): Fault {
+  return {
+    name,
+    powers: ['repeat', 'charge'],
+    async strike(stage) {
+      serial += 1
+      const id = `poison-${serial}`
+      const maxAttempts = 2
+      const end = { kind: 'dead', reason: 'crashed', attempts: maxAttempts } as const
+      await stage.load.publish(planSpecial('cpu', id, { do: move, end, maxAttempts }))
+      await eventually(
+        `a dead letter of ${id}`,
+        async () => {
+          await stage.accounted()
+          return stage.letters.ids.has(id)
+        },
+        90_000,
+      )
+      // It may have taken any of them along.
+      return undefined
+    },
+  }
+}
+
+const stuck: Fault = {
+  name: 'thread stuck in native code',
+  powers: [],
+  async strike(stage) {
+    serial += 1
+    const [id, gate, fifo] = [`stuck-${serial}`, `gate-${serial}`, `fifo-${serial}`].map((name, index) =>
+      index === 0 ? name : join(stage.folder, name),
+    ) as [string, string, string]
+    execFileSync('mkfifo', [fifo])
+    const headers = { 'Millrace-Deadline-Ms': '300' }
+    await stage.load.publish(planSpecial('cpu', id, { do: 'read-fifo', more: { gate, fifo }, headers }))
+    await eventually('it is stuck', () => stage.ledger.starts(id).length > 0)
+    await lasting(1_500)
+    writeFileSync(gate, '')
+    await release(stage, id, fifo)
+    return []
+  },
+}
+
+/** Writes to the pipe until nobody reads from it any more: another supervisor may have begun, too. */
+async function release(stage: Stage, id: string, fifo: string): Promise<void> {
+  const giveUpAt = machineMs() + 60_000
+  for (;;) {
+    const handle = await open(fifo, 'r+')
+    await handle.write('x')
+    await handle.close()
+    if (stage.ledger.ends(id).length > 0) return
+    if (machineMs() > giveUpAt) throw new Error(`${id} never ended`)
+    await lasting(50)
+  }
+}
+
+/** What a job can do to the process that runs it, besides what the load does all the time. */
+export const jobFaults: readonly Fault[] = [
+  poison('job that kills its process', 'kill-process'),
+  poison('job that exhausts the memory of the process', 'fill-array'),
+  stuck,
+]

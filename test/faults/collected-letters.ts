@@ -1,0 +1,35 @@
+import type { JetStreamManager } from '@nats-io/jetstream'
+import type { DeadLetter, JetStreamView } from '../support/jetstream-view.ts'
+
+/** The dead letters of a round, read as they come; those of a stream that was deleted since are kept. */
+export class CollectedLetters {
+  readonly all: DeadLetter[] = []
+  readonly ids = new Set<string>()
+  readonly #view: JetStreamView
+  readonly #jsm: JetStreamManager
+  #createdAt = ''
+  #next = 1
+
+  constructor(view: JetStreamView) {
+    this.#view = view
+    this.#jsm = view.jsm
+  }
+
+  /** Reads what is new. */
+  async read(): Promise<void> {
+    const { created, state } = await this.#jsm.streams.info(this.#view.deadStream)
+    if (created !== this.#createdAt) {
+      this.#createdAt = created
+      this.#next = 1
+    }
+    if (state.messages === 0) return
+    for (let seq = Math.max(this.#next, state.first_seq); seq <= state.last_seq; seq += 1) {
+      const letter = await this.#view.deadLetterAt(seq)
+      if (letter) {
+        this.all.push(letter)
+        this.ids.add(letter.jobId)
+      }
+      this.#next = seq + 1
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import type { DeadLetter } from '../support/jetstream-view.ts'
+import type { LedgerLine } from '../support/ledger.ts'
+import type { PlannedJob } from './planned-job.ts'
+
+/** Milliseconds of the machine's monotonic clock: the clock of the ledger, in every process. */
+export function machineMs(): number {
+  return Number(process.hrtime.bigint() / 1000n) / 1000
+}
+
+/**
+ * What a fault may do to jobs, besides holding them up. What it may not do, it must not have done.
+ *
+ * `repeat`: run again what had completed. `charge`: count an attempt that was none, because it looks like a crash.
+ * `overlap`: let a job run in two places at once. `forget`: make attempts count for less, as a broker does that lost
+ * its delivery counts. `lose`: what the broker had accepted is gone with its stream.
+ */
+export type Power = 'repeat' | 'charge' | 'overlap' | 'forget' | 'lose'
+
+/** One fault, as it was. Instants are `machineMs`. */
+export interface Strike {
+  readonly fault: string
+  readonly powers: readonly Power[]
+  /** Of the supervisors that it hit; undefined when it hit everybody. */
+  readonly pids: readonly number[] | undefined
+  readonly from: number
+  /** When it was healed. */
+  readonly to: number
+}
+
+/** What became of one publish. */
+export interface Publication {
+  readonly job: PlannedJob
+  readonly sentAt: number
+  /** Undefined while, and when, nobody can tell: the job may be there or not. */
+  state: 'accepted' | 'refused' | undefined
+}
+
+/** The life of one supervisor process. Instants are `machineMs`. */
+export interface ProcessLife {
+  readonly pid: number
+  readonly startedAt: number
+  endedAt: number | undefined
+  /** It was asked to stop, or killed, by the test; else it died of a job or a defect. */
+  endedBy: 'stop' | 'kill' | undefined
+  exit: { readonly code: number | null; readonly signal: string | null } | undefined
+}
+
+/** What one supervisor says that it counted, against which the ledger is held. */
+export interface Counted {
+  readonly pid: number
+  readonly completed: number
+  readonly failed: number
+  readonly deadLetters: number
+}
+
+/** Everything that is known of a round when it is over. */
+export interface Evidence {
+  readonly publications: ReadonlyMap<string, Publication>
+  readonly ledger: readonly LedgerLine[]
+  /** What is in the dead-letter stream, and what was in it when somebody deleted it. */
+  readonly letters: readonly DeadLetter[]
+  /** Ids of jobs whose dead letter a supervisor logged; the record itself may have gone with its stream. */
+  readonly saidDead: ReadonlySet<string>
+  readonly strikes: readonly Strike[]
+  readonly lives: readonly ProcessLife[]
+  readonly counted: readonly Counted[]
+  /** What the broker still has of jobs, in words; empty when it has nothing. */
+  readonly leftovers: readonly string[]
+}

@@ -1,0 +1,180 @@
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { eventually } from '../support/eventually.ts'
+import type { Link } from '../support/link.ts'
+import { projectRoot, Supervisor } from '../support/supervisor.ts'
+import { type Counted, machineMs, type ProcessLife } from './evidence.ts'
+
+const preload = (name: string): string =>
+  pathToFileURL(join(projectRoot, 'build/test/fixtures/preload', `${name}.mjs`)).href
+
+type MutableLife = { -readonly [Field in keyof ProcessLife]: ProcessLife[Field] }
+
+/** A place in the fleet: a process that is started again when it dies, behind a network of its own. */
+export interface Berth {
+  readonly index: number
+  /** Undefined where supervisors know several servers. */
+  readonly link: Link | undefined
+  supervisor: Supervisor
+  life: MutableLife
+}
+
+/** Supervisors under a process manager: what dies is started again, until the fleet is told to stop. */
+export class Fleet {
+  readonly berths: Berth[] = []
+  readonly lives: MutableLife[] = []
+  /** Ids of jobs whose dead letter somebody logged. */
+  readonly saidDead = new Set<string>()
+  readonly #env: Record<string, string>
+  readonly #urlOf: (link: Link | undefined) => string
+  #stopping = false
+
+  constructor(env: Record<string, string>, urlOf: (link: Link | undefined) => string) {
+    this.#env = env
+    this.#urlOf = urlOf
+  }
+
+  add(link: Link | undefined): Berth {
+    const berth = { index: this.berths.length, link } as Berth
+    this.berths.push(berth)
+    this.#launch(berth, {})
+    return berth
+  }
+
+  pidsOf(...berths: readonly Berth[]): number[] {
+    return berths.map(({ life }) => life.pid)
+  }
+
+  /** Resolves when every supervisor takes jobs. */
+  async ready(withinMs = 60_000): Promise<void> {
+    await Promise.all(this.berths.map((berth) => this.readyAt(berth, withinMs)))
+  }
+
+  /** Resolves when whoever is in this place takes jobs, also when that is the next one. */
+  async readyAt(berth: Berth, withinMs = 60_000): Promise<void> {
+    await eventually(
+      `the supervisor at ${berth.index} is ready; it last said ${berth.supervisor.tail()}`,
+      async () => {
+        const { supervisor } = berth
+        if (supervisor.exit !== undefined || !supervisor.lines.some((line) => line.msg === 'running'))
+          return false
+        return (await supervisor.get('/readyz')).status === 200
+      },
+      withinMs,
+    )
+  }
+
+  /** Kills it; the next one is there when this resolves. */
+  async kill(berth: Berth): Promise<void> {
+    berth.life.endedBy = 'kill'
+    const { supervisor } = berth
+    supervisor.signal('SIGKILL')
+    await supervisor.exited
+  }
+
+  /** Asks it to stop; the next one is there when this resolves. */
+  async stop(berth: Berth, during?: (supervisor: Supervisor) => Promise<void>): Promise<void> {
+    const { supervisor, life } = berth
+    life.endedBy = 'stop'
+    supervisor.signal('SIGTERM')
+    await during?.(supervisor)
+    await supervisor.ended(60_000)
+  }
+
+  /**
+   * Puts one with this preload into the place of the one that is there, which is stopped; resolves when it has died
+   * by what the preload does, and another one has taken its place.
+   */
+  async crashAt(
+    berth: Berth,
+    point: string,
+    nth: number,
+    provoke: (supervisor: Supervisor) => Promise<void>,
+  ): Promise<number> {
+    const env = {
+      FAULT_CRASH_AT: point,
+      FAULT_CRASH_NTH: String(nth),
+      NODE_OPTIONS: `--import=${preload('crash-points')}`,
+    }
+    const doomed = await this.#replace(berth, env)
+    this.lives.find(({ pid }) => pid === doomed.pid)!.endedBy = 'kill'
+    await provoke(doomed)
+    const exit = await doomed.ended(60_000)
+    if (exit.signal !== 'SIGKILL')
+      throw new Error(`it ended with ${JSON.stringify(exit)} and not at ${point}: ${doomed.tail()}`)
+    return doomed.pid
+  }
+
+  /** Puts one whose clock a file sets into the place of the one that is there. */
+  async withClock(berth: Berth, file: string): Promise<void> {
+    await this.#replace(berth, { FAULT_CLOCK: file, NODE_OPTIONS: `--import=${preload('clock-steps')}` })
+    await this.readyAt(berth)
+  }
+
+  /** What those that live count. */
+  async counted(): Promise<Counted[]> {
+    return Promise.all(
+      this.berths.map(async ({ supervisor, life }) => {
+        const metrics = await supervisor.metrics()
+        const attempts = (outcome: string): number => metrics.sum('millrace_attempts_total', { outcome })
+        return {
+          pid: life.pid,
+          completed: attempts('completed'),
+          failed: attempts('failed'),
+          deadLetters: metrics.sum('millrace_dead_letters_total'),
+        }
+      }),
+    )
+  }
+
+  /** Deliveries that supervisors hold. */
+  async inFlight(): Promise<number> {
+    const held = await Promise.all(
+      this.berths.map(async ({ supervisor }) => (await supervisor.metrics()).sum('millrace_jobs_in_flight')),
+    )
+    return held.reduce((sum, each) => sum + each, 0)
+  }
+
+  /** Stops all of them for good. */
+  async end(): Promise<void> {
+    this.#stopping = true
+    await Promise.all(this.berths.map((berth) => (berth.supervisor.exit ? undefined : this.stop(berth))))
+  }
+
+  async destroy(): Promise<void> {
+    this.#stopping = true
+    await Promise.all(this.berths.map(({ supervisor }) => supervisor.kill()))
+  }
+
+  async #replace(berth: Berth, env: Record<string, string>): Promise<Supervisor> {
+    const old = berth.supervisor
+    berth.life.endedBy = 'stop'
+    const replaced = this.#launch(berth, env)
+    old.signal('SIGTERM')
+    await old.ended(60_000)
+    return replaced
+  }
+
+  #launch(berth: Berth, env: Record<string, string>): Supervisor {
+    const supervisor = new Supervisor({ ...this.#env, NATS_URL: this.#urlOf(berth.link), ...env })
+    const life: MutableLife = {
+      pid: supervisor.pid,
+      startedAt: machineMs(),
+      endedAt: undefined,
+      endedBy: undefined,
+      exit: undefined,
+    }
+    this.lives.push(life)
+    berth.supervisor = supervisor
+    berth.life = life
+    void supervisor.exited.then((exit) => {
+      life.endedAt = machineMs()
+      life.exit = exit
+      for (const line of supervisor.lines) {
+        if (line.msg === 'job dead-lettered') this.saidDead.add(String(line['job_id']))
+      }
+      if (berth.supervisor === supervisor && !this.#stopping) this.#launch(berth, {})
+    })
+    return supervisor
+  }
+}

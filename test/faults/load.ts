@@ -1,0 +1,96 @@
+import { JetStreamApiError, type JetStreamClient, jetstream } from '@nats-io/jetstream'
+import { headers as createHeaders, type NatsConnection } from '@nats-io/transport-node'
+import { machineMs, type Publication } from './evidence.ts'
+import { type PlannedJob, planJob } from './planned-job.ts'
+import type { Random } from './random.ts'
+
+const publishMs = 4_000
+const mostOnTheirWay = 100
+const mostOpen = 250
+
+/** Publishes jobs, and notes of each whether the broker has it. */
+export class Load {
+  readonly publications = new Map<string, Publication>()
+  readonly #nc: NatsConnection
+  readonly #js: JetStreamClient
+  readonly #random: Random
+  readonly #onTheirWay = new Set<Promise<void>>()
+  #count = 0
+  #stopped = false
+  #running: Promise<void> = Promise.resolve()
+
+  constructor(nc: NatsConnection, random: Random) {
+    this.#nc = nc
+    this.#js = jetstream(nc)
+    this.#random = random
+  }
+
+  /** How many of the load have been published, accepted or not. */
+  get count(): number {
+    return this.#count
+  }
+
+  /**
+   * Publishes so many a second until there are `jobs` of them, or `stop`. While more than `mostOpen` have not ended
+   * it waits, so that a slow machine has no backlog before the job that a test waits for.
+   */
+  start(perSecond: number, open: () => number, jobs = Number.POSITIVE_INFINITY): void {
+    const startedAt = machineMs()
+    const countBefore = this.#count
+    this.#running = (async () => {
+      while (!this.#stopped && this.#count < jobs) {
+        const due = countBefore + ((machineMs() - startedAt) * perSecond) / 1_000
+        const room = Math.max(0, mostOpen - open())
+        const until = Math.min(due, jobs, this.#count + room)
+        while (this.#count < until && !this.#stopped) {
+          while (this.#onTheirWay.size >= mostOnTheirWay) await Promise.race(this.#onTheirWay)
+          this.#send(planJob(this.#random, this.#count))
+          this.#count += 1
+        }
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+    })()
+  }
+
+  /** Resolves when the jobs that were asked for are published. */
+  published(): Promise<void> {
+    return this.#running
+  }
+
+  /** Publishes one job besides, until the broker has it. */
+  async publish(job: PlannedJob): Promise<void> {
+    const publication = this.#note(job)
+    while (publication.state !== 'accepted') await this.#attempt(publication)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.#running
+    await Promise.all(this.#onTheirWay)
+  }
+
+  #note(job: PlannedJob): Publication {
+    const publication: Publication = { job, sentAt: machineMs(), state: undefined }
+    this.publications.set(job.id, publication)
+    return publication
+  }
+
+  #send(job: PlannedJob): void {
+    const sent = this.#attempt(this.#note(job)).finally(() => this.#onTheirWay.delete(sent))
+    this.#onTheirWay.add(sent)
+  }
+
+  /** Not repeated when nobody can tell: the broker may have forgotten the id of a job that is done. */
+  async #attempt(publication: Publication): Promise<void> {
+    const { job } = publication
+    const headers = createHeaders()
+    for (const [name, value] of Object.entries(job.headers)) headers.set(name, value)
+    try {
+      await this.#js.publish(job.subject, job.body, { msgID: job.id, headers, timeout: publishMs })
+      publication.state = 'accepted'
+    } catch (error) {
+      publication.state = error instanceof JetStreamApiError ? 'refused' : undefined
+      if (this.#nc.isClosed()) this.#stopped = true
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import { writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { type LocalBroker, startLocalBroker } from '#src/broker/local-broker.js'
+import { serverBinary } from '../support/nats-server.ts'
+
+/** What a stage needs of a broker, be it one server or a cluster. */
+export interface StageBroker {
+  /** Where the publisher and, without links, the supervisors connect. */
+  readonly url: string
+  /** Whether a link can stand between it and a supervisor. */
+  readonly linkable: boolean
+  readonly tester: { user?: string; pass?: string }
+  readonly supervisorEnv: Record<string, string>
+  stop(): Promise<void>
+}
+
+const tester = { user: 'tester', pass: 'tester' }
+const supervisorEnv = { NATS_USER: 'supervisor', NATS_PASSWORD: 'supervisor' }
+
+/** One server with accounts, whose configuration can be changed while it runs. */
+export class SingleBroker implements StageBroker {
+  readonly linkable = true
+  readonly tester = tester
+  readonly supervisorEnv = supervisorEnv
+  readonly server: LocalBroker
+
+  private constructor(server: LocalBroker) {
+    this.server = server
+  }
+
+  /** @param storeDir - where it keeps its streams. @default a temporary folder */
+  static async start(storeDir?: string): Promise<SingleBroker> {
+    const config = configOf({})
+    return new SingleBroker(
+      await startLocalBroker({
+        binary: serverBinary,
+        config,
+        ...(storeDir === undefined ? {} : { storeDir }),
+      }),
+    )
+  }
+
+  get url(): string {
+    return this.server.url
+  }
+
+  /** Supervisors may not publish to these subjects any more; an empty list permits everything again. */
+  async deny(subjects: readonly string[]): Promise<void> {
+    await this.#configure({ denied: subjects })
+  }
+
+  /** The password of the supervisors is another one, or theirs again. */
+  async revoke(revoked: boolean): Promise<void> {
+    await this.#configure(revoked ? { password: 'another' } : {})
+  }
+
+  async kill(): Promise<void> {
+    this.server.kill('SIGKILL')
+    await this.server.ended()
+  }
+
+  stop(): Promise<void> {
+    return this.server.stop()
+  }
+
+  async #configure(changes: Changes): Promise<void> {
+    await writeFile(path.join(this.server.storeDir, 'nats-server.conf'), configOf(changes))
+    this.server.kill('SIGHUP')
+  }
+}
+
+interface Changes {
+  readonly password?: string
+  readonly denied?: readonly string[]
+}
+
+function configOf({ password = 'supervisor', denied = [] }: Changes): string {
+  const publish = denied.length === 0 ? '' : `, permissions { publish { deny: ${JSON.stringify(denied)} } }`
+  // Soon enough for a test to see a slow consumer cut off.
+  return `write_deadline: "1500ms"
+authorization { users: [
+  { user: tester, password: tester }
+  { user: supervisor, password: ${password}${publish} }
+] }
+`
+}

@@ -1,0 +1,213 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isOlder } from '#src/broker/find-server.js'
+import { eventually } from '../support/eventually.ts'
+import { JetStreamView } from '../support/jetstream-view.ts'
+import { Ledger } from '../support/ledger.ts'
+import { Link } from '../support/link.ts'
+import { serverVersion } from '../support/nats-server.ts'
+import { projectRoot } from '../support/supervisor.ts'
+import { CollectedLetters } from './collected-letters.ts'
+import { type Evidence, machineMs, type Strike } from './evidence.ts'
+import type { Fault } from './fault.ts'
+import { type Berth, Fleet } from './fleet.ts'
+import { type Judgement, judge } from './judge.ts'
+import { Load } from './load.ts'
+import type { Random } from './random.ts'
+import type { StageBroker } from './stage-broker.ts'
+
+const handlers = join(projectRoot, 'test/fixtures/handlers/faults')
+const jobStreams = ['JOBS', 'JOBS_HIGH', 'JOBS_LOW', 'JOBS_DELAYED']
+/** After the last fault is healed, everything must have ended by then, on however slow a machine. */
+const drainMs = 120_000
+
+/** The ack wait of every supervisor on a stage. */
+export const ackWaitMs = 2_000
+
+/** Small enough for a round of seconds. */
+const settings: Record<string, string> = {
+  MILLRACE_HTTP_PORT: '0',
+  MILLRACE_HANDLERS: handlers,
+  MILLRACE_THREADS: '2',
+  MILLRACE_IO_CONCURRENCY: '20',
+  MILLRACE_JOB_LOGS: 'errors',
+  MILLRACE_BACKOFF_BASE_MS: '20',
+  MILLRACE_BACKOFF_MAX_MS: '100',
+  MILLRACE_ACK_WAIT_MS: String(ackWaitMs),
+  MILLRACE_MAX_ATTEMPTS: '60',
+  MILLRACE_GRACE_MS: '100',
+  MILLRACE_DRAIN_MS: '3000',
+  MILLRACE_THREAD_MEMORY_MB: '48',
+}
+
+/** A broker, a fleet behind bad networks, a load, and everything that is written down about them. */
+export class Stage {
+  readonly broker: StageBroker
+  readonly view: JetStreamView
+  readonly fleet: Fleet
+  readonly load: Load
+  readonly ledger: Ledger
+  readonly letters: CollectedLetters
+  readonly random: Random
+  readonly folder: string
+  readonly #links: Link[]
+  readonly #strikes: Strike[] = []
+  readonly #completed = new Set<string>()
+  #seenLines = 0
+
+  private constructor(parts: {
+    broker: StageBroker
+    view: JetStreamView
+    fleet: Fleet
+    links: Link[]
+    ledger: Ledger
+    random: Random
+    folder: string
+  }) {
+    this.broker = parts.broker
+    this.view = parts.view
+    this.fleet = parts.fleet
+    this.ledger = parts.ledger
+    this.random = parts.random
+    this.folder = parts.folder
+    this.#links = parts.links
+    this.load = new Load(parts.view.nc, parts.random.fork(1))
+    this.letters = new CollectedLetters(parts.view)
+  }
+
+  static async open(broker: StageBroker, random: Random, supervisors: number): Promise<Stage> {
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-faults-'))
+    const ledger = new Ledger(join(folder, 'ledger.jsonl'))
+    const view = await JetStreamView.connect(broker.url, 'jobs', broker.tester)
+    const links: Link[] = []
+    const env = { ...settings, ...broker.supervisorEnv, E2E_LEDGER: ledger.path }
+    const fleet = new Fleet(env, (link) => link?.url ?? broker.url)
+    for (let index = 0; index < supervisors; index += 1) {
+      const link = broker.linkable ? await Link.to(broker.url) : undefined
+      if (link) links.push(link)
+      fleet.add(link)
+    }
+    await fleet.ready()
+    return new Stage({ broker, view, fleet, links, ledger, random, folder })
+  }
+
+  /** Some place in the fleet. */
+  someBerth(): Berth {
+    return this.random.pick(this.fleet.berths)
+  }
+
+  /** Lets a fault strike and heal, and notes what it may have done to whom. */
+  async strike(fault: Fault): Promise<void> {
+    const from = machineMs()
+    const hit = await fault.strike(this)
+    this.#strikes.push({ fault: fault.name, powers: fault.powers, pids: hit, from, to: machineMs() })
+  }
+
+  /** How many jobs have not ended, as far as is known now. */
+  get open(): number {
+    return this.load.publications.size - this.#readLedger().size - this.letters.ids.size
+  }
+
+  /** Jobs that have completed; `letters` has those that died. */
+  async accounted(): Promise<Set<string>> {
+    await this.letters.read()
+    return this.#readLedger()
+  }
+
+  #readLedger(): Set<string> {
+    const lines = this.ledger.lines()
+    for (; this.#seenLines < lines.length; this.#seenLines += 1) {
+      const line = lines[this.#seenLines]!
+      if (line.kind === 'end' && line['how'] === 'returned') this.#completed.add(line.id)
+    }
+    return this.#completed
+  }
+
+  /** Ends the load, lets everything end, stops the fleet, and judges. */
+  async finish(): Promise<Judgement> {
+    await this.load.stop()
+    await this.fleet.ready()
+    const late = await this.#drained()
+    const counted = await this.fleet.counted()
+    const leftovers = [...late, ...(await this.#leftovers())]
+    await this.fleet.end()
+    await this.letters.read()
+    return judge(this.#evidence(counted, leftovers))
+  }
+
+  async close(): Promise<void> {
+    await this.fleet.destroy()
+    await this.view.nc.close()
+    for (const link of this.#links) await link.close()
+    await this.broker.stop()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  #evidence(counted: Evidence['counted'], leftovers: readonly string[]): Evidence {
+    return {
+      publications: this.load.publications,
+      ledger: this.ledger.lines(),
+      letters: this.letters.all,
+      saidDead: this.fleet.saidDead,
+      strikes: this.#strikes,
+      lives: this.fleet.lives,
+      counted,
+      leftovers,
+    }
+  }
+
+  /** Waits until nothing is left to do; what is late then, in words. */
+  async #drained(): Promise<string[]> {
+    try {
+      await eventually(
+        'every job has ended',
+        async () => {
+          const missing = await this.#missing()
+          if (missing.length > 0) throw new Error(`${missing.length} have not: ${missing.slice(0, 3)}`)
+          const held = await this.fleet.inFlight()
+          if (held > 0) throw new Error(`supervisors hold ${held}`)
+          return true
+        },
+        drainMs,
+      )
+      return []
+    } catch (error) {
+      return [(error as Error).message]
+    }
+  }
+
+  async #missing(): Promise<string[]> {
+    const completed = await this.accounted()
+    const losses = this.#strikes.filter(({ powers }) => powers.includes('lose'))
+    const missing: string[] = []
+    for (const { job, state, sentAt } of this.load.publications.values()) {
+      if (state !== 'accepted' || completed.has(job.id) || this.letters.ids.has(job.id)) continue
+      if (losses.some((strike) => strike.to >= sentAt)) continue
+      missing.push(job.id)
+    }
+    return missing
+  }
+
+  /** What job streams still hold. */
+  async #leftovers(): Promise<string[]> {
+    const left: string[] = []
+    const completed = await this.accounted()
+    // A killed 2.9 shows again what was acked, and never delivers it.
+    const forgives =
+      isOlder(serverVersion, '2.10.0') && this.#strikes.some(({ powers }) => powers.includes('forget'))
+    for (const stream of jobStreams) {
+      const { state } = await this.view.jsm.streams.info(stream)
+      if (state.messages === 0) continue
+      const ids: string[] = []
+      for (let seq = state.first_seq; seq <= state.last_seq && ids.length < 100; seq += 1) {
+        const stored = await this.view.jsm.streams.getMessage(stream, { seq }).catch(() => null)
+        if (stored) ids.push(stored.header.get('Millrace-Job-Id') || stored.header.get('Nats-Msg-Id'))
+      }
+      const open = ids.filter((id) => !completed.has(id) && !this.letters.ids.has(id))
+      if (forgives && open.length === 0) continue
+      left.push(`${stream} holds ${state.messages}: ${ids.slice(0, 5)}`)
+    }
+    return left
+  }
+}
