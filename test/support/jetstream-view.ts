@@ -35,7 +35,8 @@ export class JetStreamView {
   }
 
   static async connect(url: string, namespace = 'jobs'): Promise<JetStreamView> {
-    const nc = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 100, name: 'test' })
+    const servers = url.split(',')
+    const nc = await connect({ servers, maxReconnectAttempts: -1, reconnectTimeWait: 100, name: 'test' })
     return new JetStreamView(nc, await jetstreamManager(nc, { checkAPI: false, timeout: 2_000 }), namespace)
   }
 
