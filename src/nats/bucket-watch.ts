@@ -3,9 +3,9 @@ import { createInbox, type Msg, type NatsConnection, nanos, type Subscription } 
 import { readAckSubject } from './delivery.ts'
 
 /** How often the server says that it has nothing to say. */
-const heartbeatMs = 1_000
+const heartbeatMs = 500
 /** A watch that was told nothing for so long is begun anew. */
-const silentMs = 2_500
+const silentMs = 1_500
 /** And every watch this often: entries that were purged without a marker are missed only by a new listing. */
 const renewMs = 30_000
 /** Pause before a watch that could not begin is tried again. */

@@ -105,14 +105,14 @@ export async function ensureStream(
 
 /**
  * Creates a durable consumer of the messages on `subject`, or brings it up to date. The server never gives up on a
- * message by itself, and never holds others back because many are handed out.
+ * message by itself, and never holds others back because many are handed out. Answers true when it was created.
  */
 export async function ensureDurable(
   { jsm, settings, report }: Look,
   stream: string,
   durable: string,
   subject: string,
-): Promise<void> {
+): Promise<boolean> {
   const wanted: Partial<ConsumerConfig> = {
     durable_name: durable,
     filter_subject: subject,
@@ -127,12 +127,13 @@ export async function ensureDurable(
   const label = `consumer ${stream}/${durable}`
   const found = await orMissing(jsm.consumers.info(stream, durable))
   if (!found) {
-    if (!settings.manage) report.missing.push(label)
-    else {
-      await jsm.consumers.add(stream, wanted)
-      report.changed.push(`created ${label}`)
+    if (!settings.manage) {
+      report.missing.push(label)
+      return false
     }
-    return
+    await jsm.consumers.add(stream, wanted)
+    report.changed.push(`created ${label}`)
+    return true
   }
   const differing = differences(wanted, found.config)
   if (differing.includes('ack_policy')) {
@@ -150,9 +151,10 @@ export async function ensureDurable(
     }
   }
   const changeable = differing.filter((field) => !fixed.includes(field))
-  if (changeable.length === 0 || !settings.manage) return
+  if (changeable.length === 0 || !settings.manage) return false
   await jsm.consumers.update(stream, durable, wanted)
   report.changed.push(`updated ${label}: ${changeable.join(', ')}`)
+  return false
 }
 
 /** Creates a bucket, or brings the age of its entries up to date; 0 keeps them for ever. */

@@ -46,7 +46,7 @@ export async function connectFirst(
     const limitMs = refusal === undefined ? startupMs : Math.min(startupMs, refusalMs)
     const leftMs = limitMs - elapsedMs()
     if (leftMs <= 0) throw refusal ?? failure
-    const delayMs = Math.min(leftMs, longestPauseMs, reconnectDelayMs(attempt))
+    const delayMs = Math.min(leftMs, reconnectDelayMs(attempt, longestPauseMs))
     options.onAttemptFailed(failure, delayMs)
     await wait(delayMs, undefined, { signal }).catch(() => signal.throwIfAborted())
   }

@@ -125,6 +125,7 @@ export class JetStreamBroker implements Broker {
         healed: () => {
           for (const handler of parts.handlers) parts.listener.creditReturned(handler, 'normal', 0)
         },
+        consumerMade: (handler, priority) => this.#puller.forsake(handler, priority),
         sourceBound: (handler, priority) => parts.listener.sourceBound(handler, priority),
         report: (report) => parts.reports.topology(report),
         failed: (error) => parts.reports.topologyFailed(error),

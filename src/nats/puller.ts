@@ -130,6 +130,15 @@ export class Puller {
     this.#sweepLater()
   }
 
+  /** Gives up the open pulls of a consumer that was made anew: its predecessor took them along. */
+  forsake(handler: string, priority: Priority): void {
+    const { pulls } = this.#sources.get(this.#streamOf(priority))!.get(consumerName(handler))!
+    for (const pull of [...pulls]) {
+      this.#end(pull)
+      this.#returnCredit(pull)
+    }
+  }
+
   /** How many pulls of a handler and priority are open. */
   openPulls(handler: string, priority: Priority): number {
     return this.#sources.get(this.#streamOf(priority))!.get(consumerName(handler))!.pulls.length

@@ -1,12 +1,13 @@
 const shortestMs = 250
-const longestMs = 4_000
+/** However long the broker was away, the first job after that starts within a second. */
+const longestMs = 500
 
 /**
- * The pause before attempt `attempt + 1`: doubles from 0.25 s to 4 s, between half and the whole of it,
+ * The pause before attempt `attempt + 1`: doubles from 0.25 s to the longest, between half and the whole of it,
  * so that the clients of a server that comes back do not all knock at once.
  */
-export function reconnectDelayMs(attempt: number): number {
-  const wholeMs = Math.min(longestMs, shortestMs * 2 ** Math.min(attempt - 1, 10))
+export function reconnectDelayMs(attempt: number, atMostMs = longestMs): number {
+  const wholeMs = Math.min(atMostMs, shortestMs * 2 ** Math.min(attempt - 1, 10))
   return wholeMs / 2 + (Math.random() * wholeMs) / 2
 }
 

@@ -9,6 +9,8 @@ import { ensureSource, ensureTopology, type Topology } from './topology.ts'
 
 /** While something is missing, or not permitted, how often to look again. */
 const lookAgainMs = 1_000
+/** Looks at signs of trouble are at least so far apart; each is a dozen requests or more. */
+const lookGapMs = 250
 /** After a reconnect, how often to try to see the job stream. */
 const verifyAgainMs = 100
 /** Signs of trouble within this are one. */
@@ -25,6 +27,8 @@ export interface TopologyHooks {
   changed(report: TopologyReport): void
   /** Something can be used now that could not before. */
   healed(): void
+  /** The consumer of a handler and priority was missing and is new. */
+  consumerMade(handler: string, priority: Priority): void
   /** The consumer of a handler and priority is there. */
   sourceBound(handler: string, priority: Priority): void
   report(report: TopologyReport): void
@@ -51,12 +55,16 @@ export class TopologyKeeper {
   readonly #hooks: TopologyHooks
   /** Noticed, and not known to have a consumer; by the name that reports call it. */
   readonly #unbound = new Map<string, [handler: string, priority: RarePriority]>()
-  #looking: Promise<void> | undefined
+  /** When the next look is due, on the monotonic clock. */
+  #dueAt = Number.POSITIVE_INFINITY
+  #lookedAt = Number.NEGATIVE_INFINITY
+  #failedInARow = 0
+  #looking = false
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(
-    needed: Omit<Topology, 'streamSeen' | 'version'>,
+    needed: Omit<Topology, 'streamSeen' | 'consumerMade' | 'version'>,
     connection: BrokerConnection,
     incarnations: Incarnations,
     hooks: TopologyHooks,
@@ -65,6 +73,7 @@ export class TopologyKeeper {
     this.#hooks = hooks
     this.#needed = {
       ...needed,
+      consumerMade: hooks.consumerMade,
       streamSeen: (stream, createdAt) => {
         if (stream === needed.names.jobStream) this.jobStreamThere = createdAt !== undefined
         if (createdAt === undefined || !incarnations.seen(stream, createdAt)) return
@@ -99,7 +108,9 @@ export class TopologyKeeper {
 
   /** There is a sign of trouble. */
   look(): void {
-    this.#lookIn(troubleMs)
+    if (this.missing.length > 0) return this.lookSlowly()
+    const gapMs = this.#lookedAt + lookGapMs - performance.now()
+    this.#lookIn(Math.max(troubleMs, gapMs))
   }
 
   /** There is a sign of trouble that will be there for a while. */
@@ -127,16 +138,30 @@ export class TopologyKeeper {
     clearTimeout(this.#timer)
   }
 
+  /** Then at the latest. A sign that comes during a look is about what that may have passed already. */
   #lookIn(delayMs: number): void {
-    if (this.#closed || this.#timer || this.#looking) return
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      this.#looking = this.#lookNow().finally(() => {
-        this.#looking = undefined
-        if (!this.isVerified && this.#connection.connected) this.#lookIn(verifyAgainMs)
-        else if (this.missing.length > 0 || this.#unbound.size > 0) this.lookSlowly()
-      })
-    }, delayMs)
+    const dueAt = performance.now() + delayMs
+    if (this.#closed || dueAt >= this.#dueAt) return
+    this.#dueAt = dueAt
+    if (!this.#looking) this.#setTimer()
+  }
+
+  #setTimer(): void {
+    clearTimeout(this.#timer)
+    if (this.#closed || this.#dueAt === Number.POSITIVE_INFINITY) return
+    this.#timer = setTimeout(() => void this.#takeLook(), Math.max(0, this.#dueAt - performance.now()))
+  }
+
+  async #takeLook(): Promise<void> {
+    this.#dueAt = Number.POSITIVE_INFINITY
+    this.#looking = true
+    await this.#lookNow()
+    this.#looking = false
+    this.#lookedAt = performance.now()
+    if (!this.isVerified && this.#connection.connected) this.#lookIn(verifyAgainMs)
+    else if (this.#failedInARow > 0) this.#lookIn(Math.min(lookAgainMs, lookGapMs * this.#failedInARow))
+    else if (this.missing.length > 0 || this.#unbound.size > 0) this.lookSlowly()
+    this.#setTimer()
   }
 
   async #lookNow(): Promise<void> {
@@ -144,10 +169,12 @@ export class TopologyKeeper {
     const { epoch } = this.#connection
     try {
       await this.#ensure()
+      this.#failedInARow = 0
       if (this.isVerified || !this.#connection.connected || this.#connection.epoch !== epoch) return
       this.isVerified = true
       this.#hooks.verified()
     } catch (error) {
+      this.#failedInARow += 1
       this.#hooks.failed(error)
       if (this.missing.length === 0) this.missing = [`an answer: ${explainBrokerError(error).message}`]
     }

@@ -46,6 +46,8 @@ export interface Topology {
    * a new stream can arrive.
    */
   streamSeen(stream: string, createdAt: string | undefined): void
+  /** A consumer was missing and is new: what was asked of the one before it is not answered any more. */
+  consumerMade(handler: string, priority: Priority): void
 }
 
 /** What was found, and of the delayed stream what the mover has to know. */
@@ -144,11 +146,12 @@ async function ensureJobStream(
 }
 
 async function ensureConsumer(
-  { names }: Topology,
+  { names, consumerMade }: Topology,
   look: Look,
   handler: string,
   priority: Priority,
 ): Promise<void> {
   const subject = names.jobSubject(handler, priority)
-  await ensureDurable(look, names.streamOf(priority), consumerName(handler), subject)
+  const isNew = await ensureDurable(look, names.streamOf(priority), consumerName(handler), subject)
+  if (isNew) consumerMade(handler, priority)
 }

@@ -14,8 +14,8 @@ export type LinkMode = 'pass' | 'cut' | 'blackhole' | 'to-server-lost' | 'to-cli
 /** A network between a client and a server, as bad as a test wants it. */
 export class Link {
   readonly #server: Server
-  readonly #target: { host: string; port: number }
   readonly #pairs = new Set<Pair>()
+  #target: { host: string; port: number }
   #mode: LinkMode = 'pass'
   #delayMs = 0
 
@@ -27,11 +27,10 @@ export class Link {
 
   /** A link to a server at this URL; clients connect to `url` instead. */
   static async to(serverUrl: string): Promise<Link> {
-    const { hostname, port } = new URL(serverUrl)
     const server = createServer({ allowHalfOpen: true })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    return new Link(server, { host: hostname, port: Number(port) })
+    return new Link(server, targetOf(serverUrl))
   }
 
   get url(): string {
@@ -57,6 +56,11 @@ export class Link {
       if (mode === 'cut') pair.close()
       else pair.obey(mode)
     }
+  }
+
+  /** Where connections go that come from now on. */
+  retarget(serverUrl: string): void {
+    this.#target = targetOf(serverUrl)
   }
 
   /** Every byte arrives so much later; 0 is at once. */
@@ -95,8 +99,13 @@ export class Link {
   }
 }
 
+function targetOf(serverUrl: string): { host: string; port: number } {
+  const { hostname, port } = new URL(serverUrl)
+  return { host: hostname, port: Number(port) }
+}
+
 /** Makes a link that ends with the test. */
-export async function linkTo(t: TestContext, serverUrl: string): Promise<Link> {
+export async function linkTo(t: Pick<TestContext, 'after'>, serverUrl: string): Promise<Link> {
   const link = await Link.to(serverUrl)
   t.after(() => link.close())
   return link

@@ -21,7 +21,7 @@ export function unlessServer(version: string): string | false {
 
 /** Starts a server of the test's own, with a temporary store, and stops it when the test ends. */
 export async function startTestServer(
-  t: TestContext,
+  t: Pick<TestContext, 'after'>,
   options: LocalBrokerOptions = {},
 ): Promise<LocalBroker> {
   const broker = await startLocalBroker({ binary: serverBinary, ...options })

@@ -52,7 +52,7 @@ export class World {
     this.ledger = new Ledger(join(folder, 'ledger.jsonl'))
   }
 
-  static async create(t: TestContext, options: WorldOptions = {}): Promise<World> {
+  static async create(t: Pick<TestContext, 'after'>, options: WorldOptions = {}): Promise<World> {
     const { serverConfig } = options
     const server = await startTestServer(t, serverConfig === undefined ? {} : { config: serverConfig })
     const env = options.env ?? {}

@@ -1,0 +1,222 @@
+import { readdir, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { TestContext } from 'node:test'
+import { jetstreamManager, StorageType } from '@nats-io/jetstream'
+import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { type LocalBroker, startLocalBroker } from '#src/broker/local-broker.js'
+import { eventually } from './eventually.ts'
+import { Link } from './link.ts'
+import { serverBinary } from './nats-server.ts'
+
+/** Nobody listens there: what is told to go there stays away. */
+const nowhere = 'nats://127.0.0.1:1'
+
+export interface ClusterOptions {
+  /** @default 3 */
+  size?: number
+}
+
+/** One server of a cluster. */
+export interface ClusterNode {
+  readonly name: string
+  readonly url: string
+  readonly broker: LocalBroker
+}
+
+/**
+ * Several nats-servers that share one JetStream, on loopback, and everything that can happen to one of them.
+ *
+ * 1. Every route goes through a link of its own, so that a node can be cut off from the others while clients still
+ *    reach it. No port is guessed: the links are there first, and learn where to go once the servers have said where
+ *    they listen.
+ * 2. Servers tell neither clients nor each other where else to connect. A client knows what it was given, and no
+ *    route goes around its link.
+ * 3. The servers end with this process, however that dies.
+ */
+export class Cluster {
+  readonly nodes: readonly ClusterNode[]
+  readonly #routes: readonly Route[]
+
+  private constructor(nodes: readonly ClusterNode[], routes: readonly Route[]) {
+    this.nodes = nodes
+    this.#routes = routes
+  }
+
+  /** Starts the servers and waits until a stream can have a replica on each. */
+  static async start({ size = 3 }: ClusterOptions = {}): Promise<Cluster> {
+    const names = Array.from({ length: size }, (_, n) => `n${n + 1}`)
+    const pairs = names.flatMap((from) => names.filter((to) => to !== from).map((to) => ({ from, to })))
+    const routes = await Promise.all(pairs.map(async (pair) => ({ ...pair, link: await Link.to(nowhere) })))
+    const started = await Promise.allSettled(
+      names.map(async (name) => {
+        const config = configOf(
+          name,
+          routes.filter(({ from }) => from === name),
+        )
+        return new Node(name, await startLocalBroker({ binary: serverBinary, config }))
+      }),
+    )
+    const nodes = started.flatMap((it) => (it.status === 'fulfilled' ? [it.value] : []))
+    const cluster = new Cluster(nodes, routes)
+    try {
+      for (const it of started) if (it.status === 'rejected') throw it.reason
+      for (const node of nodes) await cluster.#findRoutesTo(node)
+      await cluster.#ready()
+    } catch (error) {
+      await cluster.stop()
+      throw error
+    }
+    return cluster
+  }
+
+  /** Every node, as `NATS_URL` takes it. */
+  get url(): string {
+    return this.nodes.map((node) => node.url).join(',')
+  }
+
+  node(name: string): ClusterNode {
+    const found = this.nodes.find((node) => node.name === name)
+    if (found === undefined) throw new Error(`no node ${name}`)
+    return found
+  }
+
+  others(name: string): readonly ClusterNode[] {
+    return this.nodes.filter((node) => node.name !== name)
+  }
+
+  /** Name of the node that leads a stream, as the majority sees it; waits while there is none. */
+  leaderOf(stream: string, withinMs?: number): Promise<string> {
+    return eventually(
+      `${stream} has a leader`,
+      () =>
+        this.#ask(async (nc) => {
+          const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 1_000 })
+          return (await jsm.streams.info(stream)).cluster?.leader
+        }),
+      withinMs,
+    )
+  }
+
+  /** Sends a signal and waits until the node is gone. */
+  async kill(name: string, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
+    const { broker } = this.node(name)
+    broker.kill(signal)
+    await broker.ended()
+  }
+
+  /** Starts a node again, with its store, its name and its URL. */
+  async restart(name: string): Promise<void> {
+    const node = this.node(name)
+    await node.broker.restart()
+    await this.#findRoutesTo(node)
+  }
+
+  /** The node does nothing and answers nothing, with its connections open. */
+  pause(name: string): void {
+    this.node(name).broker.kill('SIGSTOP')
+  }
+
+  resume(name: string): void {
+    this.node(name).broker.kill('SIGCONT')
+  }
+
+  /** Nothing passes between the node and the others any more; clients notice nothing. */
+  partition(name: string): void {
+    for (const { from, to, link } of this.#routes) if (from === name || to === name) link.set('blackhole')
+  }
+
+  /** Ends every partition; what was on its way arrives. */
+  heal(): void {
+    for (const { link } of this.#routes) link.set('pass')
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#routes.map(({ link }) => link.close()))
+    await Promise.all(this.nodes.map(({ broker }) => broker.stop()))
+  }
+
+  async #findRoutesTo(node: ClusterNode): Promise<void> {
+    const url = await routeUrlOf(node.broker)
+    for (const { to, link } of this.#routes) if (to === node.name) link.retarget(url)
+  }
+
+  /** Asks the nodes in turn until one answers. */
+  async #ask<T>(question: (nc: NatsConnection) => Promise<T>): Promise<T> {
+    const problems: unknown[] = []
+    for (const { url } of this.nodes) {
+      let nc: NatsConnection | undefined
+      try {
+        nc = await connect({ servers: url, timeout: 500, reconnect: false })
+        return await question(nc)
+      } catch (error) {
+        problems.push(error)
+      } finally {
+        // A node that is paused would never say goodbye.
+        void nc?.close()
+      }
+    }
+    throw new AggregateError(problems, problems.map(String).join(', '))
+  }
+
+  /** A server that has met the others only just now is not yet given replicas. */
+  async #ready(): Promise<void> {
+    const name = 'IS_THERE_ROOM'
+    const { length } = this.nodes
+    await eventually('a stream can be on every node', () =>
+      this.#ask(async (nc) => {
+        const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 2_000 })
+        await jsm.streams.add({ name, subjects: [name], num_replicas: length, storage: StorageType.Memory })
+        return jsm.streams.delete(name)
+      }),
+    )
+  }
+}
+
+/** Starts a cluster that ends with the test. */
+export async function startCluster(
+  t: Pick<TestContext, 'after'>,
+  options: ClusterOptions = {},
+): Promise<Cluster> {
+  const cluster = await Cluster.start(options)
+  t.after(() => cluster.stop())
+  return cluster
+}
+
+interface Route {
+  readonly from: string
+  readonly to: string
+  readonly link: Link
+}
+
+class Node implements ClusterNode {
+  readonly name: string
+  readonly broker: LocalBroker
+
+  constructor(name: string, broker: LocalBroker) {
+    this.name = name
+    this.broker = broker
+  }
+
+  get url(): string {
+    return this.broker.url
+  }
+}
+
+function configOf(name: string, routes: readonly Route[]): string {
+  return `server_name: ${name}
+cluster {
+  name: test
+  listen: "127.0.0.1:-1"
+  advertise: "${new URL(nowhere).host}"
+  no_advertise: true
+  routes: [${routes.map(({ link }) => `"${link.url}"`).join(', ')}]
+}
+`
+}
+
+/** Where the server listens for routes, from the file that it writes once it listens. */
+async function routeUrlOf({ storeDir }: LocalBroker): Promise<string> {
+  const [file] = (await readdir(storeDir)).filter((name) => name.endsWith('.ports'))
+  const ports = JSON.parse(await readFile(path.join(storeDir, file!), 'utf8')) as { cluster: string[] }
+  return ports.cluster[0]!
+}
