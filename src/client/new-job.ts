@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { longestKeyedIdBytes } from '../core/control-keys.ts'
 import type { HeaderEntry } from '../core/dead-letter.ts'
 import { MillraceError } from '../core/errors.ts'
 import { readJobHeaders } from '../core/job-headers.ts'
@@ -50,8 +51,6 @@ const optionNames = [
   'maxAttempts',
 ] as const satisfies readonly (keyof EnqueueOptions)[]
 
-/** An id is a token of the results bucket's subjects, where every odd byte takes up three. */
-const longestIdBytes = 512
 const longestDelayMs = 100 * 365 * 86_400_000
 
 /**
@@ -113,11 +112,11 @@ export function checkJobId(id: unknown): void {
     id !== '' &&
     id.trim() === id &&
     !/\p{Cc}/u.test(id) &&
-    Buffer.byteLength(id) <= longestIdBytes
+    Buffer.byteLength(id) <= longestKeyedIdBytes
   )
     return
   throw invalidJob(
-    `a job's id is text of 1 to ${longestIdBytes} bytes without control characters and without spaces around it; got ${shown(id)}`,
+    `a job's id is text of 1 to ${longestKeyedIdBytes} bytes without control characters and without spaces around it; got ${shown(id)}`,
   )
 }
 

@@ -1,6 +1,7 @@
-import { type HistoryEntry, shortenHistory } from './history.ts'
+import { isRecord } from './field-checks.ts'
+import { type HistoryEntry, historyOf, shortenHistory } from './history.ts'
 import type { AttemptError } from './outcome.ts'
-import type { DeadReason } from './verdict.ts'
+import { type DeadReason, deadReasons } from './verdict.ts'
 
 /**
  * What the delivery count cannot tell about a job: which of its deliveries were no fault of its own,
@@ -21,6 +22,35 @@ export interface AttemptRecord {
 }
 
 export const noRecord: AttemptRecord = { released: 0, failures: 0, history: [] }
+
+/**
+ * The record in what the bucket holds, which an operator or another version may have written: a field that is not
+ * what it should be counts as missing, because half a record is better than none, and no job is lost for it.
+ */
+export function readAttemptRecord(stored: Readonly<Record<string, unknown>>): AttemptRecord {
+  const { released, failures, history, repeats, notBefore, dead } = stored
+  const reason = isRecord(dead) ? deadReasons.find((known) => known === dead['reason']) : undefined
+  return {
+    released: isCount(released) ? released : 0,
+    failures: isCount(failures) ? failures : 0,
+    history: historyOf(history),
+    ...(isCount(repeats) ? { repeats } : {}),
+    ...(typeof notBefore === 'number' && Number.isFinite(notBefore) ? { notBefore } : {}),
+    ...(reason && isRecord(dead) ? { dead: { reason, ...readDeath(dead) } } : {}),
+  }
+}
+
+function readDeath({ attempts, error }: Readonly<Record<string, unknown>>) {
+  const { code, message } = isRecord(error) ? error : {}
+  return {
+    attempts: isCount(attempts) ? attempts : 0,
+    ...(typeof code === 'string' && typeof message === 'string' ? { error: { code, message } } : {}),
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
 
 /** Which attempt a delivery is, and how many earlier ones ended without a trace. */
 export interface AttemptCount {

@@ -40,6 +40,12 @@ export function bucketKey(text: string): string {
   )
 }
 
+/**
+ * What is kept under a job's id is kept for ids of at most so many bytes of UTF-8: every odd byte takes up three in
+ * a key, and a server closes the connection of whoever sends it a subject of more than 4 KiB.
+ */
+export const longestKeyedIdBytes = 512
+
 /** The text that `bucketKey` made this of. A key that somebody wrote by hand may be the text itself. */
 export function readBucketKey(key: string): string {
   try {

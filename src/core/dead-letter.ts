@@ -1,4 +1,4 @@
-import { headerTextWithin } from './header-text.ts'
+import { headerTextWithin, utf8Bytes } from './header-text.ts'
 import { encodeHistory, type HistoryEntry, shortenHistory } from './history.ts'
 import type { AttemptError } from './outcome.ts'
 import type { DeadReason } from './verdict.ts'
@@ -54,6 +54,40 @@ export function deadLetterHeaders(letter: DeadLetter, jobHeaders: readonly Heade
   return headers
 }
 
+/** What the protocol writes around all headers, and around each: version, ends of lines, colon and space. */
+const frameBytes = 12
+const lineBytes = 4
+
+/** How long the header block is that holds these. */
+export function headerBlockBytes(headers: readonly HeaderEntry[]): number {
+  return headers.reduce(
+    (sum, [name, value]) => sum + utf8Bytes(name) + utf8Bytes(value) + lineBytes,
+    frameBytes,
+  )
+}
+
+const droppedHeader = 'Millrace-Headers-Dropped'
+
+/**
+ * Leaves out as many of the application's headers as it takes to make a dead letter's block fit, the largest
+ * first, and says how many in `Millrace-Headers-Dropped`. The server takes no block beyond 64 KiB, and a job may
+ * have come with one that is almost as large: without this its dead letter could never be stored.
+ */
+export function fitHeaders(headers: readonly HeaderEntry[], limitBytes: number): readonly HeaderEntry[] {
+  let bytes = headerBlockBytes(headers)
+  if (bytes <= limitBytes) return headers
+  const sizeOf = ([name, value]: HeaderEntry): number => utf8Bytes(name) + utf8Bytes(value) + lineBytes
+  const theirs = headers.filter(([name]) => !isOurs(name)).sort((a, b) => sizeOf(b) - sizeOf(a))
+  bytes += sizeOf([droppedHeader, String(theirs.length)])
+  const dropped = new Set<HeaderEntry>()
+  for (const entry of theirs) {
+    if (bytes <= limitBytes) break
+    dropped.add(entry)
+    bytes -= sizeOf(entry)
+  }
+  return [...headers.filter((entry) => !dropped.has(entry)), [droppedHeader, String(dropped.size)]]
+}
+
 /** The dedupe key of a dead letter. `incarnation` is added when another stream of that name used it before. */
 export function deadLetterId(stream: string, sequence: number, incarnation?: number): string {
   return incarnation === undefined
@@ -78,6 +112,7 @@ const rewritten = new Set([
   'millrace-prior-history',
   'millrace-due-at',
   'millrace-due-id',
+  'millrace-headers-dropped',
 ])
 
 function isOurs(name: string): boolean {

@@ -20,7 +20,8 @@ export function headerTextWithin(text: string, limitBytes: number): string {
   return clean
 }
 
-function utf8Bytes(text: string): number {
+/** How many bytes a text takes up in UTF-8. */
+export function utf8Bytes(text: string): number {
   let bytes = 0
   for (const character of text) {
     const point = character.codePointAt(0)!

@@ -50,11 +50,15 @@ export function encodeHistory(entries: readonly HistoryEntry[]): string {
 export function readHistory(text: string | undefined): HistoryEntry[] {
   if (text === undefined) return []
   try {
-    const entries: unknown = JSON.parse(text)
-    return Array.isArray(entries) ? shortenHistory(entries.filter(isEntry)) : []
+    return historyOf(JSON.parse(text))
   } catch {
     return []
   }
+}
+
+/** The entries of a history among whatever somebody stored as one. */
+export function historyOf(value: unknown): HistoryEntry[] {
+  return Array.isArray(value) ? shortenHistory(value.filter(isEntry)) : []
 }
 
 const kinds: Readonly<Record<string, string>> = {

@@ -1,4 +1,6 @@
+import { utf8Bytes } from './header-text.ts'
 import { type HistoryEntry, readHistory } from './history.ts'
+import { parseInstant } from './instant.ts'
 
 /** What a job's headers ask for, once they are understood. */
 export interface JobHeaders {
@@ -22,6 +24,9 @@ export interface JobHeaders {
   /** The payload is JSON unless `content-type` names something else. */
   readonly json: boolean
 }
+
+/** A longer id is in no log line and no dead letter: together with what else is written there it might not fit. */
+const longestIdBytes = 2_048
 
 /** Headers by lower-case name, repeated ones joined with `, `. */
 export type PlainHeaders = Readonly<Record<string, string>>
@@ -57,15 +62,20 @@ export function readJobHeaders(headers: PlainHeaders): { headers: JobHeaders; pr
   }
   const instant = (name: string, value: string | undefined): number | undefined => {
     if (value === undefined) return undefined
-    const at = rfc3339.test(value) ? Date.parse(value) : Number.NaN
+    const at = parseInstant(value)
     return Number.isNaN(at) ? refuse(name, 'an RFC 3339 instant such as 2026-01-31T12:00:00Z', value) : at
+  }
+  const text = (name: string): string | undefined => {
+    const value = headers[name.toLowerCase()]
+    if (value === undefined || utf8Bytes(value) <= longestIdBytes) return value || undefined
+    return refuse(name, `text of at most ${longestIdBytes} bytes`, value)
   }
   const key = headers['millrace-key']
   if (key !== undefined && hasControlCharacter(key)) {
     refuse('Millrace-Key', 'text without control characters', key)
   }
   const read: JobHeaders = {
-    id: headers['millrace-job-id'] ?? headers['nats-msg-id'],
+    id: text('Millrace-Job-Id') ?? text('Nats-Msg-Id'),
     deadlineMs: wholeNumber('Millrace-Deadline-Ms', headers['millrace-deadline-ms'], 10),
     maxAttempts: wholeNumber('Millrace-Max-Attempts', headers['millrace-max-attempts'], 1),
     expiresAt: instant('Millrace-Expires-At', headers['millrace-expires-at']),
@@ -79,9 +89,6 @@ export function readJobHeaders(headers: PlainHeaders): { headers: JobHeaders; pr
   }
   return { headers: read, problem }
 }
-
-// RFC 3339 section 5.6. Date.parse takes many other forms, some of them in local time.
-const rfc3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/
 
 function hasControlCharacter(text: string): boolean {
   for (let at = 0; at < text.length; at += 1) {

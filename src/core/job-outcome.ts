@@ -1,3 +1,4 @@
+import { isRecord } from './field-checks.ts'
 import { headerTextWithin } from './header-text.ts'
 import type { AttemptError } from './outcome.ts'
 import { type DeadReason, deadReasons } from './verdict.ts'
@@ -61,24 +62,32 @@ export function encodeDead(job: EndedJobFacts, reason: DeadReason, error: Attemp
 
 /** Reads an entry; undefined when it is none of ours. */
 export function decodeOutcome(text: string): JobOutcome | undefined {
-  let entry: Record<string, unknown> | null
+  let entry: unknown
   try {
-    entry = JSON.parse(text) as Record<string, unknown> | null
+    entry = JSON.parse(text)
   } catch {
     return undefined
   }
-  const { job_id: jobId, handler, attempts, at, outcome, reason, error } = entry ?? {}
-  if (typeof jobId !== 'string' || typeof handler !== 'string' || typeof at !== 'string') return undefined
+  if (!isRecord(entry)) return undefined
+  const { job_id: jobId, handler, attempts, at, outcome, reason, error } = entry
+  if (typeof jobId !== 'string' || typeof handler !== 'string' || Number.isNaN(Date.parse(String(at))))
+    return undefined
   const end: JobEnd = {
     jobId,
     handler,
-    attempts: Number(attempts),
-    at: new Date(at),
-    error: error as JobEnd['error'],
+    attempts: Number.isSafeInteger(attempts) ? (attempts as number) : 0,
+    at: new Date(String(at)),
+    error: readError(error),
   }
-  if (outcome === 'completed') return { kind: 'completed', ...end, result: entry!['result'] }
+  if (outcome === 'completed') return { kind: 'completed', ...end, result: entry['result'] }
   const why = deadReasons.find((known) => known === reason)
   return outcome === 'dead' && why ? { kind: 'dead', ...end, reason: why } : undefined
+}
+
+function readError(value: unknown): JobEnd['error'] {
+  if (!isRecord(value)) return undefined
+  const { code, message } = value
+  return typeof code === 'string' && typeof message === 'string' ? { code, message } : undefined
 }
 
 function entryOf(job: EndedJobFacts, outcome: 'completed' | 'dead'): Record<string, unknown> {

@@ -73,7 +73,7 @@ export class Results {
       } catch (error) {
         // While the broker is away the job cannot be acked either, so waiting costs nothing.
         const patient = !this.#broker.connected || this.#clock.monotonicMs() < giveUpAt
-        if (this.#stopping || !patient) {
+        if (this.#stopping || !patient || isHopeless(error)) {
           this.#observer.resultLost(job, error)
           return
         }
@@ -107,4 +107,9 @@ export class Results {
       this.#waiting.add(wake)
     })
   }
+}
+
+/** No other try can end otherwise. */
+function isHopeless(error: unknown): boolean {
+  return error instanceof MillraceError && error.code === 'invalid_job'
 }

@@ -1,7 +1,8 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
 import { type KV, type KvEntry, Kvm } from '@nats-io/kv'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { type AttemptRecord, noRecord, withRelease } from '../core/attempt.ts'
+import { type AttemptRecord, noRecord, readAttemptRecord, withRelease } from '../core/attempt.ts'
+import { isRecord } from '../core/field-checks.ts'
 import type { Names } from '../core/names.ts'
 import type { Incarnations } from './incarnations.ts'
 
@@ -78,8 +79,8 @@ export class AttemptsBucket {
 
   #decode(of: string, entry: KvEntry | null): AttemptRecord | undefined {
     if (entry?.operation !== 'PUT') return undefined
-    const { stream, ...record } = entry.json<StoredRecord>()
-    return stream === this.#incarnations.of(of) ? { ...noRecord, ...record } : undefined
+    const stored = parseObject(entry.string())
+    return stored?.['stream'] === this.#incarnations.of(of) ? readAttemptRecord(stored) : undefined
   }
 
   #open(): Promise<KV> {
@@ -88,6 +89,16 @@ export class AttemptsBucket {
       this.#bucket = undefined
     })
     return this.#bucket
+  }
+}
+
+/** What is no JSON object is no record either. */
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const parsed: unknown = JSON.parse(text)
+    return isRecord(parsed) ? parsed : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -1,12 +1,16 @@
 import { JetStreamApiError, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream'
 import { headers as createHeaders, type MsgHdrs } from '@nats-io/transport-node'
-import { type DeadLetter, deadLetterId, type HeaderEntry } from '../core/dead-letter.ts'
+import { type DeadLetter, deadLetterId, fitHeaders, type HeaderEntry } from '../core/dead-letter.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Names } from '../core/names.ts'
 import type { Incarnations } from './incarnations.ts'
 
 const publishMs = 5_000
 const messageMissing = 10037
+/** The most bytes that a stream takes as a message's headers; error 10097 beyond. Source: nats-server, stream.go. */
+export const largestHeaderBytes = 65_535
+/** Room for the `Nats-Msg-Id` of a record. */
+const msgIdBytes = 256
 
 /** Writes dead letters so that at most one of a job is stored, whoever tries and however often. */
 export class DeadLetterStream {
@@ -14,8 +18,17 @@ export class DeadLetterStream {
   readonly #jsm: JetStreamManager
   readonly #names: Names
   readonly #incarnations: Incarnations
+  readonly #largestBytes: () => number
 
-  constructor(js: JetStreamClient, jsm: JetStreamManager, names: Names, incarnations: Incarnations) {
+  /** @param largestBytes - of a message with its headers, as the server takes it. */
+  constructor(
+    js: JetStreamClient,
+    jsm: JetStreamManager,
+    names: Names,
+    incarnations: Incarnations,
+    largestBytes: () => number,
+  ) {
+    this.#largestBytes = largestBytes
     this.#js = js
     this.#jsm = jsm
     this.#names = names
@@ -30,7 +43,8 @@ export class DeadLetterStream {
    * stream's creation time.
    */
   async publish(letter: DeadLetter, entries: readonly HeaderEntry[], data: Uint8Array): Promise<void> {
-    const headers = encodeHeaders(entries)
+    const roomBytes = Math.min(largestHeaderBytes, this.#largestBytes() - data.length)
+    const headers = encodeHeaders(fitHeaders(entries, roomBytes - msgIdBytes))
     const duplicateOf = await this.#publish(
       letter,
       headers,

@@ -1,12 +1,12 @@
 import type { JetStreamClient } from '@nats-io/jetstream'
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
-import type { HeaderEntry } from '../core/dead-letter.ts'
+import { type HeaderEntry, headerBlockBytes } from '../core/dead-letter.ts'
 import { type DelayedJob, type DueJob, dueId } from '../core/delayed-job.ts'
 import { MillraceError } from '../core/errors.ts'
 import { isHandlerName, type Names, priorities } from '../core/names.ts'
 import type { Delivery } from '../engine/broker-port.ts'
 import type { DelayedJobs, DelayedListener } from '../engine/delayed-jobs-port.ts'
-import { encodeHeaders } from './dead-letter-stream.ts'
+import { encodeHeaders, largestHeaderBytes } from './dead-letter-stream.ts'
 import { DelayedPull } from './delayed-pull.ts'
 import type { DelayedTopology } from './delayed-topology.ts'
 import { deadLetterRoomBytes } from './topology.ts'
@@ -14,9 +14,8 @@ import { deadLetterRoomBytes } from './topology.ts'
 const publishMs = 5_000
 /** A schedule further away than this is set for then; the mover gives the rest of the wait back. */
 const longestScheduleMs = 3.15e12
-/** Room for what the headers of a job are written with, beyond their names and values. */
-const headerFrameBytes = 256
-const headerLineBytes = 4
+/** Room for a message id, and for the headers of a schedule. */
+const addedBytes = 1_024
 
 /**
  * The stream `JOBS_DELAYED`.
@@ -140,10 +139,9 @@ export class DelayedStream implements DelayedJobs {
 
   /** Whether the job stream takes the job back, with the headers that it gets here. */
   #fits(entries: readonly HeaderEntry[], data: Uint8Array): boolean {
-    let bytes = data.length + headerFrameBytes
-    for (const [name, value] of entries)
-      bytes += Buffer.byteLength(name) + Buffer.byteLength(value) + headerLineBytes
-    return bytes <= (this.#nc.info?.max_payload ?? 1024 * 1024) - deadLetterRoomBytes
+    const bytes = headerBlockBytes(entries) + addedBytes
+    if (bytes > largestHeaderBytes) return false
+    return bytes + data.length <= (this.#nc.info?.max_payload ?? 1024 * 1024) - deadLetterRoomBytes
   }
 }
 

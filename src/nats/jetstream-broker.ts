@@ -87,7 +87,13 @@ export class JetStreamBroker implements Broker {
       failed: () => this.#topology.look(),
       hasFinished: (...job) => parts.listener.hasFinished(...job),
     })
-    this.#deadLetters = new DeadLetterStream(js, jsm, parts.names, this.#incarnations)
+    this.#deadLetters = new DeadLetterStream(
+      js,
+      jsm,
+      parts.names,
+      this.#incarnations,
+      () => this.#nc.info?.max_payload ?? 1024 * 1024,
+    )
     this.delayed = new DelayedStream({
       nc: this.#nc,
       js,

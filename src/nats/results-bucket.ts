@@ -1,6 +1,6 @@
 import { JetStreamApiError, type JetStreamClient, type JetStreamManager, jetstream } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { bucketKey } from '../core/control-keys.ts'
+import { bucketKey, longestKeyedIdBytes } from '../core/control-keys.ts'
 import { MillraceError } from '../core/errors.ts'
 import { decodeOutcome, type JobOutcome } from '../core/job-outcome.ts'
 import type { Names } from '../core/names.ts'
@@ -36,8 +36,18 @@ export class ResultsBucket {
     this.#bucket = names.resultsBucket
   }
 
-  /** Resolves when the server has stored the entry in the place of an earlier one. */
+  /**
+   * Resolves when the server has stored the entry in the place of an earlier one.
+   *
+   * @throws {MillraceError} `invalid_job` when nothing can be kept under such an id; a client cannot ask for it either.
+   */
   async store(jobId: string, entry: string): Promise<void> {
+    if (Buffer.byteLength(jobId) > longestKeyedIdBytes) {
+      throw new MillraceError(
+        'invalid_job',
+        `results are kept for jobs whose id has at most ${longestKeyedIdBytes} bytes, this one has ${Buffer.byteLength(jobId)}`,
+      )
+    }
     const { stream } = await this.#js.publish(this.#subject(jobId), entry, { timeout: publishMs })
     if (stream === `KV_${this.#bucket}`) return
     throw new MillraceError(

@@ -54,7 +54,7 @@ export function acceptPayload(
   result: { value?: unknown; issues?: readonly unknown[] | undefined },
 ): unknown {
   if (!result.issues) return result.value
-  const count = result.issues.length
+  const count = Array.isArray(result.issues) ? result.issues.length : 1
   throw new InvalidPayload({
     code: 'invalid_payload',
     message: `the payload does not match the handler's ${schema['~standard'].vendor} schema (${count} ${count === 1 ? 'issue' : 'issues'})`,

@@ -16,8 +16,9 @@ import {
 } from './lane-protocol.ts'
 import { type ClaimedJob, Mailbox } from './mailbox.ts'
 import { monotonicMs } from './monotonic.ts'
-import { acceptPayload, decodePayload, InvalidPayload } from './payload.ts'
+import { decodePayload, InvalidPayload } from './payload.ts'
 import { encodeReturned } from './return-value.ts'
+import { checkPayload, isThenable, outcomeOfSchemaFailure, SchemaFailure } from './schema.ts'
 import { ThreadJob } from './thread-job.ts'
 
 /** After this long without a turn of the event loop, timers and sockets of the jobs get theirs. */
@@ -283,17 +284,12 @@ export class ThreadLane {
 function runHandler({ handler, context }: ThreadJob, payload: unknown): unknown {
   const { schema, run } = handler
   if (!schema) return run(payload, context)
-  const checked = schema['~standard'].validate(payload)
-  if (checked instanceof Promise) return checked.then((result) => run(acceptPayload(schema, result), context))
-  return run(acceptPayload(schema, checked), context)
+  const checked = checkPayload(schema, payload)
+  if (isThenable(checked)) return checked.then((accepted) => run(accepted, context))
+  return run(checked, context)
 }
 
 function outcomeOf(thrown: unknown): Outcome {
-  return thrown instanceof InvalidPayload ? { kind: 'invalid', error: thrown.error } : outcomeOfThrown(thrown)
-}
-
-function isThenable(value: unknown): value is PromiseLike<never> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  )
+  if (thrown instanceof InvalidPayload) return { kind: 'invalid', error: thrown.error }
+  return thrown instanceof SchemaFailure ? outcomeOfSchemaFailure(thrown) : outcomeOfThrown(thrown)
 }

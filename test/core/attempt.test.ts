@@ -5,11 +5,14 @@ import {
   type AttemptRecord,
   countAttempt,
   noRecord,
+  readAttemptRecord,
   withFailure,
   withPriorHistory,
   withRelease,
   withRepeat,
 } from '#src/core/attempt.js'
+import { encodeHistory } from '#src/core/history.js'
+import { deadReasons } from '#src/core/verdict.js'
 
 const records: fc.Arbitrary<AttemptRecord> = fc.record({
   released: fc.nat(1_000),
@@ -113,4 +116,48 @@ test('attempts of before a move come first, and only once', () => {
   assert.deepEqual(failed.history, [first, second])
   assert.deepEqual(withPriorHistory(failed, [first]), failed)
   assert.deepEqual(withPriorHistory({ ...noRecord, history: [second] }, [first]).history, [first, second])
+})
+
+test('a stored record is read as it was written', () => {
+  const record = {
+    released: 2,
+    failures: 1,
+    history: [{ attempt: 1, outcome: 'failed', error: 'no luck' }],
+    repeats: 1,
+    notBefore: 1_700_000_000_000,
+    dead: { reason: 'permanent' as const, attempts: 2, error: { code: 'handler_error', message: 'no luck' } },
+  }
+  assert.deepEqual(readAttemptRecord({ stream: 'x', ...record }), record)
+})
+
+test('whatever a record holds, its attempts are counted, and nothing of it can break what comes after', () => {
+  const odd = fc.oneof(
+    fc.jsonValue(),
+    fc.constantFrom(-1, 1.5, 1e308, '2', null, true, [], [null], [{ attempt: 1 }]),
+  )
+  const fields = { released: odd, failures: odd, history: odd, repeats: odd, notBefore: odd, dead: odd }
+  const dead = fc.record({
+    reason: odd,
+    attempts: odd,
+    error: fc.oneof(odd, fc.record({ code: odd, message: odd })),
+  })
+  fc.assert(
+    fc.property(
+      fc.record({ ...fields, dead: fc.oneof(odd, dead) }, { requiredKeys: [] }),
+      fc.integer({ min: 1, max: 9 }),
+      (stored, deliveries) => {
+        const record = readAttemptRecord(JSON.parse(JSON.stringify(stored)) as Record<string, unknown>)
+        const { attempt, unexplained } = countAttempt(deliveries, record)
+        assert.ok(Number.isInteger(attempt) && attempt >= 1 && Number.isInteger(unexplained))
+        const failed = withFailure(withRelease(record), { attempt, outcome: 'failed' })
+        assert.ok(encodeHistory(failed.history).length <= 8_192)
+        if (record.dead) assert.ok(deadReasons.includes(record.dead.reason))
+        assert.deepEqual(
+          readAttemptRecord(JSON.parse(JSON.stringify(record)) as Record<string, unknown>),
+          record,
+        )
+      },
+    ),
+    { numRuns: 1_000 },
+  )
 })

@@ -39,3 +39,12 @@ test('an entry says whom it is about, also when it was written by hand', () => {
   assert.equal(cancelledJobId('cancelled.order.1', ''), 'order.1')
   assert.equal(cancelledJobId('cancelled.a=zz', ''), 'a=zz', 'no code of ours')
 })
+
+test('any entry is about some job, and none breaks the reading of it', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), fc.oneof(fc.string(), fc.json()), (key, value) => {
+      assert.equal(typeof cancelledJobId(`cancelled.${key}`, value), 'string')
+      assert.equal(typeof readBucketKey(key), 'string')
+    }),
+  )
+})

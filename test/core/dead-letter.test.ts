@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type DeadLetter, deadLetterHeaders, deadLetterId, type HeaderEntry } from '#src/core/dead-letter.js'
+import {
+  type DeadLetter,
+  deadLetterHeaders,
+  deadLetterId,
+  fitHeaders,
+  type HeaderEntry,
+  headerBlockBytes,
+} from '#src/core/dead-letter.js'
 import { deadReasons } from '#src/core/verdict.js'
 
 const letter: DeadLetter = {
@@ -132,4 +139,38 @@ test('every header of the application survives, in its order and as often as it 
 test('the id of a dead letter names the place of its job, and the incarnation when asked', () => {
   assert.equal(deadLetterId('JOBS', 42), 'dead:JOBS:42')
   assert.equal(deadLetterId('JOBS', 42, 1700), 'dead:JOBS:42:1700')
+})
+
+test('headers that do not fit go, the largest first, and ours never do', () => {
+  const all = deadLetterHeaders(letter, [
+    ['X-Small', 'kept'],
+    ['X-Large', 'l'.repeat(900)],
+    ['X-Larger', 'l'.repeat(1_000)],
+  ])
+  const bytes = headerBlockBytes(all)
+  assert.equal(fitHeaders(all, bytes), all)
+  const fewer = new Map(fitHeaders(all, bytes - 1))
+  assert.equal(fewer.get('Millrace-Headers-Dropped'), '1')
+  assert.ok(fewer.has('X-Small') && fewer.has('X-Large') && !fewer.has('X-Larger'))
+  const ours = fitHeaders(all, 0)
+  assert.deepEqual(ours.slice(0, -1), deadLetterHeaders(letter, []))
+  assert.deepEqual(ours.at(-1), ['Millrace-Headers-Dropped', '3'])
+})
+
+test('whatever headers a job has, those of its dead letter fit where ours alone do', () => {
+  const entry = fc.tuple(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary', maxLength: 300 }))
+  fc.assert(
+    fc.property(
+      fc.array(entry, { maxLength: 60 }),
+      fc.integer({ min: 2_000, max: 8_000 }),
+      (theirs, limit) => {
+        const all = deadLetterHeaders(letter, theirs)
+        const fitted = fitHeaders(all, limit)
+        assert.ok(headerBlockBytes(fitted) <= limit)
+        const block = `NATS/1.0\r\n${fitted.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
+        assert.equal(headerBlockBytes(fitted), Buffer.byteLength(block))
+        for (const [name] of deadLetterHeaders(letter, [])) assert.ok(fitted.some(([kept]) => kept === name))
+      },
+    ),
+  )
 })

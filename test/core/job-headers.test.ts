@@ -128,3 +128,53 @@ test('arbitrary headers are read without throwing, to something sensible or a sh
     }),
   )
 })
+
+test('an id is the first that is not empty, and has at most 2 KiB', () => {
+  const idOf = (headers: Record<string, string>) => readJobHeaders(headers)
+  assert.equal(idOf({ 'millrace-job-id': 'a', 'nats-msg-id': 'b' }).headers.id, 'a')
+  assert.equal(idOf({ 'millrace-job-id': '', 'nats-msg-id': 'b' }).headers.id, 'b')
+  assert.equal(idOf({ 'nats-msg-id': '' }).headers.id, undefined)
+  assert.equal(idOf({ 'nats-msg-id': 'é'.repeat(1_024) }).headers.id, 'é'.repeat(1_024))
+  const long = idOf({ 'nats-msg-id': 'é'.repeat(1_025) })
+  assert.equal(long.headers.id, undefined)
+  assert.match(long.problem ?? '', /^Nats-Msg-Id must be text of at most 2048 bytes, got "é{64}"$/)
+})
+
+test('any headers at all are read or refused, in words that quote no more than 64 characters', () => {
+  const names = [
+    'deadline-ms',
+    'max-attempts',
+    'expires-at',
+    'run-at',
+    'enqueued-at',
+    'tick',
+    'key',
+    'job-id',
+    'prior-attempts',
+    'prior-history',
+  ]
+  const name = fc.oneof(
+    fc.constantFrom(...names.map((it) => `millrace-${it}`), 'nats-msg-id', 'content-type', '__proto__'),
+    fc.string(),
+  )
+  const value = fc.oneof(
+    fc.string(),
+    fc.string({ unit: 'binary' }),
+    fc.json(),
+    fc.integer().map(String),
+    fc.date({ noInvalidDate: true }).map((at) => at.toISOString()),
+  )
+  fc.assert(
+    fc.property(fc.dictionary(name, value), (headers) => {
+      const { headers: read, problem } = readJobHeaders(headers)
+      for (const at of [read.expiresAt, read.runAt, read.enqueuedAt, read.tick]) {
+        if (at !== undefined) assert.match(new Date(at).toISOString(), /^\d{4}-/)
+      }
+      for (const count of [read.deadlineMs, read.maxAttempts, read.priorAttempts]) {
+        assert.ok(count === undefined || Number.isSafeInteger(count))
+      }
+      assert.ok(problem === undefined || problem.length < 64 * 6 + 150, problem)
+    }),
+    { numRuns: 2_000 },
+  )
+})

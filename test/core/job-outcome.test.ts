@@ -62,3 +62,24 @@ test('what is none of our entries is read as none', () => {
   assert.equal(decodeOutcome(entry.replace('exhausted', 'unheard-of')), undefined)
   assert.deepEqual(decodeOutcome(entry), { kind: 'dead', ...end, reason: 'exhausted', error: undefined })
 })
+
+test('an entry that somebody else wrote is an outcome of the right shape, or none', () => {
+  const odd = fc.oneof(
+    fc.jsonValue(),
+    fc.constantFrom('completed', 'dead', 'exhausted', '2026-01-01T00:00:00Z', { code: 1, message: {} }),
+  )
+  const names = ['job_id', 'handler', 'attempts', 'at', 'outcome', 'reason', 'error', 'result']
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom(...names), odd), (entry) => {
+      const outcome = decodeOutcome(JSON.stringify(entry))
+      if (!outcome) return
+      assert.ok(Number.isSafeInteger(outcome.attempts) && !Number.isNaN(outcome.at.getTime()))
+      assert.ok(outcome.error === undefined || typeof outcome.error.message === 'string')
+    }),
+    { numRuns: 2_000 },
+  )
+  const { at, ...rest } = JSON.parse(encodeDead(job, 'exhausted', undefined)) as Record<string, unknown>
+  assert.ok(typeof at === 'string')
+  assert.equal(decodeOutcome(JSON.stringify({ ...rest, at: 'never' })), undefined)
+  assert.equal(decodeOutcome(JSON.stringify({ ...rest, at, error: 'text' }))?.error, undefined)
+})

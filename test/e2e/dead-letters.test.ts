@@ -99,6 +99,25 @@ test('a dead letter', async (t) => {
     assert.ok(letter.body.length > 1_000_000)
   })
 
+  await t.test('is stored although the headers of its job fill all that a stream takes', async () => {
+    const headers = { 'X-Huge': 'h'.repeat(65_000), 'X-Small': 'kept', 'X-Tenant': ['blue', 'green'] }
+    const id = await broker.enqueue('act', { do: 'permanent' }, { id: 'huge-headers', headers })
+    const letter = await broker.deadLetter(id)
+    assert.equal(letter.reason, 'permanent')
+    assert.equal(letter.headers['Millrace-Headers-Dropped'], '1')
+    assert.equal(letter.headers['X-Small'], 'kept')
+    assert.equal(letter.headers['X-Tenant'], 'blue|green')
+    assert.equal(letter.headers['X-Huge'], undefined)
+  })
+
+  await t.test('of a job with an id of more than 2 KiB is named by its place', async () => {
+    await broker.enqueue('act', { do: 'return' }, { id: 'é'.repeat(1_025) })
+    const { sequence } = { sequence: (await broker.jsm.streams.info('JOBS')).state.last_seq }
+    const letter = await broker.deadLetter(`JOBS:${sequence}`)
+    assert.equal(letter.reason, 'invalid')
+    assert.match(letter.headers['Millrace-Error-Message']!, /^Nats-Msg-Id must be text of at most 2048 bytes/)
+  })
+
   await t.test('is written for an id with odd characters', async () => {
     const id = await broker.enqueue('act', { do: 'permanent' }, { id: 'ä/b c:*.> "é"' })
     assert.equal((await broker.deadLetter(id)).reason, 'permanent')
@@ -111,7 +130,9 @@ test('a dead letter', async (t) => {
     const counted = await supervisor.metrics()
     assert.equal(counted.sum('millrace_dead_letters_total'), letters.length)
     await supervisor.metric('millrace_dead_letters', { handler: 'act' }, letters.length)
-    assert.ok(letters.every((letter) => ledger.starts(letter.jobId).length > 0))
+    assert.ok(
+      letters.every((letter) => letter.reason === 'invalid' || ledger.starts(letter.jobId).length > 0),
+    )
   })
 })
 
@@ -129,6 +150,7 @@ test('headers of a job that forbid to run it', async (t) => {
     ['Millrace-Expires-At', 'tomorrow'],
     ['Millrace-Expires-At', '1700000000'],
     ['Millrace-Run-At', 'later'],
+    ['Millrace-Run-At', '2026-02-30T00:00:00Z'],
   ] as const) {
     await t.test(`${name}: ${value} is invalid`, async () => {
       const body = '{"do":"return"}'

@@ -48,6 +48,18 @@ test('what a handler with result: true returns is kept under the id of its job',
   await world.broker.drained()
 })
 
+test('an id that is too long for a key costs its job the result, and nobody the connection', async (t) => {
+  const { world } = await createWorld(t)
+  const supervisor = await world.supervise()
+  // Every byte of it takes up three in a key, and that subject would be longer than a server reads.
+  const id = await world.broker.enqueue('answer', { do: 'return-value', value: 7 }, { id: 'é'.repeat(1_000) })
+  const lost = await supervisor.line('result lost')
+  assert.equal(lost['job_id'], id)
+  assert.equal((lost['err'] as { code: string }).code, 'invalid_job')
+  await world.broker.drained()
+  assert.equal((await supervisor.metrics()).sum('millrace_nats_reconnects_total'), 0)
+})
+
 test('a result that is too large or no JSON is left out and said so, and its job completes', async (t) => {
   const { world, client } = await createWorld(t, { MILLRACE_RESULT_MAX_BYTES: '1000' })
   const supervisor = await world.supervise()

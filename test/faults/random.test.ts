@@ -10,7 +10,7 @@ test('a seed draws the same numbers in every run', () => {
   assert.deepEqual(draw(new Random(1), 50), draw(new Random(1), 50))
   assert.notDeepEqual(draw(new Random(1), 50), draw(new Random(2), 50))
   // Pinned, because a seed in a report of last year has to mean the same today.
-  assert.deepEqual(draw(new Random(42), 4), [0, 0, 0, 0])
+  assert.deepEqual(draw(new Random(42), 4), [660444221, 3652823732, 77672526, 910233633])
 })
 
 test('what one fork draws changes nothing for the others', () => {
