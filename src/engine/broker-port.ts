@@ -46,6 +46,7 @@ export interface Broker {
   writeRecord(stream: string, sequence: number, record: AttemptRecord): Promise<void>
   /** Adds a release to whatever record there is now, which may be another supervisor's. */
   releaseRecord(stream: string, sequence: number): Promise<void>
+  /** Behind every ack that was given before: the record must not go while its job may come back. */
   forgetRecord(stream: string, sequence: number): void
   /** Resolves when the server has stored how this job ended; rejects when it has not, or cannot tell. */
   storeOutcome(jobId: string, entry: string): Promise<void>
