@@ -46,6 +46,7 @@ export interface Broker {
   writeRecord(stream: string, sequence: number, record: AttemptRecord): Promise<void>
   /** Adds a release to whatever record there is now, which may be another supervisor's. */
   releaseRecord(stream: string, sequence: number): Promise<void>
+  /** Behind every ack that was given before: the record must not go while its job may come back. */
   forgetRecord(stream: string, sequence: number): void
   /** Whether the stream still has this job, which it has until somebody settles it. Rejects when nobody can tell. */
   isStored(stream: string, sequence: number): Promise<boolean>

@@ -40,12 +40,16 @@ export function judgeLaneLoss(
     else fates.set(each, part === 'suspect' ? 'suspect' : 'again')
   }
   if (!diedByItself) return fates
-  const candidates = started.filter((each) => fates.get(each) === 'again')
-  const suspects = candidates.filter(({ job }) => job.suspect)
+  // A stop is no excuse for who ends the thread by itself.
+  const candidates = started.filter(
+    (each) => fates.get(each) === 'again' || (fates.get(each) === 'interrupted' && !each.job.leaseLost),
+  )
+  // Whoever's record could not be read may be one as well.
+  const suspects = candidates.filter(({ job }) => job.suspect || job.recordUnread)
   // A cancelled job may have done it as well; it is not run again, so it cannot tell another time.
   const isAlone = candidates.length === 1 && ![...fates.values()].includes('cancelled')
   const culprit = isAlone ? candidates[0] : suspects.length === 1 ? suspects[0] : undefined
   if (culprit) fates.set(culprit, 'crashed')
-  else for (const each of candidates) fates.set(each, 'suspect')
+  else if (!draining) for (const each of candidates) fates.set(each, 'suspect')
   return fates
 }

@@ -241,6 +241,8 @@ export class JetStreamBroker implements Broker {
   }
 
   forgetRecord(stream: string, sequence: number): void {
+    // A connection that breaks in between must not take the ack and leave the removal.
+    this.#acks.flush()
     this.#records.forget(stream, sequence)
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { eventually } from '../support/eventually.ts'
 import { World } from '../support/world.ts'
 
 test('a job that fails is attempted again, as often and as soon as its rules say', async (t) => {
@@ -94,6 +95,22 @@ test('a job that fails is attempted again, as often and as soon as its rules say
     const others = supervisor.linesAbout(id).filter((line) => !known.includes(line.msg))
     assert.ok(others.length > 0, 'no log line tells of the clamping')
   })
+})
+
+test('the record of a job is removed behind its ack, so that a lost ack does not leave the job without it', async (t) => {
+  const world = await World.create(t)
+  await world.supervise()
+  const sent: string[] = []
+  const note = (_: unknown, { subject }: { subject: string }): void => {
+    sent.push(subject.startsWith('$JS.ACK.') ? `ack of delivery ${subject.split('.')[4]}` : 'removal')
+  }
+  world.broker.nc.subscribe('$JS.ACK.JOBS.>', { callback: note })
+  world.broker.nc.subscribe('$JS.API.STREAM.PURGE.KV_jobs_attempts', { callback: note })
+  await world.broker.nc.flush()
+  await world.broker.enqueue('act', { do: ['throw', 'return'] })
+  await world.broker.drained()
+  await eventually('the record is removed', () => sent.includes('removal'))
+  assert.deepEqual(sent, ['ack of delivery 1', 'ack of delivery 2', 'removal'])
 })
 
 test('G4: waiting for a slot for longer than the ack wait counts nothing and loses no lease', async (t) => {

@@ -160,6 +160,43 @@ test('a suspect beside others is to blame when their thread dies', async () => {
   assert.deepEqual(next.jobs(), [neighbour])
 })
 
+test('G4: while stopping, too, a job that ends its thread by itself is charged', async () => {
+  const { broker, engine, addLane, deliver, endLane } = fakeEngine()
+  const lane = addLane()
+  lane.begin((await deliver(1))!)
+  engine.parts.life.beginning.draining = true
+  await endLane(lane, cause)
+  assert.deepEqual(broker.take('pull'), ['write 1 released=0 failures=1', 'nak r1.1 1000'])
+})
+
+test('while stopping, jobs of which one ended their thread are given back uncharged', async () => {
+  const { broker, engine, addLane, deliver, endLane } = fakeEngine({ handlers: [{ pool: 'io' }] })
+  const lane = addLane({ pool: 'io', concurrency: 10 })
+  for (const sequence of [1, 2]) lane.begin((await deliver(sequence))!)
+  engine.parts.life.beginning.draining = true
+  await endLane(lane, cause)
+  assert.deepEqual(broker.take('pull').sort(), [
+    'nak r1.1 0',
+    'nak r2.1 0',
+    'write 1 released=1 failures=0',
+    'write 2 released=1 failures=0',
+  ])
+})
+
+test('G4: a suspect is not to blame beside a job whose record could not be read', async () => {
+  const { broker, clock, addLane, deliver, endLane } = fakeEngine({ handlers: [{ pool: 'io' }] })
+  const lane = addLane({ pool: 'io', concurrency: 10 })
+  broker.bucketError = new Error('no bucket')
+  const unread = (await deliver(1, { deliveries: 2 }))!
+  broker.bucketError = undefined
+  const suspect = (await deliver(2, { deliveries: 2 }))!
+  await clock.pass(100)
+  assert.deepEqual([unread.suspect, suspect.suspect], [false, true])
+  for (const job of [unread, suspect]) lane.begin(job)
+  await endLane(lane, cause)
+  assert.ok(![...broker.records.values()].some((record) => record.failures > 0))
+})
+
 test('a thread that we ended for another reason charges nobody', async () => {
   const { broker, addLane, deliver, endLane } = fakeEngine()
   const lane = addLane()
