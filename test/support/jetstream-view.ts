@@ -1,5 +1,11 @@
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { connect, headers as createHeaders, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
+import {
+  connect,
+  headers as createHeaders,
+  type MsgHdrs,
+  type NatsConnection,
+  type NodeConnectionOptions,
+} from '@nats-io/transport-node'
 import { eventually } from './eventually.ts'
 
 /** A dead letter as `nats stream get JOBS_DEAD` shows it. */
@@ -34,8 +40,13 @@ export class JetStreamView {
     this.#namespace = namespace
   }
 
-  static async connect(url: string, namespace = 'jobs'): Promise<JetStreamView> {
-    const nc = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 100, name: 'test' })
+  static async connect(
+    url: string,
+    namespace = 'jobs',
+    more: NodeConnectionOptions = {},
+  ): Promise<JetStreamView> {
+    const always = { maxReconnectAttempts: -1, reconnectTimeWait: 100, name: 'test' }
+    const nc = await connect({ servers: url, ...always, ...more })
     return new JetStreamView(nc, await jetstreamManager(nc, { checkAPI: false, timeout: 2_000 }), namespace)
   }
 
