@@ -36,7 +36,18 @@ const allowed: Record<string, readonly string[]> = {
   schedules: ['core'],
   client: ['core', 'config', 'nats'],
   cli: ['core', 'config', 'client', ''],
-  runtime: ['core', 'engine', 'nats', 'threads', 'telemetry', 'http', 'config', 'broker', 'schedules'],
+  runtime: [
+    'core',
+    'engine',
+    'nats',
+    'threads',
+    'telemetry',
+    'http',
+    'config',
+    'broker',
+    'schedules',
+    'client',
+  ],
 }
 
 /**

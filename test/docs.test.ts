@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import type { SettingRow } from '#src/config/row.js'
 import { ignoredVariables, settingNames, settingTable } from '#src/config/table.js'
 import { errorCodes } from '#src/core/errors.js'
+import { adminCodes } from '#src/http/admin.js'
 import { metricTable } from '#src/telemetry/metrics.js'
 
 const root = path.resolve(import.meta.dirname, '../..')
@@ -51,6 +52,14 @@ test('docs/errors.md is the list of error codes', () => {
   )
   for (const [code, , cause, remedy] of documented)
     assert.ok(cause && remedy, `${code} lacks cause or remedy`)
+})
+
+test('docs/http.md lists every code of the admin actions with its status', () => {
+  const documented = tableRows('docs/http.md', 'Code', 'Status')
+  assertSameRows(
+    documented.map((row) => row.slice(0, 2)),
+    Object.entries(adminCodes).map(([code, status]) => [`\`${code}\``, String(status)]),
+  )
 })
 
 test('docs/operations.md lists every log message, and no other', () => {

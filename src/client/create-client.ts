@@ -78,19 +78,29 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
   }
   const search = new AbortController()
   // One attempt at a server that does not answer at all takes seconds; the search ends in the middle of it.
+  let lastFailure: MillraceError | undefined
   const timer = setTimeout(() => {
     const where = settings.nats.servers.join(', ')
+    // What an attempt before it failed of says more than that this one was cut short.
     search.abort(
-      new MillraceError(
-        'broker_unreachable',
-        `no NATS server answered at ${where} within ${connectMs} ms; start one there, or set NATS_URL`,
-      ),
+      lastFailure ??
+        new MillraceError(
+          'broker_unreachable',
+          `no NATS server answered at ${where} within ${connectMs} ms; start one there, or set NATS_URL`,
+        ),
     )
   }, connectMs + 100)
   try {
     const own = await connectBroker(
       { ...settings, startupMs: connectMs },
-      { supervisorId: name, inboxPrefix: options.inboxPrefix, onEvent: () => {}, signal: search.signal },
+      {
+        supervisorId: name,
+        inboxPrefix: options.inboxPrefix,
+        onEvent: (event) => {
+          if (event.kind === 'waiting') lastFailure = event.error
+        },
+        signal: search.signal,
+      },
     )
     const broker = await ClientBroker.open(own.nc, names)
     return new Client({ broker, names, name, requestMs, close: () => own.close() })

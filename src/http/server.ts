@@ -1,6 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { MillraceError } from '../core/errors.ts'
+import { Admin, type AdminActions, type AdminRecord } from './admin.ts'
+import type { AdminPort } from './admin-guard.ts'
+import { type Answer, jsonAnswer, send, textAnswer } from './answer.ts'
 
 /** Where to listen, and where the answers come from. */
 export interface HttpServerOptions {
@@ -11,6 +14,13 @@ export interface HttpServerOptions {
   readonly ready: () => readonly string[]
   /** Asked for `/metrics`: the text and its content type. At most one call runs at a time. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>
+  /** What the port may change; without it there is nothing below `/api`. */
+  readonly admin?: {
+    /** Asked of whoever wants to change something, wherever from; null lets loopback in without. */
+    readonly token: string | null
+    readonly actions: AdminActions
+    readonly onRecord: (record: AdminRecord) => void
+  }
   /** Hears of what an answer threw; the client only learns that it failed. */
   readonly onError?: (error: unknown) => void
 }
@@ -23,18 +33,11 @@ export interface HttpServer {
   close(): Promise<void>
 }
 
-interface Answer {
-  readonly status: number
-  readonly contentType: string
-  readonly body: string
-  readonly headers?: Readonly<Record<string, string>>
-}
-
-const json = 'application/json; charset=utf-8'
 const closeMs = 500
 
 /**
- * Serves `/healthz`, `/readyz` and `/metrics` to whoever can reach the port.
+ * Serves `/healthz`, `/readyz` and `/metrics` to whoever can reach the port, and admin actions to whoever the
+ * guard lets in.
  *
  * `/healthz` says that the event loop turns, and nothing else: a broker that is down must not make a
  * whole fleet restart. Slow or idle clients are cut off within seconds, so they hold nothing up.
@@ -43,13 +46,26 @@ const closeMs = 500
  */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const answers = createAnswers(options)
-  const onError = options.onError ?? (() => {})
+  const { host: configuredHost, admin: adminOptions, onError = () => {} } = options
+  const admin = adminOptions && new Admin(adminOptions.actions, adminOptions.onRecord)
+  let boundAddress = ''
   const server = createServer(
-    { maxHeaderSize: 8_192, requestTimeout: 5_000, headersTimeout: 5_000, keepAliveTimeout: 5_000 },
+    {
+      maxHeaderSize: 8_192,
+      requestTimeout: 5_000,
+      headersTimeout: 5_000,
+      keepAliveTimeout: 5_000,
+      // By default Node looks only every half minute whether one of these times is over.
+      connectionsCheckingInterval: 1_000,
+    },
     (request, response) => {
-      respond(answers, request, response).catch((error: unknown) => {
+      const path = (request.url ?? '/').split('?', 1)[0] ?? '/'
+      const port: AdminPort = { boundAddress, configuredHost, token: adminOptions?.token ?? null }
+      const answering =
+        admin && path.startsWith('/api/') ? admin.answer(request, path, port) : read(answers, request, path)
+      respond(request, response, answering).catch((error: unknown) => {
         onError(error)
-        send(request, response, text(500, 'the answer failed, see the log\n'))
+        send(request, response, textAnswer(500, 'the answer failed, see the log\n'))
       })
     },
   )
@@ -63,6 +79,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   server.on('error', onError)
 
   const { address, port, family } = server.address() as AddressInfo
+  boundAddress = address
   let closing: Promise<void> | undefined
   return {
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
@@ -94,14 +111,13 @@ function createAnswers({ ready, metrics }: HttpServerOptions): Answers {
     }
   }
   return new Map<string, () => Answer | Promise<Answer>>([
-    ['/healthz', () => ({ status: 200, contentType: json, body: '{"status":"ok"}\n' })],
+    ['/healthz', () => jsonAnswer(200, { status: 'ok' })],
     [
       '/readyz',
       () => {
         const reasons = ready()
         const isReady = reasons.length === 0
-        const body = `${JSON.stringify({ ready: isReady, reasons })}\n`
-        return { status: isReady ? 200 : 503, contentType: json, body }
+        return jsonAnswer(isReady ? 200 : 503, { ready: isReady, reasons })
       },
     ],
     [
@@ -114,34 +130,22 @@ function createAnswers({ ready, metrics }: HttpServerOptions): Answers {
   ])
 }
 
-async function respond(answers: Answers, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  // A body is of no use to us; read away, it does not stay in the way of the connection's next request.
+async function read(answers: Answers, request: IncomingMessage, path: string): Promise<Answer> {
+  const answer = answers.get(path)
+  if (answer === undefined) return textAnswer(404, `not found; there are ${[...answers.keys()].join(', ')}\n`)
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return textAnswer(405, 'only GET and HEAD\n', { allow: 'GET, HEAD' })
+  return answer()
+}
+
+async function respond(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answering: Promise<Answer>,
+): Promise<void> {
+  // What is left of a body is read away, so that it does not stay in the way of the connection's next request.
   request.resume()
-  const answer = answers.get((request.url ?? '/').split('?', 1)[0] ?? '/')
-  if (answer === undefined) {
-    return send(request, response, text(404, `not found; there are ${[...answers.keys()].join(', ')}\n`))
-  }
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    return send(request, response, { ...text(405, 'only GET and HEAD\n'), headers: { allow: 'GET, HEAD' } })
-  }
-  send(request, response, await answer())
-}
-
-function text(status: number, body: string): Answer {
-  return { status, contentType: 'text/plain; charset=utf-8', body }
-}
-
-function send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
-  if (response.headersSent || response.destroyed) return
-  const body = Buffer.from(answer.body)
-  response.writeHead(answer.status, {
-    'content-type': answer.contentType,
-    'content-length': body.length,
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-    ...answer.headers,
-  })
-  response.end(request.method === 'HEAD' ? undefined : body)
+  send(request, response, await answering)
 }
 
 function cannotListen({ host, port }: HttpServerOptions, error: NodeJS.ErrnoException): MillraceError {

@@ -157,15 +157,24 @@ export async function ensureDurable(
   return false
 }
 
-/** Creates a bucket, or brings the age of its entries up to date; 0 keeps them for ever. */
+/**
+ * Creates a bucket, or brings the age of its entries up to date; 0 keeps them for ever. A header that sweeps
+ * everything away (`Nats-Rollup: all`) is not taken from whoever may write one entry.
+ */
 export async function ensureBucket(
   { nc, jsm, settings, report }: Look,
   bucket: string,
   maxAgeMs: number,
 ): Promise<void> {
-  const found = await orMissing(jsm.streams.info(`KV_${bucket}`))
-  if (!found && !settings.manage) report.missing.push(`bucket ${bucket}`)
-  else if (!found) {
+  const name = `KV_${bucket}`
+  const wanted = { max_age: nanos(maxAgeMs), allow_rollup_hdrs: false }
+  let found = await orMissing(jsm.streams.info(name))
+  const isNew = !found
+  if (!found) {
+    if (!settings.manage) {
+      report.missing.push(`bucket ${bucket}`)
+      return
+    }
     await new Kvm(nc).create(bucket, {
       history: 1,
       ttl: maxAgeMs,
@@ -173,17 +182,23 @@ export async function ensureBucket(
       replicas: settings.replicas,
     })
     report.changed.push(`created bucket ${bucket}`)
-  } else if (found.config.max_age !== nanos(maxAgeMs)) {
-    const max_age = nanos(maxAgeMs)
-    if (settings.manage) {
-      const { duplicate_window: window } = found.config
-      const duplicate_window = max_age === 0 ? window : Math.min(window, max_age)
-      await jsm.streams.update(found.config.name, { ...found.config, max_age, duplicate_window })
-      report.changed.push(`updated bucket ${bucket}: max_age`)
-    } else {
-      report.warnings.push(`bucket ${bucket}: max_age is ${found.config.max_age}, expected ${max_age}`)
-    }
+    found = await jsm.streams.info(name)
   }
+  const { config } = found
+  const differing = differences(wanted, config)
+  if (differing.length === 0) return
+  if (!settings.manage) {
+    for (const field of differing) {
+      report.warnings.push(
+        `bucket ${bucket}: ${field} is ${shown(config, field)}, expected ${shown(wanted, field)}`,
+      )
+    }
+    return
+  }
+  const window = config.duplicate_window
+  const duplicate_window = wanted.max_age === 0 ? window : Math.min(window, wanted.max_age)
+  await jsm.streams.update(name, { ...config, ...wanted, duplicate_window })
+  if (!isNew) report.changed.push(`updated bucket ${bucket}: ${differing.join(', ')}`)
 }
 
 export function isStreamMissing(error: unknown): boolean {

@@ -115,9 +115,12 @@ function explain(error: unknown, nats: NatsSettings): MillraceError {
     )
   }
   if (isDistrust(error)) {
+    const remedy = chainOf(error).some((link) => /^CERT_(HAS_EXPIRED|NOT_YET_VALID)$/.test(codeOf(link)))
+      ? 'renew it, or correct the clock of this machine'
+      : 'set NATS_CA to the authority that signed it, and use a host name that it lists'
     return fail(
       'broker_unreachable',
-      `the certificate of the NATS server at ${where} is not trusted (${detail}); set NATS_CA to the authority that signed it, and use a host name that it lists`,
+      `the certificate of the NATS server at ${where} is not trusted (${detail}); ${remedy}`,
     )
   }
   // With TLS 1.3 a server refuses our certificate after the handshake, and the client loses that answer.

@@ -18,6 +18,7 @@ import { catalogHandlers } from '../threads/handler-catalog.ts'
 import { findHandlers } from '../threads/handlers-folder.ts'
 import type { LanePool } from '../threads/lane-pool.ts'
 import type { HandlerFault } from '../threads/lane-protocol.ts'
+import { AdminLog } from './admin-log.ts'
 import { logConnectionEvent } from './connection-log.ts'
 import { createEngine } from './create-engine.ts'
 import { DepthPoll } from './depth-poll.ts'
@@ -25,6 +26,7 @@ import { profileOf } from './handler-profiles.ts'
 import { startPools } from './lane-pools.ts'
 import { connectMetrics } from './metric-sources.ts'
 import { openBroker } from './open-broker.ts'
+import { Operator } from './operator.ts'
 import { createPoolListener } from './pool-listener.ts'
 import { ScheduleLoops } from './schedule-loops.ts'
 import { gatherSchedules } from './schedules.ts'
@@ -55,6 +57,8 @@ export class Supervisor {
   readonly #faults = new Map<string, HandlerFault>()
   #http: Awaited<ReturnType<typeof createHttpServer>> | undefined
   #connection: BrokerConnection | undefined
+  /** All that have a file, also those that cannot be used. */
+  #handlerNames: readonly string[] | undefined
   #broker: JetStreamBroker | undefined
   #engine: Engine | undefined
   readonly #schedules: ScheduleLoops
@@ -80,6 +84,7 @@ export class Supervisor {
   async start(signal: AbortSignal): Promise<void> {
     await this.#startHttp()
     const files = findHandlers(this.#settings.handlersFolder)
+    this.#handlerNames = files.map((file) => file.name)
     const { schedulesFile } = this.#settings
     const declared =
       schedulesFile === null
@@ -209,8 +214,9 @@ export class Supervisor {
   }
 
   async #startHttp(): Promise<void> {
-    const { httpHost, httpPort } = this.#settings
+    const { httpHost, httpPort, httpToken, namespace } = this.#settings
     if (httpPort === 'off') return
+    const adminLog = new AdminLog(this.#logger)
     this.#http = await createHttpServer({
       host: httpHost,
       port: httpPort,
@@ -222,6 +228,16 @@ export class Supervisor {
           contentType: this.#metrics.registry.contentType,
           body: await this.#metrics.registry.metrics(),
         }
+      },
+      admin: {
+        token: httpToken,
+        actions: new Operator({
+          namespace,
+          supervisorId: this.id,
+          connection: () => this.#connection,
+          handlers: () => this.#handlerNames,
+        }),
+        onRecord: (record) => adminLog.note(record),
       },
     })
     this.#logger.info({ url: this.#http.url }, 'listening')

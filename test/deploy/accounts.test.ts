@@ -8,6 +8,7 @@ import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { Kvm } from '@nats-io/kv'
 import { connect, headers, type NatsConnection, nanos } from '@nats-io/transport-node'
 import { createClient } from '#src/client/index.js'
+import { eventually } from '../support/eventually.js'
 import { startTestServer } from '../support/nats-server.js'
 import { tempDir } from '../support/temp-dir.js'
 import { startSupervisor } from './supervisor-process.js'
@@ -16,21 +17,22 @@ const accounts = readFileSync(
   fileURLToPath(new URL('../../../deploy/nats/accounts.conf', import.meta.url)),
   'utf8',
 )
+/** Each user's password is its name. */
+const config = accounts.replaceAll(/\$NATS_(\w+)_PASSWORD/g, (_, role: string) => role.toLowerCase())
 
-test('with the accounts of deploy/nats, each role can do its work and nothing else', async (t) => {
-  // Each user's password is its name.
-  const config = accounts.replaceAll(/\$NATS_(\w+)_PASSWORD/g, (_, role: string) => role.toLowerCase())
+const handlers: Record<string, string> = {
+  good: "export default { schedule: { everyMs: 300, overlap: 'skip' }, run() {} }",
+  bad: "export default { retry: { maxAttempts: 2, backoff: { baseMs: 1 } }, run() { throw new Error('no') } }",
+  sum: 'export default { result: true, async run([a, b], ctx) { await ctx.progress(1); return a + b } }',
+  limited: "export default { pool: 'io', maxInFlight: 2, rateLimit: { jobs: 5, perMs: 200 }, run() {} }",
+  hold: "export default { pool: 'io', run: (_, { signal }) => new Promise((_, no) => signal.addEventListener('abort', () => no(new Error('stopped')))) }",
+  doze: "let once = true; export default { pool: 'io', run() { if (once) { once = false; throw Object.assign(new Error('later'), { code: 'snooze', delayMs: 50 }) } } }",
+}
+
+test('with the accounts of deploy/nats, each role can do all of its work without one refusal', async (t) => {
   const broker = await startTestServer(t, { config })
   const folder = await tempDir(t)
-  await writeFile(
-    path.join(folder, 'good.mjs'),
-    "export default { schedule: { everyMs: 300, overlap: 'skip' }, run() {} }",
-  )
-  await writeFile(
-    path.join(folder, 'bad.mjs'),
-    "export default { retry: { maxAttempts: 2, backoff: { baseMs: 1 } }, run() { throw new Error('no') } }",
-  )
-  await writeFile(path.join(folder, 'sum.mjs'), 'export default { result: true, run: ([a, b]) => a + b }')
+  for (const [name, code] of Object.entries(handlers)) await writeFile(path.join(folder, `${name}.mjs`), code)
   const startAs = (user: string, manage: boolean) =>
     startSupervisor(t, {
       NATS_URL: broker.url,
@@ -38,19 +40,19 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
       NATS_PASSWORD: user,
       MILLRACE_HANDLERS: folder,
       MILLRACE_MANAGE: String(manage),
+      MILLRACE_ACK_WAIT_MS: '1000',
     })
-
   const first = startAs('admin', true)
   await first.said('"running"')
   assert.equal(await first.stop(), 0)
 
   // It may make no consumer for the first high job; the administrator does, by hand or with a supervisor.
-  const manager = await connectAs(t, broker.url, 'admin', '_INBOX.admin')
+  const manager = await connectAs(t, broker.url, 'admin')
   await (await jetstreamManager(manager, { checkAPI: false })).consumers.add('JOBS_HIGH', {
     durable_name: 'good',
     filter_subject: 'high.jobs.good',
     ack_policy: AckPolicy.Explicit,
-    ack_wait: nanos(30_000),
+    ack_wait: nanos(1_000),
     max_deliver: -1,
     max_ack_pending: -1,
     max_waiting: 4096,
@@ -58,18 +60,33 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
 
   const supervisor = startAs('supervisor', false)
   await supervisor.said('"running"')
-  const producer = await connectAs(t, broker.url, 'producer', '_INBOX.producer')
-  await jetstream(producer).publish('jobs.good', '{}', { msgID: 'one' })
-  await jetstream(producer).publish('jobs.bad', '{}')
-  await supervisor.said('job completed')
+  const producer = jetstream(await connectAs(t, broker.url, 'producer'))
+  const enqueue = (subject: string, msgID: string, more: Record<string, string> = {}) => {
+    const wanted = headers()
+    for (const [name, value] of Object.entries(more)) wanted.set(name, value)
+    return producer.publish(subject, '{}', { msgID, headers: wanted })
+  }
+  const soon = new Date(Date.now() + 1_500).toISOString()
+  assert.equal((await enqueue('jobs.good', 'one')).stream, 'JOBS')
+  assert.equal((await enqueue('jobs.good', 'one')).duplicate, true)
+  await enqueue('jobs.bad', 'failing')
+  await enqueue('high.jobs.good', 'first')
+  await enqueue('jobs.good', 'later', { 'Millrace-Run-At': soon })
+  await enqueue('jobs.doze', 'dozing')
+  await Promise.all(['a', 'b'].map((id) => enqueue('jobs.good', `key-${id}`, { 'Millrace-Key': 'k' })))
+  await Promise.all(Array.from({ length: 12 }, (_, index) => enqueue('jobs.limited', `limited-${index}`)))
+  const completed = (id: string, handler: string) =>
+    supervisor.said(new RegExp(`"job_id":"${id}","handler":"${handler}",[^\\n]*"msg":"job completed"`))
+  await completed('one', 'good')
+  await completed('first', 'good')
+  await completed('later', 'good')
+  await completed('dozing', 'doze')
+  await completed('key-a', 'good')
+  await completed('key-b', 'good')
+  for (let index = 0; index < 12; index++) await completed(`limited-${index}`, 'limited')
   await supervisor.said('job dead-lettered')
-  await jetstream(producer).publish('high.jobs.good', '{}', { msgID: 'two' })
-  await supervisor.said('"job_id":"two"')
   await supervisor.said('tick published')
-  const later = headers()
-  later.set('Millrace-Run-At', new Date(Date.now() + 1_500).toISOString())
-  await jetstream(producer).publish('jobs.good', '{}', { msgID: 'later', headers: later })
-  await supervisor.said('"job_id":"later","handler":"good","attempt":1')
+
   const client = await createClient({
     environment: {},
     servers: broker.url,
@@ -78,25 +95,51 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
     inboxPrefix: '_INBOX.client',
   })
   t.after(() => client.close())
-  const { id } = await client.enqueue('sum', [1, 2])
-  const outcome = await client.waitFor(id, { onProgress: () => {} })
+  const { id } = await client.enqueue('sum', [1, 2], { delayMs: 300 })
+  const heard: unknown[] = []
+  const outcome = await client.waitFor(id, { onProgress: (value) => heard.push(value) })
   assert.equal(outcome.kind === 'completed' && outcome.result, 3)
+  await eventually('progress is heard', () => heard.length > 0)
   await client.cancel('no such job')
+  await client.enqueue('hold', {}, { id: 'held' })
+  await supervisor.said('"job_id":"held","handler":"hold","attempt":1')
+  await client.cancel('held')
+  await supervisor.said('"reason":"cancelled"')
+  await client.pause('good')
+  await supervisor.said('handler paused')
+  await client.resume('good')
+  await supervisor.said('handler resumed')
+
   const url = /"url":"([^"]+)"/.exec(supervisor.output)![1]!
   assert.equal((await fetch(`${url}/readyz`)).status, 200)
   assert.match(await (await fetch(`${url}/metrics`)).text(), /^millrace_dead_letters\{handler="bad"\} 1$/m)
+  for (const move of ['pause', 'resume'])
+    assert.equal((await fetch(`${url}/api/handlers/bad/${move}`, { method: 'POST' })).status, 200)
+
   // An operator pauses and cancels; the supervisor listens, and tidies up.
-  const operator = await connectAs(t, broker.url, 'admin', '_INBOX.admin')
+  const operator = await connectAs(t, broker.url, 'admin')
   const control = await new Kvm(operator).open('jobs_control')
-  await control.put('paused.good', '{}')
-  await supervisor.said('handler paused')
-  await control.delete('paused.good')
-  await supervisor.said('handler resumed')
   await control.put('cancelled.two', '{}')
-  await jetstream(producer).publish('jobs.good', '{}', { msgID: 'two' })
-  await supervisor.said('"reason":"cancelled"')
+  await enqueue('jobs.good', 'two')
+  await supervisor.said(/"job_id":"two"[^\n]*"reason":"cancelled"/)
   assert.notEqual((await control.get('cancelled.two'))?.operation, 'PUT')
-  const supervisorItself = await connectAs(t, broker.url, 'supervisor', '_INBOX.jobs.test')
+
+  // Who may write one entry of the bucket cannot sweep the others away by a header.
+  const sweep = headers()
+  sweep.set('Nats-Rollup', 'all')
+  const sweeper = jetstream(await connectAs(t, broker.url, 'client'))
+  await assert.rejects(sweeper.publish('$KV.jobs_control.paused.x', '', { headers: sweep }), /rollup/)
+
+  // The connection is lost with a job in hand, and the supervisor comes back to it.
+  await client.enqueue('hold', {}, { id: 'held-2' })
+  await supervisor.said('"job_id":"held-2","handler":"hold","attempt":1')
+  await broker.restart()
+  await supervisor.said('reconnected to NATS')
+  await eventually('it is ready again', async () => (await fetch(`${url}/readyz`)).status === 200)
+  await client.cancel('held-2')
+  await supervisor.said(/"job_id":"held-2"[^\n]*"reason":"cancelled"/)
+
+  const supervisorItself = await connectAs(t, broker.url, 'supervisor')
   for (const subject of ['$JS.API.STREAM.PURGE.KV_jobs_control', '$JS.API.CONSUMER.PAUSE.JOBS.none']) {
     // Allowed; whether the server knows it is another matter. The purge takes nothing.
     const asked = supervisorItself.request(subject, '{"filter":"$KV.jobs_control.none"}', { timeout: 500 })
@@ -105,41 +148,160 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
   assert.equal(await supervisor.stop(), 0)
   const log = await readFile(broker.logFile, 'utf8')
   assert.ok(!/violation/i.test(log), log)
+})
 
-  await refuses(await connectAs(t, broker.url, 'client', '_INBOX.client'), [
-    '$KV.jobs_results.x',
-    '$KV.jobs_control.owners.x',
-    '$JS.API.STREAM.MSG.GET.JOBS',
-    'delayed.jobs.due.jobs.good',
-    '$JS.API.STREAM.INFO.JOBS',
-  ])
-  await refuses(producer, [
+/** What each role may not publish to: everything that would read, forge or destroy what is not its own. */
+const refused: Record<string, readonly string[]> = {
+  producer: [
     'dead.jobs.good',
     'delayed.jobs.due.jobs.good',
-    '$KV.jobs_control.x',
+    'ticks.jobs.good',
+    'events.jobs.good.completed',
+    '$KV.jobs_control.paused.good',
+    '$KV.jobs_attempts.JOBS.1',
+    '$KV.jobs_results.x',
+    '$JS.ACK.JOBS.good.1.1.1.1.1',
+    '$JS.API.INFO',
+    '$JS.API.STREAM.NAMES',
     '$JS.API.STREAM.INFO.JOBS',
-  ])
-  await refuses(await connectAs(t, broker.url, 'supervisor', '_INBOX.jobs.test'), [
+    '$JS.API.STREAM.PURGE.JOBS',
+    '$JS.API.STREAM.MSG.GET.JOBS',
+    '$JS.API.DIRECT.GET.JOBS.jobs.good',
+    '$JS.API.CONSUMER.CREATE.JOBS.x',
+    '$JS.API.CONSUMER.MSG.NEXT.JOBS.good',
+  ],
+  client: [
+    'dead.jobs.good',
+    'delayed.jobs.due.jobs.good',
+    'ticks.jobs.good',
+    'events.jobs.good.progress',
+    '$KV.jobs_results.x',
+    '$KV.jobs_control.owners.x',
+    '$KV.jobs_control.limits.x',
+    '$JS.ACK.JOBS.good.1.1.1.1.1',
+    '$JS.API.STREAM.INFO.JOBS',
+    '$JS.API.STREAM.MSG.GET.JOBS',
+    '$JS.API.STREAM.MSG.GET.JOBS_DEAD',
+    '$JS.API.STREAM.PURGE.KV_jobs_control',
+    '$JS.API.CONSUMER.CREATE.KV_jobs_results.x',
+    '$JS.API.CONSUMER.MSG.NEXT.JOBS.good',
+  ],
+  supervisor: [
+    '$JS.API.STREAM.CREATE.OTHER',
+    '$JS.API.STREAM.NAMES',
     '$JS.API.STREAM.DELETE.JOBS',
     '$JS.API.STREAM.DELETE.JOBS_HIGH',
     '$JS.API.STREAM.PURGE.JOBS',
+    '$JS.API.STREAM.PURGE.JOBS_DEAD',
     '$JS.API.STREAM.UPDATE.JOBS',
+    '$JS.API.STREAM.UPDATE.KV_jobs_control',
+    '$JS.API.STREAM.MSG.DELETE.JOBS',
+    '$JS.API.STREAM.MSG.DELETE.JOBS_DEAD',
+    '$JS.API.STREAM.SNAPSHOT.JOBS',
+    '$JS.API.STREAM.INFO.OTHER',
+    '$JS.API.STREAM.MSG.GET.OTHER',
+    '$JS.API.DIRECT.GET.JOBS.jobs.good',
     '$JS.API.CONSUMER.CREATE.JOBS.x',
-  ])
-  await refuses(await connectAs(t, broker.url, 'admin', '_INBOX.admin'), [
+    '$JS.API.CONSUMER.CREATE.JOBS_DEAD.x',
+    '$JS.API.CONSUMER.CREATE.KV_jobs_results.x',
+    '$JS.API.CONSUMER.DURABLE.CREATE.JOBS.x',
+    '$JS.API.CONSUMER.DELETE.JOBS.good',
+    '$JS.API.CONSUMER.MSG.NEXT.OTHER.x',
+    '$JS.ACK.OTHER.x.1.1.1.1.1',
+    '$KV.jobs_control.else',
+    '$KV.other.x',
+  ],
+  admin: [
     '$JS.API.STREAM.DELETE.OTHER',
+    '$JS.API.STREAM.MSG.GET.OTHER',
     '$JS.API.CONSUMER.CREATE.OTHER.JOBS',
-  ])
-})
-
-async function connectAs(t: TestContext, url: string, user: string, inboxPrefix: string) {
-  const nc = await connect({ servers: url, user, pass: user, inboxPrefix })
-  t.after(() => nc.close())
-  return nc
+    '$JS.API.CONSUMER.MSG.NEXT.OTHER.x',
+    '$KV.other.x',
+    'other',
+  ],
 }
 
-async function refuses(nc: NatsConnection, subjects: readonly string[]): Promise<void> {
-  for (const subject of subjects) {
-    await assert.rejects(nc.request(subject, '', { timeout: 2_000 }), /Permissions Violation/, subject)
+/** What each role may not listen to. */
+const unheard: Record<string, readonly string[]> = {
+  producer: [
+    '>',
+    'jobs.>',
+    '_INBOX.>',
+    '_INBOX.jobs.>',
+    '$JS.ACK.>',
+    '$KV.jobs_results.>',
+    'events.jobs.>',
+    'dead.>',
+  ],
+  client: [
+    '>',
+    'jobs.>',
+    '_INBOX.>',
+    '_INBOX.jobs.>',
+    '_INBOX.producer.>',
+    '$KV.jobs_control.>',
+    'dead.jobs.>',
+  ],
+  supervisor: ['>', 'jobs.>', '_INBOX.>', '_INBOX.client.>', '_INBOX.admin.>', '$KV.>', 'dead.jobs.>'],
+  admin: ['>', 'jobs.>', '_INBOX.>', '_INBOX.client.>', '_INBOX.producer.>', '$SYS.>'],
+}
+
+test('with the accounts of deploy/nats, each role is refused everything else', async (t) => {
+  const broker = await startTestServer(t, { config })
+  for (const [role, subjects] of Object.entries(refused)) {
+    const nc = await connectAs(t, broker.url, role)
+    for (const subject of subjects)
+      await assert.rejects(
+        nc.request(subject, '', { timeout: 2_000 }),
+        /Permissions Violation/,
+        `${role} ${subject}`,
+      )
+    for (const subject of unheard[role]!) {
+      const subscription = nc.subscribe(subject)
+      const closed = subscription.closed.then((reason) => reason ?? 'no reason')
+      assert.match(String(await closed), /Permissions Violation/, `${role} hears ${subject}`)
+    }
   }
+})
+
+test('a producer cannot have the answer to a job written where it may not write itself', async (t) => {
+  const broker = await startTestServer(t, { config })
+  const admin = await connectAs(t, broker.url, 'admin')
+  const manager = await jetstreamManager(admin, { checkAPI: false })
+  await manager.streams.add({ name: 'JOBS', subjects: ['jobs.>'] })
+  await new Kvm(admin).create('jobs_control')
+  const producer = await connectAs(t, broker.url, 'producer')
+  const held = async (stream: string) => (await manager.streams.info(stream)).state.messages
+  const replies = [
+    '$JS.API.STREAM.PURGE.JOBS',
+    '$JS.API.STREAM.MSG.DELETE.JOBS',
+    '$KV.jobs_control.paused.good',
+    'jobs.another',
+    '_INBOX.admin.x',
+  ]
+  const told: unknown[] = []
+  admin.subscribe('_INBOX.admin.x', { callback: (...heard) => void told.push(heard) })
+  await admin.flush()
+  for (const [index, reply] of replies.entries()) {
+    producer.publish('jobs.good', '{}', { reply })
+    await eventually(`${reply} is stored`, async () => (await held('JOBS')) >= index + 1)
+  }
+  // The last answer of all comes after those before it.
+  await jetstream(producer).publish('jobs.good', '{}')
+  assert.equal(await held('JOBS'), replies.length + 1)
+  assert.equal(await held('KV_jobs_control'), 0)
+  assert.deepEqual(told, [])
+})
+
+async function connectAs(t: TestContext, url: string, user: string) {
+  const inboxPrefix = user === 'supervisor' ? '_INBOX.jobs.test' : `_INBOX.${user}`
+  const nc: NatsConnection = await connect({
+    servers: url,
+    user,
+    pass: user,
+    inboxPrefix,
+    maxReconnectAttempts: -1,
+  })
+  t.after(() => nc.close())
+  return nc
 }

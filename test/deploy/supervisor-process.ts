@@ -10,8 +10,8 @@ const entry = fileURLToPath(new URL('../../../dist/supervisor.js', import.meta.u
 export interface SupervisorProcess {
   /** Everything that it wrote so far. */
   readonly output: string
-  /** Waits until the output has `text`. */
-  said(text: string): Promise<void>
+  /** Waits until the output has this. */
+  said(what: string | RegExp): Promise<void>
   /** Sends SIGTERM; answers the exit code or the signal that ended it. */
   stop(): Promise<number | NodeJS.Signals>
 }
@@ -37,8 +37,9 @@ export function startSupervisor(t: TestContext, environment: Record<string, stri
     get output() {
       return output
     },
-    said: async (text) => {
-      await until(() => output.includes(text), `the supervisor said ${text}`, 15_000)
+    said: async (what) => {
+      const has = () => (typeof what === 'string' ? output.includes(what) : what.test(output))
+      await until(has, `the supervisor said ${what}`, 15_000)
     },
     stop: async () => {
       child.kill('SIGTERM')

@@ -21,42 +21,34 @@ export interface Certificates {
   readonly clientKey: string
 }
 
-/** Makes an authority of its own and has it sign one certificate for the server and one for a client. */
-export function createCertificates(dir: string): Certificates {
+/** What is unusual about the server's certificate. */
+export interface ServerCertificate {
+  /** @default 'IP:127.0.0.1' */
+  readonly names?: string
+  /** From now on; -1 has expired. @default 2 */
+  readonly days?: number
+}
+
+/**
+ * Makes an authority of its own and has it sign one certificate for the server and one for a client. In the same
+ * folder once more, all of it is made anew under the same paths, as by a renewal.
+ */
+export function createCertificates(dir: string, server: ServerCertificate = {}): Certificates {
   const file = (name: string) => join(dir, name)
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: dir, stdio: 'ignore' })
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-  openssl(
-    'req',
-    '-x509',
-    ...newKey,
-    '-keyout',
-    'ca.key',
-    '-out',
-    'ca.pem',
-    '-days',
-    '2',
-    '-subj',
-    '/CN=test authority',
-  )
-  for (const name of ['server', 'client']) {
-    const usage = name === 'server' ? 'serverAuth\nsubjectAltName=IP:127.0.0.1' : 'clientAuth'
+  const subject = ['-subj', '/CN=test authority']
+  openssl('req', '-x509', ...newKey, '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '2', ...subject)
+  const { names = 'IP:127.0.0.1', days = 2 } = server
+  for (const [name, usage, validDays] of [
+    ['server', `serverAuth\nsubjectAltName=${names}`, days],
+    ['client', 'clientAuth', 2],
+  ] as const) {
     writeFileSync(file(`${name}.ext`), `extendedKeyUsage=${usage}\n`)
     openssl('req', ...newKey, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`)
     const ca = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial']
-    openssl(
-      'x509',
-      '-req',
-      '-in',
-      `${name}.csr`,
-      ...ca,
-      '-out',
-      `${name}.pem`,
-      '-days',
-      '2',
-      '-extfile',
-      `${name}.ext`,
-    )
+    const to = ['-out', `${name}.pem`, '-days', String(validDays), '-extfile', `${name}.ext`]
+    openssl('x509', '-req', '-in', `${name}.csr`, ...ca, ...to)
   }
   return {
     ca: file('ca.pem'),
@@ -65,4 +57,10 @@ export function createCertificates(dir: string): Certificates {
     clientCert: file('client.pem'),
     clientKey: file('client.key'),
   }
+}
+
+/** Lines for a server that speaks TLS only, and with `verify` only to clients that its authority signed for. */
+export function tlsConfig(files: Certificates, verify: boolean): string {
+  const own = `cert_file: "${files.serverCert}", key_file: "${files.serverKey}"`
+  return verify ? `tls { ${own}, ca_file: "${files.ca}", verify: true }\n` : `tls { ${own} }\n`
 }

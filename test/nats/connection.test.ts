@@ -10,7 +10,7 @@ import { type BrokerConnection, type ConnectionEvent, connectBroker } from '#src
 import { startTestServer } from '../support/nats-server.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { until } from '../support/until.ts'
-import { createCertificates, unlessOpenssl } from './certificates.ts'
+import { createCertificates, tlsConfig, unlessOpenssl } from './certificates.ts'
 import { startFakeServer } from './fake-server.ts'
 import { createOperatorMode } from './jwt.ts'
 
@@ -143,11 +143,8 @@ test('TLS with an authority of our own, and with a client certificate', {
   skip: unlessOpenssl,
 }, async (t) => {
   const files = createCertificates(await tempDir(t))
-  const tls = `cert_file: "${files.serverCert}", key_file: "${files.serverKey}"`
-  const plain = await startTestServer(t, { config: `tls { ${tls} }\n` })
-  const mutual = await startTestServer(t, {
-    config: `tls { ${tls}, ca_file: "${files.ca}", verify: true }\n`,
-  })
+  const plain = await startTestServer(t, { config: tlsConfig(files, false) })
+  const mutual = await startTestServer(t, { config: tlsConfig(files, true) })
 
   const { connection } = await link(t, { NATS_URL: plain.url, NATS_CA: files.ca })
   assert.equal(connection.connected, true)

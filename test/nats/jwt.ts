@@ -2,12 +2,20 @@ import { nkeys } from '@nats-io/transport-node'
 
 type Keys = ReturnType<typeof nkeys.createUser>
 
-/** A server configuration in operator mode, and the contents of a .creds file for its one user. */
-export function createOperatorMode(): { config: string; creds: string } {
+/** A server configuration in operator mode, with one account. */
+export interface OperatorMode {
+  readonly config: string
+  /** The contents of a .creds file for a user of the account. */
+  readonly creds: string
+  /** The same for another user, whom the server lets in for so many seconds from now. */
+  credsFor(seconds: number): string
+}
+
+/** Makes an operator, an account and a user. */
+export function createOperatorMode(): OperatorMode {
   const operator = nkeys.createOperator()
   const system = nkeys.createAccount()
   const account = nkeys.createAccount()
-  const user = nkeys.createUser()
   const unlimited = {
     subs: -1,
     data: -1,
@@ -22,7 +30,18 @@ export function createOperatorMode(): { config: string; creds: string } {
   const operatorJwt = sign(operator, operator, 'operator', { system_account: system.getPublicKey() })
   const systemJwt = sign(operator, system, 'account', { limits: unlimited })
   const accountJwt = sign(operator, account, 'account', { limits: { ...unlimited, ...jetstream } })
-  const userJwt = sign(account, user, 'user', { pub: {}, sub: {}, subs: -1, data: -1, payload: -1 })
+  const credsFor = (seconds?: number): string => {
+    const user = nkeys.createUser()
+    const unrestricted = { pub: {}, sub: {}, subs: -1, data: -1, payload: -1 }
+    return `-----BEGIN NATS USER JWT-----
+${sign(account, user, 'user', unrestricted, seconds)}
+------END NATS USER JWT------
+
+-----BEGIN USER NKEY SEED-----
+${new TextDecoder().decode(user.getSeed())}
+------END USER NKEY SEED------
+`
+  }
   return {
     config: `operator: ${operatorJwt}
 system_account: ${system.getPublicKey()}
@@ -32,22 +51,18 @@ resolver_preload: {
   ${account.getPublicKey()}: ${accountJwt}
 }
 `,
-    creds: `-----BEGIN NATS USER JWT-----
-${userJwt}
-------END NATS USER JWT------
-
------BEGIN USER NKEY SEED-----
-${new TextDecoder().decode(user.getSeed())}
-------END USER NKEY SEED------
-`,
+    creds: credsFor(),
+    credsFor,
   }
 }
 
-function sign(issuer: Keys, subject: Keys, type: string, claims: object): string {
+function sign(issuer: Keys, subject: Keys, type: string, claims: object, seconds?: number): string {
+  const now = Math.floor(Date.now() / 1000)
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const signed = `${encode({ typ: 'JWT', alg: 'ed25519-nkey' })}.${encode({
     jti: type,
-    iat: Math.floor(Date.now() / 1000),
+    iat: now,
+    ...(seconds === undefined ? {} : { exp: now + seconds }),
     iss: issuer.getPublicKey(),
     name: type,
     sub: subject.getPublicKey(),

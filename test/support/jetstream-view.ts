@@ -5,7 +5,14 @@ import {
   jetstream,
   jetstreamManager,
 } from '@nats-io/jetstream'
-import { connect, headers as createHeaders, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
+import {
+  connect,
+  headers as createHeaders,
+  type MsgHdrs,
+  type NatsConnection,
+  type NodeConnectionOptions,
+} from '@nats-io/transport-node'
+
 import { eventually } from './eventually.ts'
 
 /** A dead letter as `nats stream get JOBS_DEAD` shows it. */
@@ -43,25 +50,18 @@ export class JetStreamView {
   static async connect(
     url: string,
     namespace = 'jobs',
-    credentials: { user?: string; pass?: string } = {},
+    more: NodeConnectionOptions = {},
   ): Promise<JetStreamView> {
-    const nc = await connect({
-      servers: url.split(','),
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 100,
-      name: 'test',
-      ...credentials,
-    })
+    const always = { maxReconnectAttempts: -1, reconnectTimeWait: 100, name: 'test' }
+    const nc = await connect({ servers: url.split(','), ...always, ...more })
     return new JetStreamView(nc, await jetstreamManager(nc, { checkAPI: false, timeout: 2_000 }), namespace)
   }
 
-  get stream(): string {
+  get stream(): string 
     return this.#namespace.toUpperCase()
-  }
 
-  get deadStream(): string {
+  get deadStream(): string 
     return `${this.stream}_DEAD`
-  }
 
   /** Enqueues as `nats pub` does and waits until it is stored; returns the job's id. */
   async enqueue(

@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import type { NodeConnectionOptions } from '@nats-io/transport-node'
 import { JetStreamView } from './jetstream-view.ts'
 import { Ledger } from './ledger.ts'
 import { startTestServer } from './nats-server.ts'
@@ -20,6 +21,8 @@ export interface WorldOptions {
   env?: Env
   /** Lines for the server's configuration file. */
   serverConfig?: string
+  /** How the test's own client connects. */
+  connect?: NodeConnectionOptions
 }
 
 /** Small numbers, so that a test of a retry does not wait for production's delays. */
@@ -56,7 +59,7 @@ export class World {
     const { serverConfig } = options
     const server = await startTestServer(t, serverConfig === undefined ? {} : { config: serverConfig })
     const env = options.env ?? {}
-    const broker = await JetStreamView.connect(server.url, env['MILLRACE_NAMESPACE'])
+    const broker = await JetStreamView.connect(server.url, env['MILLRACE_NAMESPACE'], options.connect)
     const world = new World(mkdtempSync(join(tmpdir(), 'millrace-e2e-')), server, broker, env)
     t.after(() => world.#end())
     return world
