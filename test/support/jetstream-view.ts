@@ -12,7 +12,6 @@ import {
   type NatsConnection,
   type NodeConnectionOptions,
 } from '@nats-io/transport-node'
-
 import { eventually } from './eventually.ts'
 
 /** A dead letter as `nats stream get JOBS_DEAD` shows it. */
@@ -57,11 +56,13 @@ export class JetStreamView {
     return new JetStreamView(nc, await jetstreamManager(nc, { checkAPI: false, timeout: 2_000 }), namespace)
   }
 
-  get stream(): string 
+  get stream(): string {
     return this.#namespace.toUpperCase()
+  }
 
-  get deadStream(): string 
+  get deadStream(): string {
     return `${this.stream}_DEAD`
+  }
 
   /** Enqueues as `nats pub` does and waits until it is stored; returns the job's id. */
   async enqueue(
