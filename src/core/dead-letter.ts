@@ -78,6 +78,7 @@ const rewritten = new Set([
   'millrace-prior-history',
   'millrace-due-at',
   'millrace-due-id',
+  'millrace-replay-of',
 ])
 
 function isOurs(name: string): boolean {

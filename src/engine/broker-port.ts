@@ -1,6 +1,7 @@
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
 import type { Priority } from '../core/names.ts'
+import type { DeadLetterPlace } from '../core/replay.ts'
 
 /** One arrival of a job from the broker. */
 export interface Delivery {
@@ -25,6 +26,9 @@ export interface Delivery {
   readonly headerProblem: string | undefined
 }
 
+/** Which message of which stream a job is. */
+export type JobPlace = Pick<Delivery, 'stream' | 'sequence' | 'storedAt'>
+
 /** The engine's view of the broker. Nothing here throws, except promises where it says so. */
 export interface Broker {
   readonly connected: boolean
@@ -47,6 +51,11 @@ export interface Broker {
   /** Adds a release to whatever record there is now, which may be another supervisor's. */
   releaseRecord(stream: string, sequence: number): Promise<void>
   forgetRecord(stream: string, sequence: number): void
+  /**
+   * Whether this job stands for the replay of a dead letter: the first one that is asked about does, from then
+   * on. Rejects when that is not known.
+   */
+  claimReplay(letter: DeadLetterPlace, job: JobPlace): Promise<boolean>
   /** Resolves when the server has stored how this job ended; rejects when it has not, or cannot tell. */
   storeOutcome(jobId: string, entry: string): Promise<void>
   /** Asks how much of a handler is handed out. Rejects when the broker does not say. */

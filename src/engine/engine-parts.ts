@@ -25,6 +25,7 @@ import { Owners } from './owners.ts'
 import { Pools } from './pools.ts'
 import type { Room } from './pull-loop.ts'
 import { Receipts } from './receipts.ts'
+import { ReplayFence } from './replay-fence.ts'
 import { Settlement } from './settlement.ts'
 import type { SharedState } from './shared-state-port.ts'
 import { StartWatch } from './start-watch.ts'
@@ -135,6 +136,7 @@ export class EngineParts {
     const delayer = new Delayer({ delayed, clock, observer, settlement, roomChanged })
     if (delayed) this.mover = new Mover({ delayed, broker, clock, observer, ackWaitMs })
     const fence = new TickFence(options.ticks, clock, options.tickObserver)
+    const replayFence = new ReplayFence(broker, clock, observer)
     this.life = new JobLife({
       broker,
       clock,
@@ -144,7 +146,15 @@ export class EngineParts {
       handlers: new Map(handlers.map((handler) => [handler.profile.name, handler])),
       inFlight,
       finished,
-      admission: new Admission({ broker, clock, observer, limits: options.limits, fence, isCancelled }),
+      admission: new Admission({
+        broker,
+        clock,
+        observer,
+        limits: options.limits,
+        fence,
+        replayFence,
+        isCancelled,
+      }),
       settlement,
       gates,
       delayer,

@@ -4,7 +4,8 @@ import type { Settings } from '../config/settings.ts'
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
 import { type Names, type Priority, priorities } from '../core/names.ts'
-import type { Broker, BrokerListener, Outstanding } from '../engine/broker-port.ts'
+import type { DeadLetterPlace } from '../core/replay.ts'
+import type { Broker, BrokerListener, JobPlace, Outstanding } from '../engine/broker-port.ts'
 import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
 import type { BrokerConnection } from './connection.ts'
@@ -235,6 +236,13 @@ export class JetStreamBroker implements Broker {
 
   forgetRecord(stream: string, sequence: number): void {
     this.#records.forget(stream, sequence)
+  }
+
+  claimReplay(letter: DeadLetterPlace, job: JobPlace): Promise<boolean> {
+    return this.#records.claimReplay(letter, job).catch((error: unknown) => {
+      this.#topology.look()
+      throw error
+    })
   }
 
   storeOutcome(jobId: string, entry: string): Promise<void> {
