@@ -25,6 +25,14 @@ export interface Console {
   narrate(text: string): void
   /** All of stdin. */
   read(): Promise<Buffer>
+  /** Resolves when what was printed has been taken, so that millions of lines do not pile up. */
+  taken(): Promise<void>
+  /** Whether somebody sits at stdin and can be asked. */
+  readonly interactive: boolean
+  /** Asks on stderr, and answers with the line that is typed. */
+  ask(question: string): Promise<string>
+  /** How wide the terminal is that the data goes to; undefined when it goes elsewhere. */
+  readonly columns: number | undefined
 }
 
 /** One command, in a file of its own. */

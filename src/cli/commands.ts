@@ -1,5 +1,10 @@
 import { cancel } from './cancel.ts'
 import type { Command } from './command.ts'
+import { deadDiscard } from './dead-discard.ts'
+import { deadExport } from './dead-export.ts'
+import { deadLs } from './dead-ls.ts'
+import { deadReplay } from './dead-replay.ts'
+import { deadShow } from './dead-show.ts'
 import { enqueue } from './enqueue.ts'
 import { pause } from './pause.ts'
 import { result } from './result.ts'
@@ -8,4 +13,17 @@ import { schedulesLs } from './schedules-ls.ts'
 import { start } from './start.ts'
 
 /** Every command, in the order of the help. */
-export const commands: readonly Command[] = [start, enqueue, result, cancel, pause, resume, schedulesLs]
+export const commands: readonly Command[] = [
+  start,
+  enqueue,
+  result,
+  cancel,
+  pause,
+  resume,
+  schedulesLs,
+  deadLs,
+  deadShow,
+  deadReplay,
+  deadDiscard,
+  deadExport,
+]

@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { once } from 'node:events'
+import { createInterface } from 'node:readline/promises'
 import { buffer } from 'node:stream/consumers'
 import type { Console } from './command.ts'
 import { run } from './run.ts'
@@ -10,8 +12,24 @@ const console: Console = {
   print: (text) => process.stdout.write(`${text}\n`),
   narrate: (text) => process.stderr.write(`${text}\n`),
   read: () => buffer(process.stdin),
+  taken: async () => {
+    if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain')
+  },
+  interactive: process.stdin.isTTY === true,
+  ask,
+  columns: process.stdout.isTTY ? process.stdout.columns : undefined,
 }
 
 const code = await run(process.argv.slice(2), console)
 // Not left to the event loop: a connection that was being made when its time was over would hold it for seconds.
 process.stdout.write('', () => process.exit(code))
+
+/** The end of stdin is an empty answer. */
+async function ask(question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return await Promise.race([lines.question(question), once(lines, 'close').then(() => '')])
+  } finally {
+    lines.close()
+  }
+}

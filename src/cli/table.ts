@@ -1,14 +1,48 @@
+type Row = Readonly<Record<string, unknown>>
+
 /** Rows as columns of text, titled by their fields. */
-export function tableOf(rows: readonly Readonly<Record<string, unknown>>[]): string {
-  const titles = Object.keys(rows[0] ?? {})
-  const cells = [titles, ...rows.map((row) => titles.map((title) => String(row[title] ?? '-')))]
-  const widths = titles.map((_, column) => Math.max(...cells.map((line) => line[column]!.length)))
-  return cells
-    .map((line) =>
-      line
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join('  ')
-        .trimEnd(),
+export function tableOf(rows: readonly Row[]): string {
+  return new Table().add(rows)
+}
+
+/**
+ * A table that is printed piece by piece: the first piece has the titles, and a later one is as wide as all before
+ * it. Lines end at `width`, and control characters, which could write anywhere on a terminal, are spaces.
+ */
+export class Table {
+  readonly #width: number | undefined
+  #titles: readonly string[] | undefined
+  #widths: number[] = []
+
+  constructor(width?: number) {
+    this.#width = width
+  }
+
+  add(rows: readonly Row[]): string {
+    const lines: string[][] = []
+    if (!this.#titles) {
+      this.#titles = Object.keys(rows[0] ?? {})
+      lines.push([...this.#titles])
+    }
+    for (const row of rows) lines.push(this.#titles.map((title) => printable(String(row[title] ?? '-'))))
+    this.#widths = this.#titles.map((_, column) =>
+      Math.max(this.#widths[column] ?? 0, ...lines.map((line) => line[column]!.length)),
     )
-    .join('\n')
+    return lines.map((line) => this.#fit(line)).join('\n')
+  }
+
+  #fit(cells: readonly string[]): string {
+    const line = cells
+      .map((cell, column) => cell.padEnd(this.#widths[column]!))
+      .join('  ')
+      .trimEnd()
+    return this.#width === undefined || line.length <= this.#width
+      ? line
+      : `${line.slice(0, this.#width - 1)}…`
+  }
+}
+
+/** Text that leaves a terminal as it is. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, ' ')
 }

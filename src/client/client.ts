@@ -3,6 +3,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { JobOutcome } from '../core/job-outcome.ts'
 import type { Names } from '../core/names.ts'
 import type { ClientBroker } from '../nats/client-broker.ts'
+import { DeadLetters } from './dead-letters.ts'
 import { checkHandler, checkJobId, composeJob, type EnqueueOptions } from './new-job.ts'
 import { readTick, type ScheduleTick } from './schedule-tick.ts'
 import { defaultTimeoutMs, type WaitOptions, waitForOutcome } from './wait-for.ts'
@@ -36,6 +37,7 @@ export interface ClientParts {
 export class Client {
   readonly #parts: ClientParts
   readonly #closed = new AbortController()
+  #deadLetters: DeadLetters | undefined
 
   constructor(parts: ClientParts) {
     this.#parts = parts
@@ -125,6 +127,14 @@ export class Client {
     const newest = await broker.newest(names.ticksStream, names.tickSubjects)
     const prefix = names.tickSubject('').length
     return newest.map(({ subject, text }) => readTick(subject.slice(prefix), text))
+  }
+
+  /** The dead letters of the namespace: to look at, replay and discard. Needs an operator's permissions. */
+  get deadLetters(): DeadLetters {
+    this.#requireOpen()
+    const { broker, names, requestMs } = this.#parts
+    this.#deadLetters ??= new DeadLetters(broker, names, requestMs)
+    return this.#deadLetters
   }
 
   /** Ends what waits with `client_closed` and closes the connection, unless it was given. Idempotent. */

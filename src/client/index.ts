@@ -1,9 +1,16 @@
+export type { DeadLetterFilter, DeadLetterRecord, StoredDeadLetter } from '../core/dead-letter-record.ts'
 export { type ErrorCode, MillraceError } from '../core/errors.ts'
 export type { CompletedJob, DeadJob, JobOutcome } from '../core/job-outcome.ts'
 export type { Priority } from '../core/names.ts'
 export type { DeadReason } from '../core/verdict.ts'
 export type { Client, EnqueuedJob } from './client.ts'
 export { type ClientOptions, createClient } from './create-client.ts'
+export type {
+  DeadLetterProgress,
+  DeadLetterSelection,
+  DeadLetters,
+  ReplayOptions,
+} from './dead-letters.ts'
 export type { EnqueueOptions } from './new-job.ts'
 export type { ScheduleTick } from './schedule-tick.ts'
 export type { WaitOptions } from './wait-for.ts'

@@ -113,6 +113,7 @@ const rewritten = new Set([
   'millrace-due-at',
   'millrace-due-id',
   'millrace-headers-dropped',
+  'millrace-replay-of',
 ])
 
 function isOurs(name: string): boolean {

@@ -23,6 +23,8 @@ export interface Names {
   /** Every subject of the jobs of one priority. */
   subjectsOf(priority: Priority): string
   jobSubject(handler: string, priority?: Priority): string
+  /** The stream of the jobs of a subject; undefined for a subject that no job of this namespace can have. */
+  streamOfSubject(subject: string): string | undefined
   /** Where a job of the delayed stream waits, or comes to when it is due; `subject` is the job's own. */
   dueSubject(subject: string): string
   /** Where a schedule of the server waits: a subject of its own for each job. */
@@ -39,6 +41,8 @@ export function namesFor(namespace: string): Names {
   const upper = namespace.toUpperCase()
   const prefix = (priority: Priority): string =>
     priority === 'normal' ? namespace : `${priority}.${namespace}`
+  const streamOf = (priority: Priority): string =>
+    priority === 'normal' ? upper : `${upper}_${priority.toUpperCase()}`
   return {
     namespace,
     jobStream: upper,
@@ -53,9 +57,17 @@ export function namesFor(namespace: string): Names {
     attemptsBucket: `${namespace}_attempts`,
     controlBucket: `${namespace}_control`,
     resultsBucket: `${namespace}_results`,
-    streamOf: (priority) => (priority === 'normal' ? upper : `${upper}_${priority.toUpperCase()}`),
+    streamOf,
     subjectsOf: (priority) => `${prefix(priority)}.>`,
     jobSubject: (handler, priority = 'normal') => `${prefix(priority)}.${handler}`,
+    streamOfSubject(subject) {
+      const fits = (priority: Priority): boolean => {
+        const begin = `${prefix(priority)}.`
+        return subject.startsWith(begin) && isHandlerName(subject.slice(begin.length))
+      }
+      const priority = priorities.find(fits)
+      return priority && streamOf(priority)
+    },
     dueSubject: (subject) => `delayed.${namespace}.due.${subject}`,
     scheduleSubject: (stream, sequence, storedAt) =>
       `delayed.${namespace}.at.${stream}.${sequence}.${storedAt}`,

@@ -1,12 +1,14 @@
 import { type AttemptRecord, countAttempt, noRecord, withPriorHistory, withRelease } from '../core/attempt.ts'
 import { type PlainHeaders, readJobHeaders } from '../core/job-headers.ts'
 import { type AttemptError, cancelledError } from '../core/outcome.ts'
+import { replayOfJob } from '../core/replay.ts'
 import { tickOfJob } from '../core/ticks.ts'
 import type { DeadReason } from '../core/verdict.ts'
 import type { Broker } from './broker-port.ts'
 import type { Clock } from './clock-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Observer } from './observer-port.ts'
+import type { ReplayFence } from './replay-fence.ts'
 import type { TickFence } from './tick-fence.ts'
 
 /** What becomes of a delivery before anything runs. */
@@ -15,7 +17,7 @@ export type Admitted =
   /** Run it, but beside no other suspect: an earlier delivery of it ended without a trace. */
   | { readonly kind: 'suspect' }
   | { readonly kind: 'not_yet'; readonly dueAt: number }
-  /** Another job stands for its tick. */
+  /** Another job stands for its tick, or for the same replay. */
   | { readonly kind: 'duplicate' }
   /** Somebody has settled it meanwhile: the broker has it no more. */
   | { readonly kind: 'gone' }
@@ -46,6 +48,7 @@ export interface AdmissionParts {
   readonly fence: TickFence
   /** False when the broker says that somebody has settled it. */
   isThere(job: InFlightJob): Promise<boolean>
+  readonly replayFence: ReplayFence
   /** Somebody has cancelled it. */
   isCancelled(job: InFlightJob): boolean
 }
@@ -58,6 +61,7 @@ export class Admission {
   readonly #limits: HeaderLimits
   readonly #fence: TickFence
   readonly #isThere: (job: InFlightJob) => Promise<boolean>
+  readonly #replayFence: ReplayFence
   readonly #isCancelled: (job: InFlightJob) => boolean
 
   constructor(parts: AdmissionParts) {
@@ -67,13 +71,19 @@ export class Admission {
     this.#limits = parts.limits
     this.#fence = parts.fence
     this.#isThere = (job) => parts.isThere(job)
+    this.#replayFence = parts.replayFence
     this.#isCancelled = (job) => parts.isCancelled(job)
   }
 
-  /** Answers at once for a first delivery; a redelivered job's record has to be read, and that of a tick. */
+  /**
+   * Answers at once for a first delivery; a redelivered job's record has to be read, that of a tick, and that of
+   * a replay.
+   */
   admit(job: InFlightJob): Admitted | Promise<Admitted> {
     const admitted = this.#admit(job)
-    const tick = job.headers && tickOfJob(job.headers)
+    if (!job.headers) return admitted
+    if (job.replayOf) return this.#replayFence.admit(job, job.replayOf, admitted)
+    const tick = tickOfJob(job.headers)
     return tick ? this.#fence.admit(job, tick, admitted) : admitted
   }
 
@@ -153,13 +163,16 @@ export class Admission {
   #readHeaders(job: InFlightJob): string | undefined {
     const plain = plainHeaders(job)
     const { headers, problem } = readJobHeaders(plain)
-    job.headers = headers.priorAttempts === undefined ? plain : asEnqueued(plain)
+    // Once the job has moved, the message that was moved stood for the replay.
+    const wasMoved = headers.priorAttempts !== undefined
+    job.replayOf = wasMoved ? undefined : replayOfJob(plain)
+    job.headers = wasMoved || job.replayOf ? asEnqueued(plain) : plain
     job.id = headers.id
     job.json = headers.json
     job.key = headers.key
     job.expiresAt = headers.expiresAt ?? Number.POSITIVE_INFINITY
     job.runAt = headers.runAt ?? 0
-    job.wasDelayed = headers.priorAttempts !== undefined
+    job.wasDelayed = wasMoved
     job.priorAttempts = headers.priorAttempts ?? 0
     job.priorHistory = headers.priorHistory
     job.enqueuedAt = headers.enqueuedAt ?? job.storedAt
@@ -209,16 +222,17 @@ function givenUp(job: InFlightJob, unexplained: number): Admitted {
   return { kind: 'dead', reason: 'crashed', error, attempts }
 }
 
-/** What a move writes, or replaces with its own. */
+/** What a move or a replay writes, or replaces with its own. */
 const writtenByMoves = new Set([
   'nats-msg-id',
   'millrace-job-id',
   'millrace-enqueued-at',
   'millrace-prior-attempts',
   'millrace-prior-history',
+  'millrace-replay-of',
 ])
 
-/** The handler of a moved job sees what was enqueued, not how we carried it. */
+/** The handler of a moved or replayed job sees what was enqueued, not how we carried it. */
 function asEnqueued(headers: PlainHeaders): PlainHeaders {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !writtenByMoves.has(name)))
 }

@@ -1,6 +1,7 @@
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
 import type { Priority } from '../core/names.ts'
+import type { DeadLetterPlace } from '../core/replay.ts'
 
 /** One arrival of a job from the broker. */
 export interface Delivery {
@@ -24,6 +25,9 @@ export interface Delivery {
   /** Why the headers cannot be read at all. */
   readonly headerProblem: string | undefined
 }
+
+/** Which message of which stream a job is. */
+export type JobPlace = Pick<Delivery, 'stream' | 'sequence' | 'storedAt'>
 
 /** The engine's view of the broker. Nothing here throws, except promises where it says so. */
 export interface Broker {
@@ -50,6 +54,11 @@ export interface Broker {
   forgetRecord(stream: string, sequence: number): void
   /** Whether the stream still has this job, which it has until somebody settles it. Rejects when nobody can tell. */
   isStored(stream: string, sequence: number): Promise<boolean>
+  /**
+   * Whether this job stands for the replay of a dead letter: the first one that is asked about does, from then
+   * on. Rejects when that is not known.
+   */
+  claimReplay(letter: DeadLetterPlace, job: JobPlace): Promise<boolean>
   /** Resolves when the server has stored how this job ended; rejects when it has not, or cannot tell. */
   storeOutcome(jobId: string, entry: string): Promise<void>
   /** Asks how much of a handler is handed out. Rejects when the broker does not say. */

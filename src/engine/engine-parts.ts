@@ -25,6 +25,7 @@ import { Owners } from './owners.ts'
 import { Pools } from './pools.ts'
 import type { Room } from './pull-loop.ts'
 import { Receipts } from './receipts.ts'
+import { ReplayFence } from './replay-fence.ts'
 import { Settlement } from './settlement.ts'
 import type { SharedState } from './shared-state-port.ts'
 import { Standstill } from './standstill.ts'
@@ -144,6 +145,7 @@ export class EngineParts {
     if (delayed) this.mover = new Mover({ delayed, broker, clock, observer, ackWaitMs })
     this.standstill = new Standstill({ broker, clock, ackWaitMs }, () => this.heartbeat.beat())
     const fence = new TickFence(options.ticks, clock, options.tickObserver)
+    const replayFence = new ReplayFence(broker, clock, observer)
     this.life = new JobLife({
       broker,
       clock,
@@ -160,6 +162,7 @@ export class EngineParts {
         limits: options.limits,
         fence,
         isThere,
+        replayFence,
         isCancelled,
       }),
       settlement,

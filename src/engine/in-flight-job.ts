@@ -4,6 +4,7 @@ import type { AbortCode } from '../core/handler-definition.ts'
 import type { HistoryEntry } from '../core/history.ts'
 import type { PlainHeaders } from '../core/job-headers.ts'
 import type { ReturnedValue } from '../core/job-outcome.ts'
+import type { DeadLetterPlace } from '../core/replay.ts'
 import type { Delivery } from './broker-port.ts'
 import type { Gate } from './gates.ts'
 import type { HandlerState } from './handler-state.ts'
@@ -35,6 +36,8 @@ export class InFlightJob {
   expiresAt = Number.POSITIVE_INFINITY
   /** Epoch milliseconds; 0 when it may start at once. */
   runAt = 0
+  /** The dead letter that was published again as this job. */
+  replayOf: DeadLetterPlace | undefined
   /** It has waited in the delayed stream and was found due there. */
   wasDelayed = false
   /** Attempts that counted before it was moved here, and what they said. */

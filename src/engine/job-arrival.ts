@@ -52,7 +52,7 @@ export interface ArrivalParts {
  *    that lay in our socket until its lease had run out is let go of.
  * 2. Anything else is admitted. While its record is read, its place at the gates is kept.
  * 3. Cancelled, expired, unreadable, or out of attempts: it goes straight to its dead letter.
- * 4. The second job of a tick is acked and not run.
+ * 4. The second job of a tick, or of a replay, is acked and not run.
  * 5. A job whose time has not come is put aside.
  * 6. The others go on to what they meet before they run.
  */

@@ -75,7 +75,7 @@ export class Settlement {
     this.#observer.settled(job, 'ack')
   }
 
-  /** Another job stands for its tick, under the same id: a cancel is that one's. */
+  /** Another job stands for its tick or its replay, under the same id: a cancel is that one's. */
   duplicate(job: InFlightJob): void {
     this.#acked(job)
     this.#observer.settled(job, 'ack')

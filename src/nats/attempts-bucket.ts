@@ -4,6 +4,8 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { type AttemptRecord, noRecord, readAttemptRecord, withRelease } from '../core/attempt.ts'
 import { isRecord } from '../core/field-checks.ts'
 import type { Names } from '../core/names.ts'
+import type { DeadLetterPlace } from '../core/replay.ts'
+import type { JobPlace } from '../engine/broker-port.ts'
 import type { Incarnations } from './incarnations.ts'
 
 /** A record that is not to be had within this is done without. */
@@ -15,9 +17,16 @@ interface StoredRecord extends AttemptRecord {
   readonly stream: string
 }
 
+/** The job that stands for the replay of a dead letter. */
+interface StoredClaim extends JobPlace {
+  /** When the job's stream was made. */
+  readonly createdAt: string
+}
+
 /**
  * The records of jobs that were delivered more than once, in the bucket `<namespace>_attempts` under
- * `<stream>.<sequence>`. A record of another incarnation of the stream is none.
+ * `<stream>.<sequence>`. A record of another incarnation of the stream is none. Which job stands for the replay of
+ * a dead letter is here, too, under `<dead-letter stream>.<sequence>.<when it was stored>`.
  */
 export class AttemptsBucket {
   readonly #nc: NatsConnection
@@ -58,6 +67,30 @@ export class AttemptsBucket {
       } catch (error) {
         if (triesLeft === 1) throw error
       }
+    }
+  }
+
+  /**
+   * Whether this job stands for the replay of a dead letter. Whoever writes the entry first does; it stays when
+   * the job is settled, because the other job may come later. A claim of a job whose stream was deleted is void.
+   */
+  async claimReplay(letter: DeadLetterPlace, job: JobPlace): Promise<boolean> {
+    const bucket = await this.#open()
+    const at = `${key(letter.stream, letter.sequence)}.${letter.storedAt}`
+    const { stream, sequence, storedAt } = job
+    const own: StoredClaim = { stream, sequence, storedAt, createdAt: this.#incarnations.of(stream) }
+    try {
+      await within(readMs, bucket.create(at, JSON.stringify(own)))
+      return true
+    } catch (refusal) {
+      const entry = await within(readMs, bucket.get(at))
+      // Nobody was first after all, or another replica does not know of it yet.
+      if (entry?.operation !== 'PUT') throw refusal
+      const claim = entry.json<StoredClaim>()
+      if (claim.stream === stream && claim.sequence === sequence && claim.storedAt === storedAt) return true
+      if (claim.createdAt === this.#incarnations.of(claim.stream)) return false
+      await within(readMs, bucket.update(at, JSON.stringify(own), entry.revision))
+      return true
     }
   }
 

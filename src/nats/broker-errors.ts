@@ -28,6 +28,17 @@ export function explainBrokerError(error: unknown): MillraceError {
   )
 }
 
+/** The same, for a request that got no answer within `limitMs` or was refused. */
+export function explainRequest(error: unknown, limitMs: number): MillraceError {
+  const silent = hasCause(error, errors.TimeoutError) || hasCause(error, errors.ConnectionError)
+  if (!silent) return explainBrokerError(error)
+  return new MillraceError(
+    'broker_unreachable',
+    `the NATS server did not answer within ${limitMs} ms; it is away, slow, or does not permit the question`,
+    { cause: error },
+  )
+}
+
 /** Whether an error, or what it was caused by, is of this class. */
 export function hasCause(error: unknown, kind: abstract new (...rest: never[]) => Error): boolean {
   if (error instanceof kind) return true

@@ -1,10 +1,11 @@
 import { JetStreamApiError, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
-import { errors, type NatsConnection } from '@nats-io/transport-node'
+import type { NatsConnection } from '@nats-io/transport-node'
 import { MillraceError } from '../core/errors.ts'
 import type { JobOutcome } from '../core/job-outcome.ts'
 import type { Names } from '../core/names.ts'
-import { explainBrokerError, hasCause } from './broker-errors.ts'
+import { explainRequest } from './broker-errors.ts'
 import { ClientPublisher, type Publication, type Stored } from './client-publisher.ts'
+import { DeadLetterStore } from './dead-letter-store.ts'
 import { ResultsBucket } from './results-bucket.ts'
 
 export type { NatsConnection }
@@ -26,6 +27,7 @@ export class ClientBroker {
   readonly #names: Names
   readonly #publisher: ClientPublisher
   readonly #results: ResultsBucket
+  #deadLetters: DeadLetterStore | undefined
 
   private constructor(nc: NatsConnection, jsm: JetStreamManager, names: Names) {
     this.#nc = nc
@@ -37,6 +39,12 @@ export class ClientBroker {
 
   static async open(nc: NatsConnection, names: Names): Promise<ClientBroker> {
     return new ClientBroker(nc, await jetstreamManager(nc, { checkAPI: false, timeout: requestMs }), names)
+  }
+
+  /** The stream of dead letters, for operators. */
+  get deadLetters(): DeadLetterStore {
+    this.#deadLetters ??= new DeadLetterStore(this.#nc, this.#jsm, this.#names)
+    return this.#deadLetters
   }
 
   /** Resolves when the server has stored it; rejects with a `MillraceError`. */
@@ -66,7 +74,7 @@ export class ClientBroker {
   async outcome(jobId: string): Promise<JobOutcome | undefined> {
     this.#requireOpen()
     return this.#results.read(jobId).catch((error: unknown) => {
-      throw explainRequest(error)
+      throw explainRequest(error, requestMs)
     })
   }
 
@@ -104,21 +112,11 @@ export class ClientBroker {
     } catch (error) {
       if (error instanceof JetStreamApiError && [streamMissing, messageMissing].includes(error.code))
         return []
-      throw explainRequest(error)
+      throw explainRequest(error, requestMs)
     }
   }
 
   #requireOpen(): void {
     if (this.#nc.isClosed()) throw new MillraceError('client_closed', 'the connection to NATS is closed')
   }
-}
-
-function explainRequest(error: unknown): MillraceError {
-  const silent = hasCause(error, errors.TimeoutError) || hasCause(error, errors.ConnectionError)
-  if (!silent) return explainBrokerError(error)
-  return new MillraceError(
-    'broker_unreachable',
-    `the NATS server did not answer within ${requestMs} ms; it is away, slow, or does not permit the question`,
-    { cause: error },
-  )
 }

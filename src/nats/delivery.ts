@@ -17,6 +17,8 @@ export interface AckSubject {
   /** Of the consumer, without those that it has handed out. */
   readonly pending: number
   readonly sequence: number
+  /** How many messages the consumer has delivered, this one included. */
+  readonly delivered: number
   /** Epoch milliseconds. */
   readonly storedAt: number
 }
@@ -38,7 +40,8 @@ export function readAckSubject(reply: string): AckSubject | undefined {
   const consumerEnd = reply.indexOf('.', streamEnd + 1)
   const deliveriesEnd = reply.indexOf('.', consumerEnd + 1)
   const sequenceEnd = reply.indexOf('.', deliveriesEnd + 1)
-  const timeFrom = reply.indexOf('.', sequenceEnd + 1) + 1
+  const deliveredEnd = reply.indexOf('.', sequenceEnd + 1)
+  const timeFrom = deliveredEnd + 1
   // Nanoseconds: the last six digits are below a millisecond.
   const timeDot = reply.indexOf('.', timeFrom)
   const timeEnd = timeDot - 6
@@ -49,6 +52,7 @@ export function readAckSubject(reply: string): AckSubject | undefined {
     consumer: reply.slice(streamEnd + 1, consumerEnd),
     deliveries: digits(reply, consumerEnd + 1, deliveriesEnd),
     sequence: digits(reply, deliveriesEnd + 1, sequenceEnd),
+    delivered: digits(reply, sequenceEnd + 1, deliveredEnd),
     storedAt: digits(reply, timeFrom, timeEnd),
     pending: digits(reply, timeDot + 1, pendingDot < 0 ? reply.length : pendingDot),
   }

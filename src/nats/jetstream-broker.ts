@@ -4,7 +4,8 @@ import type { Settings } from '../config/settings.ts'
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
 import { type Names, type Priority, priorities } from '../core/names.ts'
-import type { Broker, BrokerListener, Outstanding } from '../engine/broker-port.ts'
+import type { DeadLetterPlace } from '../core/replay.ts'
+import type { Broker, BrokerListener, JobPlace, Outstanding } from '../engine/broker-port.ts'
 import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
 import type { BrokerConnection } from './connection.ts'
@@ -249,6 +250,13 @@ export class JetStreamBroker implements Broker {
   /** Asks the leader of the stream: a follower may not know yet what is there, or what is gone. */
   async isStored(stream: string, sequence: number): Promise<boolean> {
     return (await this.#jsm.streams.getMessage(stream, { seq: sequence })) !== null
+  }
+
+  claimReplay(letter: DeadLetterPlace, job: JobPlace): Promise<boolean> {
+    return this.#records.claimReplay(letter, job).catch((error: unknown) => {
+      this.#topology.look()
+      throw error
+    })
   }
 
   storeOutcome(jobId: string, entry: string): Promise<void> {

@@ -108,7 +108,10 @@ export class TopologyKeeper {
 
   /** There is a sign of trouble. */
   look(): void {
-    if (this.missing.length > 0) return this.lookSlowly()
+    if (this.missing.length > 0) {
+      this.lookSlowly()
+      return
+    }
     const gapMs = this.#lookedAt + lookGapMs - performance.now()
     this.#lookIn(Math.max(troubleMs, gapMs))
   }

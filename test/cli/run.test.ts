@@ -14,6 +14,10 @@ async function typed(words: readonly string[]) {
       stderr += `${text}\n`
     },
     read: async () => Buffer.from('{'),
+    taken: async () => {},
+    interactive: false,
+    ask: async () => '',
+    columns: undefined,
   })
   return { code, stdout, stderr }
 }

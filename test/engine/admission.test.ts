@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { AttemptRecord } from '#src/core/attempt.js'
 import { noRecord } from '#src/core/attempt.js'
 import { Admission } from '#src/engine/admission.js'
+import { ReplayFence } from '#src/engine/replay-fence.js'
 import { TickFence } from '#src/engine/tick-fence.js'
 import { FakeBroker, FakeObserver, heldJob, ManualClock } from '../support/fake-engine-parts.ts'
 import { FakeTicks } from '../support/fake-ticks.ts'
@@ -24,6 +25,7 @@ function createAdmission() {
     limits,
     fence,
     isThere: (job) => broker.isStored(job.stream, job.sequence).catch(() => true),
+    replayFence: new ReplayFence(broker, clock, observer),
     isCancelled: () => false,
   })
   return { clock, broker, observer, admission }

@@ -11,7 +11,15 @@ const source = (handler: string): DeliverySource => ({
   stream: 'JOBS',
   subject: `jobs.${handler}`,
 })
-const read = { stream: 'JOBS', consumer: 'email_send', deliveries: 3, sequence: 42, storedAt, pending: 7 }
+const read = {
+  stream: 'JOBS',
+  consumer: 'email_send',
+  deliveries: 3,
+  sequence: 42,
+  delivered: 57,
+  storedAt,
+  pending: 7,
+}
 
 test('the reply of a delivered message says where it is from, how often it came and when it was stored', () => {
   assert.deepEqual(readAckSubject(reply), read)
@@ -57,6 +65,7 @@ test('any numbers that a server can write are read exactly, to the millisecond',
           consumer,
           deliveries,
           sequence,
+          delivered: 1,
           storedAt: at,
           pending: deliveries + 1,
         })

@@ -11,12 +11,27 @@ export interface CommandRun {
   readonly stderr: string
 }
 
+/** A command that runs. */
+export interface RunningCommand {
+  readonly ended: Promise<CommandRun>
+  kill(signal: NodeJS.Signals): void
+}
+
 /** Runs `millrace` as a process with exactly this environment. */
 export function millrace(
   args: readonly string[],
   env: Record<string, string>,
   stdin: string | Uint8Array = '',
 ): Promise<CommandRun> {
+  return startMillrace(args, env, stdin).ended
+}
+
+/** The same, for a test that does something to the process meanwhile. */
+export function startMillrace(
+  args: readonly string[],
+  env: Record<string, string>,
+  stdin: string | Uint8Array = '',
+): RunningCommand {
   const base = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' }
   const child = spawn(process.execPath, [program, ...args], { env: { ...base, ...env }, timeout: 60_000 })
   let stdout = ''
@@ -29,5 +44,8 @@ export function millrace(
   })
   child.stdin.on('error', () => {})
   child.stdin.end(stdin)
-  return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr })))
+  const ended = new Promise<CommandRun>((resolve) =>
+    child.once('close', (code) => resolve({ code, stdout, stderr })),
+  )
+  return { ended, kill: (signal) => child.kill(signal) }
 }

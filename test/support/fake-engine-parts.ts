@@ -3,7 +3,8 @@ import type { AttemptRecord } from '#src/core/attempt.js'
 import type { DeadLetter, HeaderEntry } from '#src/core/dead-letter.js'
 import type { AbortCode, PoolName } from '#src/core/handler-definition.js'
 import { namesFor, type Priority } from '#src/core/names.js'
-import type { Broker, Delivery, Outstanding } from '#src/engine/broker-port.js'
+import type { DeadLetterPlace } from '#src/core/replay.js'
+import type { Broker, Delivery, JobPlace, Outstanding } from '#src/engine/broker-port.js'
 import type { Clock } from '#src/engine/clock-port.js'
 import { Engine } from '#src/engine/engine.js'
 import type { EngineOptions } from '#src/engine/engine-parts.js'
@@ -110,6 +111,9 @@ export class FakeBroker implements Broker {
   writeGate: Gate | undefined
   letterGate: Gate | undefined
   outcomeGate: Gate | undefined
+  claimGate: Gate | undefined
+  /** Which job stands for the replay of which dead letter. */
+  readonly claims = new Map<string, string>()
   /** What was kept of jobs that ended, by id. */
   readonly outcomes = new Map<string, Record<string, unknown>>()
   /** When set, the bucket cannot be reached. */
@@ -197,6 +201,16 @@ export class FakeBroker implements Broker {
   async isStored(_stream: string, sequence: number): Promise<boolean> {
     if (this.bucketError) throw this.bucketError
     return !this.settledElsewhere.has(sequence)
+  }
+
+  async claimReplay(letter: DeadLetterPlace, job: JobPlace): Promise<boolean> {
+    this.calls.push(`claim ${letter.sequence} ${job.sequence}`)
+    await this.claimGate?.enter()
+    if (this.bucketError) throw this.bucketError
+    const key = JSON.stringify(letter)
+    const place = `${job.stream}:${job.sequence}:${job.storedAt}`
+    if (!this.claims.has(key)) this.claims.set(key, place)
+    return this.claims.get(key) === place
   }
 
   async storeOutcome(jobId: string, entry: string): Promise<void> {

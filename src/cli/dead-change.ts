@@ -1,0 +1,80 @@
+import type { Client } from '../client/client.ts'
+import type { DeadLetterProgress, DeadLetterSelection, ReplayOptions } from '../client/dead-letters.ts'
+import { type Console, cliExitCodes, type Flag, type Typed } from './command.ts'
+import { narrateMissing, readSelection, selectionFlags } from './dead-selection.ts'
+import { ProgressLines } from './progress-lines.ts'
+import { withClient } from './with-client.ts'
+
+/** Flags of commands that delete dead letters. */
+export const changeFlags: Readonly<Record<string, Flag>> = {
+  ...selectionFlags,
+  'dry-run': { help: 'only count them' },
+  yes: { help: 'do not ask first' },
+}
+
+/** One of the commands that delete dead letters. */
+export interface Change {
+  /** As in `replay 3 dead letters?`, and what was done then. */
+  readonly verb: readonly [now: string, done: string]
+  carryOut(
+    client: Client,
+    selection: DeadLetterSelection,
+    options: Pick<ReplayOptions, 'onProgress' | 'onRefused'>,
+  ): Promise<DeadLetterProgress>
+}
+
+/** Counts or asks first, if that is wanted; then does it, and says how far it has come. */
+export async function runChange(change: Change, typed: Typed, console: Console): Promise<number> {
+  const missing: string[] = []
+  const selection = readSelection(typed, missing)
+  const [now, done] = change.verb
+  const isDry = typed.texts('dry-run').length > 0
+  const asks = console.interactive && typed.texts('yes').length === 0
+  return withClient(async (client) => {
+    if (isDry || asks) {
+      const count = await client.deadLetters.count(selection)
+      if (isDry) {
+        console.print(typed.json ? JSON.stringify({ count }) : `${counted(count)} would be ${done}`)
+        narrateMissing(missing, console)
+        return missing.length > 0 ? cliExitCodes.notFound : cliExitCodes.ok
+      }
+      missing.length = 0
+      if (count > 0 && !/^y(es)?$/i.test((await console.ask(`${now} ${counted(count)}? [y/N] `)).trim())) {
+        console.narrate('nothing was done')
+        return cliExitCodes.failed
+      }
+    }
+    const { done: count, refused } = await carryOut(change, client, selection, console)
+    if (typed.json) console.print(JSON.stringify({ count, refused }))
+    console.narrate(`${done} ${counted(count)}`)
+    narrateMissing(missing, console)
+    if (refused > 0) return cliExitCodes.failed
+    return missing.length > 0 ? cliExitCodes.notFound : cliExitCodes.ok
+  })
+}
+
+async function carryOut(
+  { verb: [, done], carryOut }: Change,
+  client: Client,
+  selection: DeadLetterSelection,
+  console: Console,
+): Promise<DeadLetterProgress> {
+  const lines = new ProgressLines(console)
+  let last: DeadLetterProgress | undefined
+  try {
+    return await carryOut(client, selection, {
+      onProgress(progress) {
+        last = progress
+        lines.say(() => `${done} ${counted(progress.done)} so far, up to sequence ${progress.sequence}`)
+      },
+      onRefused: ({ sequence }, why) => console.narrate(`dead letter ${sequence} stays where it is: ${why}`),
+    })
+  } catch (error) {
+    if (last) console.narrate(`${done} ${counted(last.done)} until then; run it again to go on`)
+    throw error
+  }
+}
+
+function counted(count: number): string {
+  return count === 1 ? '1 dead letter' : `${count} dead letters`
+}
