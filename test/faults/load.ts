@@ -6,7 +6,16 @@ import type { Random } from './random.ts'
 
 const publishMs = 4_000
 const mostOnTheirWay = 100
-const mostOpen = 250
+
+/** How fast to publish. */
+export interface Pace {
+  readonly perSecond: number
+  readonly mostOpen: number
+  /** How many have not ended. */
+  open(): number
+  /** @default until `stop` */
+  readonly jobs?: number
+}
 
 /** Publishes jobs, and notes of each whether the broker has it. */
 export class Load {
@@ -34,7 +43,8 @@ export class Load {
    * Publishes so many a second until there are `jobs` of them, or `stop`. While more than `mostOpen` have not ended
    * it waits, so that a slow machine has no backlog before the job that a test waits for.
    */
-  start(perSecond: number, open: () => number, jobs = Number.POSITIVE_INFINITY): void {
+  start(pace: Pace): void {
+    const { perSecond, mostOpen, open, jobs = Number.POSITIVE_INFINITY } = pace
     const startedAt = machineMs()
     const countBefore = this.#count
     this.#running = (async () => {

@@ -4,37 +4,63 @@ import type { Judgement } from './judge.ts'
 import { planSpecial } from './planned-job.ts'
 import { Random } from './random.ts'
 import { Stage } from './stage.ts'
-import { SingleBroker } from './stage-broker.ts'
+import type { StageBroker } from './stage-broker.ts'
 
 /** What one round is made of. */
 export interface RoundOptions {
   readonly seed: number
-  readonly faults: readonly Fault[]
-  readonly jobsPerSecond: number
+  readonly broker: StageBroker
+  /** Each list strikes one after the other; the lists beside each other. */
+  readonly lanes: readonly (readonly Fault[])[]
   readonly supervisors: number
+  /** Settings of the supervisors that differ from those of other rounds. */
+  readonly env?: Record<string, string>
+  readonly perSecond: number
+  /** No more jobs are published while so many have not ended. */
+  readonly mostOpen: number
+  /** @default as many as fit into the time of the faults */
+  readonly jobs?: number
   readonly narrate: (line: string) => void
 }
 
+/** How a round went. */
+export interface RoundReport extends Judgement {
+  /** Faults that struck. */
+  readonly struck: number
+  /** Faults that could not be carried out, because another one stood in the way; in words. */
+  readonly hindered: readonly string[]
+}
+
+/** How long jobs may take to run again after a fault is healed, on however slow a machine. */
+const recoveryMs = 90_000
 let probes = 0
 
-/** Lets the faults strike one after the other under a load, and judges when everything has ended. */
-export async function playRound(options: RoundOptions): Promise<Judgement> {
-  const { seed, faults, narrate } = options
-  const random = new Random(seed)
-  const broker = await SingleBroker.start()
-  const stage = await Stage.open(broker, random, options.supervisors)
+/** Lets the faults strike under a load, and judges when everything has ended. */
+export async function playRound(options: RoundOptions): Promise<RoundReport> {
+  const { seed, broker, lanes, perSecond, mostOpen, jobs, narrate } = options
+  const stage = await Stage.open(broker, new Random(seed), options.supervisors, options.env)
+  const hindered: string[] = []
   try {
-    stage.load.start(options.jobsPerSecond, () => stage.open)
-    for (const fault of faults) {
-      const startedAt = performance.now()
-      await stage.strike(fault)
-      const struckMs = Math.round(performance.now() - startedAt)
-      await recovers(stage)
-      narrate(
-        `${fault.name}: struck ${struckMs} ms, recovered after ${Math.round(performance.now() - startedAt)} ms; ${stage.open} open`,
-      )
-    }
-    return await stage.finish()
+    stage.load.start({ perSecond, mostOpen, open: () => stage.open, ...(jobs === undefined ? {} : { jobs }) })
+    await Promise.all(
+      lanes.map(async (faults) => {
+        for (const fault of faults) {
+          const startedAt = performance.now()
+          try {
+            await stage.strike(fault)
+          } catch (error) {
+            if (lanes.length === 1) throw error
+            hindered.push(`${fault.name}: ${(error as Error).message}`)
+          }
+          if (lanes.length === 1) await recovers(stage)
+          narrate(`${fault.name}: ${Math.round(performance.now() - startedAt)} ms`)
+        }
+      }),
+    )
+    await stage.heal()
+    await recovers(stage)
+    if (jobs !== undefined) await stage.load.published()
+    return { ...(await stage.finish()), struck: stage.struck, hindered }
   } finally {
     await stage.close()
   }
@@ -55,6 +81,6 @@ async function recovers(stage: Stage): Promise<void> {
       const completed = await stage.accounted()
       return ids.every((id) => completed.has(id))
     },
-    60_000,
+    recoveryMs,
   )
 }

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { type LocalBroker, startLocalBroker } from '#src/broker/local-broker.js'
+import { Cluster } from '../support/cluster.ts'
 import { serverBinary } from '../support/nats-server.ts'
 
 /** What a stage needs of a broker, be it one server or a cluster. */
@@ -11,6 +12,8 @@ export interface StageBroker {
   readonly linkable: boolean
   readonly tester: { user?: string; pass?: string }
   readonly supervisorEnv: Record<string, string>
+  /** Puts right whatever a fault has left behind. */
+  heal(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -59,6 +62,12 @@ export class SingleBroker implements StageBroker {
     await this.server.ended()
   }
 
+  async heal(): Promise<void> {
+    this.server.kill('SIGCONT')
+    if (this.server.isRunning()) await this.#configure({})
+    else await this.server.restart()
+  }
+
   stop(): Promise<void> {
     return this.server.stop()
   }
@@ -66,6 +75,38 @@ export class SingleBroker implements StageBroker {
   async #configure(changes: Changes): Promise<void> {
     await writeFile(path.join(this.server.storeDir, 'nats-server.conf'), configOf(changes))
     this.server.kill('SIGHUP')
+  }
+}
+
+/** Three servers with one JetStream, and everything of Millrace on each of them. */
+export class ClusterBroker implements StageBroker {
+  readonly linkable = false
+  readonly tester = {}
+  readonly supervisorEnv = { MILLRACE_REPLICAS: '3' }
+  readonly cluster: Cluster
+
+  private constructor(cluster: Cluster) {
+    this.cluster = cluster
+  }
+
+  static async start(): Promise<ClusterBroker> {
+    return new ClusterBroker(await Cluster.start())
+  }
+
+  get url(): string {
+    return this.cluster.url
+  }
+
+  async heal(): Promise<void> {
+    this.cluster.heal()
+    for (const { name, broker } of this.cluster.nodes) {
+      this.cluster.resume(name)
+      if (!broker.isRunning()) await this.cluster.restart(name)
+    }
+  }
+
+  stop(): Promise<void> {
+    return this.cluster.stop()
   }
 }
 

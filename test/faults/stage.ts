@@ -76,13 +76,19 @@ export class Stage {
     this.letters = new CollectedLetters(parts.view)
   }
 
-  static async open(broker: StageBroker, random: Random, supervisors: number): Promise<Stage> {
+  /** @param env - settings that differ from those of other stages. */
+  static async open(
+    broker: StageBroker,
+    random: Random,
+    supervisors: number,
+    env: Record<string, string> = {},
+  ): Promise<Stage> {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-faults-'))
     const ledger = new Ledger(join(folder, 'ledger.jsonl'))
     const view = await JetStreamView.connect(broker.url, 'jobs', broker.tester)
     const links: Link[] = []
-    const env = { ...settings, ...broker.supervisorEnv, E2E_LEDGER: ledger.path }
-    const fleet = new Fleet(env, (link) => link?.url ?? broker.url)
+    const all = { ...settings, ...broker.supervisorEnv, ...env, E2E_LEDGER: ledger.path }
+    const fleet = new Fleet(all, (link) => link?.url ?? broker.url)
     for (let index = 0; index < supervisors; index += 1) {
       const link = broker.linkable ? await Link.to(broker.url) : undefined
       if (link) links.push(link)
@@ -97,11 +103,31 @@ export class Stage {
     return this.random.pick(this.fleet.berths)
   }
 
+  /** How many faults have struck. */
+  get struck(): number {
+    return this.#strikes.length
+  }
+
   /** Lets a fault strike and heal, and notes what it may have done to whom. */
   async strike(fault: Fault): Promise<void> {
     const from = machineMs()
-    const hit = await fault.strike(this)
-    this.#strikes.push({ fault: fault.name, powers: fault.powers, pids: hit, from, to: machineMs() })
+    let pids: readonly number[] | undefined
+    try {
+      pids = await fault.strike(this)
+    } finally {
+      // One that could not be carried out to its end may have hit anybody.
+      this.#strikes.push({ fault: fault.name, powers: fault.powers, pids, from, to: machineMs() })
+    }
+  }
+
+  /** Puts right whatever faults have left behind. */
+  async heal(): Promise<void> {
+    for (const link of this.#links) {
+      link.delay(0)
+      link.set('pass')
+    }
+    for (const { supervisor } of this.fleet.berths) supervisor.signal('SIGCONT')
+    await this.broker.heal()
   }
 
   /** How many jobs have not ended, as far as is known now. */
@@ -127,7 +153,7 @@ export class Stage {
   /** Ends the load, lets everything end, stops the fleet, and judges. */
   async finish(): Promise<Judgement> {
     await this.load.stop()
-    await this.fleet.ready()
+    await this.fleet.ready(drainMs)
     const late = await this.#drained()
     const counted = await this.fleet.counted()
     const leftovers = [...late, ...(await this.#leftovers())]

@@ -1,0 +1,96 @@
+import type { Row } from './bounds/bound.ts'
+import type { FuzzReport } from './fuzz/run-fuzz.ts'
+import type { MixedReport } from './mixed.ts'
+
+/** Everything that a long run measured; a part that was not asked for is undefined. */
+export interface LongReport {
+  readonly mixed: MixedReport | undefined
+  readonly bounds: readonly Row[] | undefined
+  readonly fuzz: FuzzReport | undefined
+}
+
+/** How the table tells whether something is as it has to be. */
+const yes = 'yes'
+const no = '**no**'
+
+/** Everything that is not as it should be, a sentence each. */
+export function findingsOf({ mixed, bounds, fuzz }: LongReport): string[] {
+  return [
+    ...(mixed?.findings ?? []),
+    ...(bounds ?? []).filter((row) => !row.holds).map((row) => `${row.bound}: ${row.measured}, limit ${row.limit}`),
+    ...(fuzz?.findings ?? []),
+  ]
+}
+
+/** The rows of the report: what, its limit, what was measured, whether it holds. */
+export function rowsOf({ mixed, bounds, fuzz }: LongReport): string[][] {
+  return [
+    ...(mixed ? mixedRows(mixed) : []),
+    ...(fuzz ? fuzzRows(fuzz) : []),
+    ...(bounds ?? []).map(({ bound, limit, measured, holds, detail }) => [
+      detail === undefined ? bound : `${bound} (${detail})`,
+      limit,
+      measured,
+      holds ? yes : no,
+    ]),
+  ]
+}
+
+/** The generated part of `docs/reliability.md`. */
+export function toMarkdown(report: LongReport, environment: readonly (readonly [string, string])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+  const table = (head: readonly string[], body: readonly (readonly string[])[]): string =>
+    [line(head), line(head.map(() => '---')), ...body.map(line)].join('\n')
+  const duplicates = Object.entries(report.mixed?.duplicates ?? {}).sort(([, one], [, other]) => other - one)
+  return [
+    table(['Run', ''], environment),
+    table(['What', 'Limit', 'Measured', 'Holds'], rowsOf(report)),
+    ...(duplicates.length === 0
+      ? []
+      : [
+          'Runs of a job that had completed before, by the fault that explains each:',
+          table(['Fault', 'Second runs'], duplicates.map(([fault, count]) => [fault, String(count)])),
+        ]),
+  ].join('\n\n')
+}
+
+function mixedRows(mixed: MixedReport): string[][] {
+  const { accepted, completed, dead, lostByBroker, faults, rounds, runs, duplicates, findings, seconds } = mixed
+  const count = (word: string): number => findings.filter((finding) => finding.includes(word)).length
+  const sum = Object.values(duplicates).reduce((total, each) => total + each, 0)
+  const zero = (what: string, word: string): string[] => {
+    const found = count(word)
+    return [what, '0', String(found), found === 0 ? yes : no]
+  }
+  return [
+    [
+      `jobs under mixed faults (${rounds} rounds, ${Math.round(seconds / 60)} minutes)`,
+      '',
+      `${accepted} accepted, ${completed} completed, ${dead} dead letters, ${lostByBroker} deleted with their stream`,
+      '',
+    ],
+    ['faults', '', String(faults), ''],
+    zero('lost', ': lost'),
+    zero('unaccounted', ': unaccounted'),
+    zero('settled twice, or two dead letters', 'settled twice'),
+    zero('second runs without a fault that explains them', 'duplicate without'),
+    [`second runs of completed jobs, each explained (of ${runs} runs)`, '', String(sum), ''],
+    ['everything else that the judge looks at', '0', String(others(findings)), others(findings) === 0 ? yes : no],
+  ]
+}
+
+function others(findings: readonly string[]): number {
+  const named = [': lost', ': unaccounted', 'settled twice', 'duplicate without']
+  return findings.filter((finding) => !named.some((word) => finding.includes(word))).length
+}
+
+function fuzzRows({ messages, messagesPerSecond, memoryMb, findings }: FuzzReport): string[][] {
+  return [
+    [
+      `malformed messages, not accounted for or with a wrong end (${Math.round(messagesPerSecond)} a second, ${Math.round(memoryMb.peak)} MB at most)`,
+      '0',
+      `${findings.length} of ${messages}`,
+      findings.length === 0 ? yes : no,
+    ],
+  ]
+}

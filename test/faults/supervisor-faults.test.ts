@@ -1,0 +1,4 @@
+import { supervisorFaults } from './catalogue/supervisor-faults.ts'
+import { testFaults } from './matrix.ts'
+
+testFaults('G1 G2 G4 G8 G9: nothing is lost whatever happens to supervisors', supervisorFaults)
