@@ -44,6 +44,11 @@ export interface BrokerConnection {
   readonly version: ServerVersion
   /** What every inbox of this connection begins with. */
   readonly inboxPrefix: string
+  /**
+   * Leaves a server that does not serve us, for another one, and says why. Does nothing when no other one is known,
+   * or shortly after it did.
+   */
+  moveOn(why: string): void
   /** Sends what is still in the buffer and closes, within 3 s whatever the server does. Idempotent. */
   close(): Promise<void>
 }
@@ -62,13 +67,15 @@ export interface ConnectBrokerOptions {
 const oldestTested: ServerVersion = { major: 2, minor: 9, patch: 10 }
 const flushMs = 1_000
 const closeMs = 2_000
+/** Every other server gets so long to show that it serves us better. */
+const stayMs = 4_000
 
 /**
  * Connects to NATS as the settings say, and keeps connected.
  *
  * At start it tries until `startupMs` have passed. Afterwards it reconnects for ever, also while the
  * server refuses the credentials, because those may be put right. A link that is silently dead is
- * noticed within 15 s. Replies arrive on `_INBOX.<namespace>.<random>.>`: an account with minimal
+ * noticed within 6 s. Replies arrive on `_INBOX.<namespace>.<random>.>`: an account with minimal
  * permissions needs to subscribe to `_INBOX.<namespace>.>` only, and nobody can guess the rest.
  *
  * @throws {MillraceError} `broker_unreachable`, `not_permitted`, `jetstream_disabled` or, when the
@@ -93,6 +100,7 @@ export async function connectBroker(
     connected: false,
     epoch: 1,
     offlineSince: 0,
+    movedAt: Number.NEGATIVE_INFINITY,
     version: { major: 0, minor: 0, patch: 0 } as ServerVersion,
     closing: undefined as Promise<void> | undefined,
   }
@@ -166,6 +174,14 @@ export async function connectBroker(
     get version() {
       return state.version
     },
+    moveOn(why) {
+      const known = settings.nats.servers.length + (nc.info?.connect_urls?.length ?? 0)
+      const now = performance.now()
+      if (known < 2 || !state.connected || state.closing || now - state.movedAt < stayMs) return
+      state.movedAt = now
+      onEvent({ kind: 'warning', message: `leaving the NATS server ${nc.getServer()}: ${why}` })
+      void nc.reconnect().catch(() => {})
+    },
     close() {
       state.closing ??= closeWithin(nc, state.connected)
       return state.closing
@@ -193,7 +209,7 @@ function dialOptions(
     },
     reconnectDelayHandler: () => delay.currentMs(),
     timeout: 3_000,
-    pingInterval: 5_000,
+    pingInterval: 2_000,
     maxPingOut: 2,
     maxReconnectAttempts: -1,
     // By default the client closes for good after the second refusal, whatever the limit above says.

@@ -15,6 +15,7 @@ import { DeadLetterStream } from './dead-letter-stream.ts'
 import { DelayedStream } from './delayed-stream.ts'
 import { isStreamMissing, type TopologyReport } from './ensure.ts'
 import { Incarnations } from './incarnations.ts'
+import { IsolationWatch } from './isolation-watch.ts'
 import { readOutstanding } from './outstanding.ts'
 import { PrioritySources } from './priority-sources.ts'
 import { Puller, type PullTrouble } from './puller.ts'
@@ -25,6 +26,9 @@ import { TopologyKeeper } from './topology-keeper.ts'
 
 /** That the control bucket cannot be watched is told at most this often. */
 const complaintMs = 30_000
+
+/** How long a look waits for an answer while it is likely that nobody can give one. */
+const hastyMs = 1_500
 
 /** What the broker tells the supervisor, besides what it tells the engine. */
 export interface BrokerReports {
@@ -54,11 +58,12 @@ export class JetStreamBroker implements Broker {
   readonly #deadLetters: DeadLetterStream
   readonly #results: ResultsBucket
   readonly #topology: TopologyKeeper
+  readonly #isolation: IsolationWatch
   /** Of the streams of jobs that were last seen, even when they are gone. */
   readonly #incarnations = new Incarnations()
   #complainedAt = Number.NEGATIVE_INFINITY
 
-  private constructor(parts: BrokerParts, jsm: JetStreamManager) {
+  private constructor(parts: BrokerParts, jsm: JetStreamManager, hasty: JetStreamManager) {
     this.#connection = parts.connection
     this.#nc = parts.connection.nc
     this.#jsm = jsm
@@ -120,6 +125,7 @@ export class JetStreamBroker implements Broker {
     })
     this.#topology = new TopologyKeeper(
       { ...parts, nc: this.#nc, jsm, noticed: this.#sources.noticed },
+      hasty,
       parts.connection,
       this.#incarnations,
       {
@@ -138,6 +144,9 @@ export class JetStreamBroker implements Broker {
         failed: (error) => parts.reports.topologyFailed(error),
       },
     )
+    this.#isolation = new IsolationWatch(parts.connection, hasty, parts.names.jobStream, () =>
+      this.#topology.look(),
+    )
   }
 
   /**
@@ -147,9 +156,12 @@ export class JetStreamBroker implements Broker {
    * `broker_request_failed`.
    */
   static async open(parts: BrokerParts): Promise<JetStreamBroker> {
-    const jsm = await jetstreamManager(parts.connection.nc, { checkAPI: false })
-    const broker = new JetStreamBroker(parts, jsm)
+    const { nc } = parts.connection
+    const jsm = await jetstreamManager(nc, { checkAPI: false })
+    const hasty = await jetstreamManager(nc, { checkAPI: false, timeout: hastyMs })
+    const broker = new JetStreamBroker(parts, jsm, hasty)
     await broker.#topology.begin()
+    broker.#isolation.start()
     broker.#puller.open()
     broker.delayed.open()
     return broker
@@ -285,6 +297,7 @@ export class JetStreamBroker implements Broker {
   }
 
   close(): void {
+    this.#isolation.stop()
     this.#topology.close()
     this.control.close()
     this.#sources.close()

@@ -1,5 +1,7 @@
+import type { JetStreamManager } from '@nats-io/jetstream'
+import { errors } from '@nats-io/transport-node'
 import { consumerName, type Priority } from '../core/names.ts'
-import { explainBrokerError } from './broker-errors.ts'
+import { explainBrokerError, hasCause } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
 import type { DelayedTopology } from './delayed-topology.ts'
 import type { TopologyReport } from './ensure.ts'
@@ -13,6 +15,8 @@ const lookAgainMs = 1_000
 const lookGapMs = 250
 /** After a reconnect, how often to try to see the job stream. */
 const verifyAgainMs = 100
+/** So many looks that fail in a row do not wait long for an answer: nobody may be there to give it. */
+const hastyLooks = 4
 /** Signs of trouble within this are one. */
 const troubleMs = 50
 
@@ -41,8 +45,9 @@ export interface TopologyHooks {
  *
  * 1. It looks at the start, after each reconnect, and at every sign of trouble; while something is missing, once
  *    a second.
- * 2. After a reconnect the connection counts as verified only once the job stream was seen.
- * 3. The consumers of the rare priorities are made when their first job is noticed.
+ * 2. After a reconnect the connection counts as verified only once the streams with jobs were seen.
+ * 3. A server that does not answer is left for another one.
+ * 4. The consumers of the rare priorities are made when their first job is noticed.
  */
 export class TopologyKeeper {
   /** What is missing although it is needed; empty when all is well. */
@@ -51,6 +56,8 @@ export class TopologyKeeper {
   isVerified = true
   jobStreamThere = false
   readonly #needed: Omit<Topology, 'version'>
+  /** Gives up on an answer sooner. */
+  readonly #hasty: JetStreamManager
   readonly #connection: BrokerConnection
   readonly #hooks: TopologyHooks
   /** Noticed, and not known to have a consumer; by the name that reports call it. */
@@ -59,25 +66,32 @@ export class TopologyKeeper {
   #dueAt = Number.POSITIVE_INFINITY
   #lookedAt = Number.NEGATIVE_INFINITY
   #failedInARow = 0
+  /** Of the connection on which the look that is under way began. */
+  #epoch = 0
   #looking = false
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(
     needed: Omit<Topology, 'streamSeen' | 'consumerMade' | 'version'>,
+    hasty: JetStreamManager,
     connection: BrokerConnection,
     incarnations: Incarnations,
     hooks: TopologyHooks,
   ) {
     this.#connection = connection
     this.#hooks = hooks
+    this.#hasty = hasty
     this.#needed = {
       ...needed,
       consumerMade: hooks.consumerMade,
       streamSeen: (stream, createdAt) => {
         if (stream === needed.names.jobStream) this.jobStreamThere = createdAt !== undefined
-        if (createdAt === undefined || !incarnations.seen(stream, createdAt)) return
-        hooks.streamReplaced(stream, Date.parse(createdAt))
+        if (createdAt === undefined) return
+        if (incarnations.seen(stream, createdAt)) hooks.streamReplaced(stream, Date.parse(createdAt))
+        const { high, low } = needed.noticed
+        // The rest of the look may wait for servers that nobody needs in order to work.
+        if (stream === needed.names.jobStream && high.size + low.size === 0) this.#verify()
       },
     }
   }
@@ -90,7 +104,7 @@ export class TopologyKeeper {
    */
   async begin(): Promise<void> {
     try {
-      await this.#ensure()
+      await this.#ensure({})
     } catch (error) {
       throw explainBrokerError(error)
     }
@@ -108,12 +122,8 @@ export class TopologyKeeper {
 
   /** There is a sign of trouble. */
   look(): void {
-    if (this.missing.length > 0) {
-      this.lookSlowly()
-      return
-    }
     const gapMs = this.#lookedAt + lookGapMs - performance.now()
-    this.#lookIn(Math.max(troubleMs, gapMs))
+    this.#lookIn(this.missing.length > 0 ? lookAgainMs : Math.max(troubleMs, gapMs))
   }
 
   /** There is a sign of trouble that will be there for a while. */
@@ -169,22 +179,28 @@ export class TopologyKeeper {
 
   async #lookNow(): Promise<void> {
     if (!this.#connection.connected) return
-    const { epoch } = this.#connection
+    this.#epoch = this.#connection.epoch
     try {
-      await this.#ensure()
+      await this.#ensure(this.#failedInARow < hastyLooks ? { jsm: this.#hasty } : {})
       this.#failedInARow = 0
-      if (this.isVerified || !this.#connection.connected || this.#connection.epoch !== epoch) return
-      this.isVerified = true
-      this.#hooks.verified()
+      this.#verify()
     } catch (error) {
       this.#failedInARow += 1
       this.#hooks.failed(error)
+      if (hasCause(error, errors.TimeoutError)) this.#connection.moveOn('it does not answer')
       if (this.missing.length === 0) this.missing = [`an answer: ${explainBrokerError(error).message}`]
     }
   }
 
-  async #ensure(): Promise<void> {
-    const found = await ensureTopology(this.#topology())
+  /** What was seen was seen on the connection that there is. */
+  #verify(): void {
+    if (this.isVerified || !this.#connection.connected || this.#connection.epoch !== this.#epoch) return
+    this.isVerified = true
+    this.#hooks.verified()
+  }
+
+  async #ensure(how: { jsm?: JetStreamManager }): Promise<void> {
+    const found = await ensureTopology({ ...this.#topology(), ...how })
     this.#hooks.delayedFound(found.delayed)
     const { missing, changed, warnings } = found
     const hasChanged = changed.length > 0

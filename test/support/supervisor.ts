@@ -36,10 +36,11 @@ export class Supervisor {
   readonly #child: ChildProcess
   #rest = ''
 
-  /** Starts it with exactly this environment. */
-  constructor(env: Record<string, string>, args: string[] = []) {
+  /** Starts it with exactly this environment, as the last words of the launcher's command line if there is one. */
+  constructor(env: Record<string, string>, args: readonly string[] = [], launcher: readonly string[] = []) {
     const base = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' }
-    const child = spawn(process.execPath, [program, ...args], {
+    const [command, ...words] = [...launcher, process.execPath, program, ...args]
+    const child = spawn(command!, words, {
       env: { ...base, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })

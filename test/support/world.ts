@@ -66,9 +66,9 @@ export class World {
   }
 
   /** Starts a supervisor of this world without waiting for anything. */
-  spawn(env: Env = {}): Supervisor {
+  spawn(env: Env = {}, launcher: readonly string[] = []): Supervisor {
     const own = { NATS_URL: this.server.url, E2E_LEDGER: this.ledger.path }
-    const supervisor = new Supervisor({ ...own, ...calmSettings, ...this.#env, ...env })
+    const supervisor = new Supervisor({ ...own, ...calmSettings, ...this.#env, ...env }, [], launcher)
     this.#supervisors.push(supervisor)
     return supervisor
   }

@@ -1,0 +1,75 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { projectRoot } from '../../support/supervisor.ts'
+
+/** Few handlers with small graces, so that a stop has the bound that its settings say. */
+export const boundsHandlers = join(projectRoot, 'test/fixtures/handlers/bounds')
+
+/** One limit of the runtime, and what was measured against it. */
+export interface Row {
+  readonly bound: string
+  readonly limit: string
+  readonly measured: string
+  /** Against the strict limit; a machine under load may miss one that is a time. */
+  readonly holds: boolean
+  /** What the numbers were made of, or why there are none. */
+  readonly detail?: string
+  /** Times and sizes behind `measured`, for a test with limits of its own. */
+  readonly values: readonly number[]
+}
+
+/** Ends what a measurement started, the newest first; takes the place of a test's context. */
+export class Scope {
+  readonly #ends: (() => unknown)[] = []
+
+  after(end: () => unknown): void {
+    this.#ends.push(end)
+  }
+
+  async end(): Promise<void> {
+    for (const end of this.#ends.reverse()) await end()
+  }
+
+  /** Runs a measurement and ends what it started, whether it succeeds or not. */
+  static async of<T>(measure: (scope: Scope) => Promise<T>): Promise<T> {
+    const scope = new Scope()
+    try {
+      return await measure(scope)
+    } finally {
+      await scope.end()
+    }
+  }
+}
+
+/** Milliseconds of the clock that the ledger's lines are timed by. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint() / 1000n) / 1000
+}
+
+/** The value that so large a share of all values does not exceed. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((one, other) => one - other)
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN
+}
+
+/** Several times as their median, p99 and largest. */
+export function describeTimes(times: readonly number[]): string {
+  const [p50, p99, max] = [0.5, 0.99, 1].map((share) => Math.round(quantile(times, share)))
+  return `p50 ${p50} ms, p99 ${p99} ms, max ${max} ms (${times.length} times)`
+}
+
+/** What the kernel says that a process uses. */
+export interface Footprint {
+  readonly rssMb: number
+  readonly files: number
+  readonly threads: number
+}
+
+export function footprintOf(pid: number): Footprint {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  return {
+    rssMb: Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024,
+    files: readdirSync(`/proc/${pid}/fd`).length,
+    threads: readdirSync(`/proc/${pid}/task`).length,
+  }
+}

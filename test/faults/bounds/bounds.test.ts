@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Row } from './bound.ts'
+import { restartedBroker } from './broker-restarted.ts'
+import { leaderLost } from './cluster-leader.ts'
+import { deadConnection } from './dead-connection.ts'
+import { deleted } from './deleted.ts'
+import { duplicates } from './duplicates.ts'
+import { manyJobs } from './many-jobs.ts'
+import { type ShutdownScene, shutdown } from './shutdown.ts'
+import { killedSupervisor } from './supervisor-killed.ts'
+import { threadRestarts } from './thread-restarts.ts'
+
+// `npm run test:faults` measures the limits themselves. Here a busy machine may take so much longer: what is
+// tested is that each of these comes to its end, and that nothing is lost on the way.
+const factor = 10
+
+function within(row: Row, limitMs: number): void {
+  for (const value of row.values) assert.ok(value <= limitMs * factor, `${row.bound}: ${row.measured}`)
+}
+
+test('bounds that are times hold, as far as a busy machine can tell', { concurrency: 4 }, async (t) => {
+  const times: [name: string, limitMs: number, measure: () => Promise<Row>][] = [
+    ['the jobs of a killed supervisor run elsewhere', 3_000, () => killedSupervisor({ kills: 1 })],
+    [
+      'the first job after a broker restart starts soon',
+      1_000,
+      () => restartedBroker({ signal: 'SIGKILL', restarts: 2, awayMs: 3_000 }),
+    ],
+    ...(
+      ['consumer', 'job stream', 'dead-letter stream', 'bucket of attempts', 'bucket of controls'] as const
+    ).map((what): [string, number, () => Promise<Row>] => [
+      `a deleted ${what} is made anew`,
+      2_000,
+      () => deleted({ what, times: 1 }),
+    ]),
+    ['a half-open connection is noticed', 15_000, () => deadConnection({ death: 'half-open', times: 1 })],
+    [
+      'the leader of a cluster is cut off from the others',
+      10_000,
+      () => leaderLost({ trouble: 'partitioned', times: 1 }),
+    ],
+  ]
+  const running = times.map(([name, limitMs, measure]) =>
+    t.test(name, async () => within(await measure(), limitMs)),
+  )
+  await Promise.all(running)
+})
+
+// In these nothing but the clock of the process itself decides between exit and self-kill, and a busy machine may
+// let that clock win.
+const scenes: ShutdownScene[] = [
+  'broker blackholed',
+  'stuck thread as process 1',
+  'stuck thread below an init',
+]
+test('a stop always ends', { concurrency: 3 }, async (t) => {
+  await Promise.all(
+    scenes.map((scene) =>
+      t.test(scene, async () => {
+        const row = await shutdown({ scene, times: 1 })
+        if (row.values[0] !== Number.POSITIVE_INFINITY) within(row, 2_700)
+      }),
+    ),
+  )
+})
+
+test('threads that end one after the other leave nothing behind', async () => {
+  const { values, measured } = await threadRestarts({ restarts: 40, warmUp: 40 })
+  const [grownMb, files, threads, unaccounted] = values
+  assert.ok(grownMb! <= 60, measured)
+  assert.deepEqual([files, threads, unaccounted], [0, 0, 0], measured)
+})
+
+test('no fault that may not cost a second run costs one', { concurrency: 2 }, async (t) => {
+  const faults = ['SIGTERM', 'broker paused', 'connection reset'] as const
+  await Promise.all(
+    faults.map((fault) =>
+      t.test(fault, async () => {
+        const row = await duplicates({ fault, jobs: 200, faults: 3 })
+        assert.deepEqual(row.values.slice(0, 3), [0, 0, 0], `${row.measured}: ${row.detail}`)
+      }),
+    ),
+  )
+})
+
+test('many jobs all run', async () => {
+  const { values, measured } = await manyJobs({ jobs: 5_000 })
+  assert.equal(values[1], 0, measured)
+})
