@@ -145,12 +145,9 @@ export class Accounts {
 }
 
 function withCrashes(expected: Expectation): Expectation {
-  if (!expected.dead.some(({ reason }) => reason === 'exhausted')) return expected
-  const crashed = { reason: 'crashed', code: 'process_crash', attempts: undefined }
-  const dead = expected.dead.map((death) =>
-    death.reason === 'exhausted' ? { ...death, attempts: undefined } : death,
-  )
-  return { ...expected, dead: [...dead, crashed] }
+  const dead = expected.dead.map((death) => ({ ...death, attempts: undefined }))
+  if (!dead.some(({ reason }) => reason === 'exhausted')) return { ...expected, dead }
+  return { ...expected, dead: [...dead, { reason: 'crashed', code: 'process_crash', attempts: undefined }] }
 }
 
 function describe({ index, subject, payload, headers }: FuzzMessage): string {
