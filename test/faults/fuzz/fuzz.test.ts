@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { runFuzz } from './run-fuzz.ts'
 
 /** `npm run test:faults` sends a million. */
-const messages = 3_000
+const messages = 2_000
 
 test('G1, G10: malformed messages all end as they must, crash nothing, and show up nowhere', async (t) => {
   const report = await runFuzz({ seed: 20_261_125, messages, narrate: (line) => t.diagnostic(line) })

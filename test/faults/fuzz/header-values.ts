@@ -101,7 +101,7 @@ export function drawMillraceHeader(random: Random, nowMs: number): DrawnHeader {
 type Choice = (random: Random, nowMs: number) => [name: string, value: string, meaning: HeaderMeaning]
 
 const choices: readonly Choice[] = [
-  (random) => ['Millrace-Deadline-Ms', random.pick(['5000', '20000', '0020000']), 'none'],
+  (random) => ['Millrace-Deadline-Ms', random.pick(['300000', '900000', '0300000']), 'none'],
   (random) => ['Millrace-Deadline-Ms', random.pick([...badNumbers, '0', '9']), 'invalid'],
   (random) => ['Millrace-Deadline-Ms', random.pick(['999999999999999', '86400001']), 'clamped'],
   (random) => ['Millrace-Max-Attempts', random.pick(['1', '01']), 'one_attempt'],

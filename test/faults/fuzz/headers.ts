@@ -217,6 +217,8 @@ export function drawHeaders(random: Random, index: number, nowMs: number): Heade
   // Tells where it came from also when it has moved.
   draft.entries.push([indexHeader, String(index)])
   const waits = draft.meanings.some((meaning) => meaning === 'soon' || meaning === 'later')
+  // Too large to be put aside, it would wait in the job stream instead.
+  if (waits) draft.entries.splice(0, Infinity, ...draft.entries.filter(([name]) => name !== 'X-Huge'))
   const lines = [
     'NATS/1.0',
     ...draft.entries.map(([name, value]) => `${name}:${random.chance(0.8) ? ' ' : ''}${value}`),

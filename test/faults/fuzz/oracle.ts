@@ -99,7 +99,7 @@ function anyOf(otherwise: Expectation): Expectation {
     // Its content type may have become another one, or none.
     completes: true,
     dead: [
-      invalidHeader,
+      { ...invalidHeader, ...open },
       { reason: 'expired', code: 'expired', ...open },
       ...['invalid_json', 'invalid_utf8', 'invalid_payload'].map((code) => ({
         reason: 'invalid',

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import type { Supervisor } from '../../support/supervisor.ts'
+import type { LogLine, Supervisor } from '../../support/supervisor.ts'
 import type { World } from '../../support/world.ts'
 import { CanaryWatch } from './canaries.ts'
 
@@ -17,12 +17,19 @@ const expectedComplaints = new Set([
   'ticks unavailable, trying again',
 ])
 
+/** The broker, or the supervisor, had no time for seconds: that is the machine's doing. */
+function saysBusy(line: LogLine): boolean {
+  return /no answer within|timeout/i.test(JSON.stringify(line['err'] ?? ''))
+}
+
 /** Watches everything that comes out of a world's supervisors, for the canary and for complaints. */
 export class Watch {
   readonly #world: World
   readonly #supervisors: readonly Supervisor[]
   readonly #canaries: CanaryWatch
   readonly #report: (finding: string, example?: string) => void
+  /** How often something took so long that it was given up. */
+  readonly busy = new Map<string, number>()
   /** The most memory that a supervisor has used, in MiB. */
   peakMemoryMb = 0
 
@@ -70,7 +77,9 @@ export class Watch {
       for (const line of lines.splice(0)) {
         // The one that says where it listens is looked up later.
         if (line.msg === 'listening') lines.unshift(line)
-        else if (line.level >= 40 && !expectedComplaints.has(line.msg)) {
+        else if (line.level < 40 || expectedComplaints.has(line.msg)) continue
+        else if (saysBusy(line)) this.busy.set(line.msg, (this.busy.get(line.msg) ?? 0) + 1)
+        else {
           this.#report(`the log says "${line.msg}"`, JSON.stringify(line).slice(0, 600))
         }
       }
