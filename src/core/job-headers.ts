@@ -23,6 +23,11 @@ export interface JobHeaders {
   readonly json: boolean
 }
 
+/** As many headers may an application give a job: copying more would cost more than the job. */
+export const mostHeaders = 256
+/** And as many may there be of ours and of the server's, `Millrace-*` and `Nats-*`. */
+export const mostOwnHeaders = 48
+
 /** Headers by lower-case name, repeated ones joined with `, `. */
 export type PlainHeaders = Readonly<Record<string, string>>
 
