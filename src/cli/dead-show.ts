@@ -2,7 +2,8 @@ import type { DeadLetterRecord } from '../core/dead-letter-record.ts'
 import { decodeUtf8, payloadText } from '../core/payload-text.ts'
 import { type Command, cliExitCodes } from './command.ts'
 import { contentTypeOf, deadLetterJson } from './dead-letter-json.ts'
-import { printable, tableOf } from './table.ts'
+import { tableOf } from './table.ts'
+import { terminalText } from './terminal-text.ts'
 import { withClient } from './with-client.ts'
 
 /** `millrace dead show`: all that a dead letter says. */
@@ -57,7 +58,7 @@ function describe(letter: DeadLetterRecord, withPayload: boolean): string {
       `${stored.data.length} bytes of ${contentTypeOf(letter) ?? 'JSON'}${withPayload ? '' : ', see --payload'}`,
     ],
   ]
-  const lines = facts.map(([title, value]) => `${title.padEnd(10)}${printable(String(value ?? '-'))}`)
+  const lines = facts.map(([title, value]) => `${title.padEnd(10)}${terminalText(String(value ?? '-'))}`)
   if (history.length > 0) {
     const rows = history.map(({ attempt, at, outcome, duration_ms, error_code, error }) => ({
       attempt,
@@ -70,7 +71,7 @@ function describe(letter: DeadLetterRecord, withPayload: boolean): string {
   }
   const headers = stored.headers.filter(([name]) => name.toLowerCase() !== 'millrace-history')
   if (headers.length > 0)
-    lines.push('', 'headers', ...headers.map(([name, value]) => `  ${printable(name)}: ${printable(value)}`))
+    lines.push('', 'headers', ...headers.map(([name, value]) => `  ${terminalText(name)}: ${terminalText(value)}`))
   if (withPayload && stored.data.length > 0) lines.push('', 'payload', payloadOf(letter))
   return lines.join('\n')
 }

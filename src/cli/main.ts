@@ -4,13 +4,14 @@ import { createInterface } from 'node:readline/promises'
 import { buffer } from 'node:stream/consumers'
 import type { Console } from './command.ts'
 import { run } from './run.ts'
+import { terminalLines } from './terminal-text.ts'
 
 // Whoever reads our output may have enough of it: `millrace … | head`.
 process.stdout.on('error', () => process.exit(0))
 
 const console: Console = {
-  print: (text) => process.stdout.write(`${text}\n`),
-  narrate: (text) => process.stderr.write(`${text}\n`),
+  print: (text) => process.stdout.write(`${terminalLines(text)}\n`),
+  narrate: (text) => process.stderr.write(`${terminalLines(text)}\n`),
   read: () => buffer(process.stdin),
   taken: async () => {
     if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain')

@@ -2,6 +2,7 @@ import { checkJobId } from '../client/new-job.ts'
 import type { JobOutcome } from '../core/job-outcome.ts'
 import { type Command, cliExitCodes } from './command.ts'
 import { readDuration } from './duration.ts'
+import { terminalText } from './terminal-text.ts'
 import { withClient } from './with-client.ts'
 
 /** `millrace result`: how a job ended, and what it returned. */
@@ -32,7 +33,7 @@ export const result: Command = {
     if (json) console.print(JSON.stringify(rowOf(outcome)))
     else if (outcome.kind === 'completed' && outcome.result !== undefined)
       console.print(JSON.stringify(outcome.result))
-    if (outcome.error) console.narrate(`${outcome.error.code}: ${outcome.error.message}`)
+    if (outcome.error) console.narrate(terminalText(`${outcome.error.code}: ${outcome.error.message}`))
     if (outcome.kind === 'completed') return cliExitCodes.ok
     console.narrate(`${id} is a dead letter: ${outcome.reason}`)
     return cliExitCodes.failed

@@ -1,3 +1,5 @@
+import { terminalText } from './terminal-text.ts'
+
 type Row = Readonly<Record<string, unknown>>
 
 /** Rows as columns of text, titled by their fields. */
@@ -24,7 +26,7 @@ export class Table {
       this.#titles = Object.keys(rows[0] ?? {})
       lines.push([...this.#titles])
     }
-    for (const row of rows) lines.push(this.#titles.map((title) => printable(String(row[title] ?? '-'))))
+    for (const row of rows) lines.push(this.#titles.map((title) => terminalText(String(row[title] ?? '-'))))
     this.#widths = this.#titles.map((_, column) =>
       Math.max(this.#widths[column] ?? 0, ...lines.map((line) => line[column]!.length)),
     )
@@ -40,9 +42,4 @@ export class Table {
       ? line
       : `${line.slice(0, this.#width - 1)}…`
   }
-}
-
-/** Text that leaves a terminal as it is. */
-export function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, ' ')
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { longestKeyedIdBytes } from '../core/control-keys.ts'
 import type { HeaderEntry } from '../core/dead-letter.ts'
 import { MillraceError } from '../core/errors.ts'
-import { readJobHeaders } from '../core/job-headers.ts'
+import { mostHeaders, readJobHeaders } from '../core/job-headers.ts'
 import { isHandlerName, type Names, namesFor, type Priority, priorities } from '../core/names.ts'
 
 /** How and when a job is to run. Every field is optional. */
@@ -143,7 +143,10 @@ function composeHeaders(
   nowMs: number,
 ): HeaderEntry[] {
   const headers: HeaderEntry[] = []
-  for (const [name, value] of Object.entries(options.headers ?? {})) {
+  const given = Object.entries(options.headers ?? {})
+  if (given.length > mostHeaders)
+    throw invalidJob(`a job has at most ${mostHeaders} headers, got ${given.length}; use the payload`)
+  for (const [name, value] of given) {
     if (!/^[!#$%&'*+.^_`|~\w-]+$/.test(name))
       throw invalidJob(`a header's name is made of letters, digits and hyphens, got ${shown(name)}`)
     if (/^nats-/i.test(name))

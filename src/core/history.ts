@@ -21,9 +21,16 @@ const nameCharacters = 128
 
 /** Drops the oldest entries until the JSON of the rest fits a header: 8 KiB of printable ASCII. */
 export function shortenHistory(entries: readonly HistoryEntry[]): HistoryEntry[] {
-  const kept = entries.map(shortenEntry)
-  while (encodeHistory(kept).length > limitBytes) kept.shift()
-  return kept
+  // From the newest on, each encoded once: a publisher may send thousands of them.
+  const kept: HistoryEntry[] = []
+  let bytes = '[]'.length
+  for (let at = entries.length - 1; at >= 0; at -= 1) {
+    const entry = shortenEntry(entries[at]!)
+    bytes += encodeAscii(entry).length + (kept.length > 0 ? 1 : 0)
+    if (bytes > limitBytes) break
+    kept.push(entry)
+  }
+  return kept.reverse()
 }
 
 /** Escapes make at most six characters of one, so that a single entry always fits. */
@@ -40,7 +47,11 @@ function shortenEntry(entry: HistoryEntry): HistoryEntry {
 
 /** The header's value: JSON on one line, everything outside printable ASCII escaped. */
 export function encodeHistory(entries: readonly HistoryEntry[]): string {
-  return JSON.stringify(entries).replace(
+  return encodeAscii(entries)
+}
+
+function encodeAscii(value: unknown): string {
+  return JSON.stringify(value).replace(
     /[^\x20-\x7e]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )

@@ -27,6 +27,10 @@ export interface JobHeaders {
 
 /** A longer id is in no log line and no dead letter: together with what else is written there it might not fit. */
 const longestIdBytes = 2_048
+/** As many headers may an application give a job: copying more would cost more than the job. */
+export const mostHeaders = 256
+/** And as many may there be of ours and of the server's, `Millrace-*` and `Nats-*`. */
+export const mostOwnHeaders = 48
 
 /** Headers by lower-case name, repeated ones joined with `, `. */
 export type PlainHeaders = Readonly<Record<string, string>>

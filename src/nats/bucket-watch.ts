@@ -1,6 +1,7 @@
 import { AckPolicy, DeliverPolicy, type JetStreamManager, ReplayPolicy } from '@nats-io/jetstream'
 import { createInbox, type Msg, type NatsConnection, nanos, type Subscription } from '@nats-io/transport-node'
 import { readAckSubject } from './delivery.ts'
+import { readHeaders } from './header-block.ts'
 
 /** How often the server says that it has nothing to say. */
 const heartbeatMs = 500
@@ -179,8 +180,8 @@ export class BucketWatch {
 
   #tell(turn: Turn, message: Msg, revision: number, storedAt: number): void {
     const key = message.subject.slice(this.#prefix.length)
-    const { headers } = message
-    if (headers?.has('KV-Operation') || headers?.has('Nats-Marker-Reason')) {
+    const { headers } = readHeaders(message, message.subject)
+    if (headers?.some(([name]) => name === 'KV-Operation' || name === 'Nats-Marker-Reason')) {
       if (!turn.listed) turn.markers.set(key, revision)
       if (this.#known.delete(key)) this.#listener.changed(key, undefined, storedAt)
       return

@@ -100,7 +100,8 @@ export class DelayedPull {
     }
     this.#left = Math.max(0, this.#left - 1)
     const subject = message.subject.slice(this.#names.dueSubject('').length)
-    this.#arrived(toDelivery(message, ack, { ...this.#sourceOf(subject), stream: ack.stream, subject }))
+    const source = { ...this.#sourceOf(subject), stream: ack.stream, subject }
+    this.#arrived(toDelivery(message, ack, source, message.subject))
     if (this.#left === 0) this.#end()
   }
 

@@ -1,13 +1,6 @@
-import type { HeaderEntry } from '../core/dead-letter.ts'
 import type { Priority } from '../core/names.ts'
 import type { Delivery } from '../engine/broker-port.ts'
-
-/** The parts of a NATS message that a delivery is made of; its subject is known, and costs time to decode. */
-interface Message {
-  readonly reply?: string
-  readonly data: Uint8Array
-  readonly headers?: Iterable<[string, string[]]> | undefined
-}
+import { type ReceivedMessage, readHeaders } from './header-block.ts'
 
 /** What the reply subject of a delivered message says. */
 export interface AckSubject {
@@ -77,9 +70,18 @@ export interface DeliverySource {
   readonly subject: string
 }
 
-/** A delivered message as the engine knows it. */
-export function toDelivery(message: Message, ack: AckSubject, source: DeliverySource): Delivery {
-  const { headers, problem } = readHeaders(message)
+/**
+ * A delivered message as the engine knows it.
+ *
+ * @param subject - of the message; another one than the job's while it waits in the stream of delayed jobs.
+ */
+export function toDelivery(
+  message: ReceivedMessage,
+  ack: AckSubject,
+  source: DeliverySource,
+  subject = source.subject,
+): Delivery {
+  const { headers, problem } = readHeaders(message, subject)
   return {
     handler: source.handler,
     priority: source.priority,
@@ -93,16 +95,5 @@ export function toDelivery(message: Message, ack: AckSubject, source: DeliverySo
     data: message.data,
     headers,
     headerProblem: problem,
-  }
-}
-
-function readHeaders(message: Message): { headers: HeaderEntry[] | undefined; problem: string | undefined } {
-  try {
-    if (!message.headers) return { headers: undefined, problem: undefined }
-    const entries: HeaderEntry[] = []
-    for (const [name, values] of message.headers) for (const value of values) entries.push([name, value])
-    return { headers: entries.length > 0 ? entries : undefined, problem: undefined }
-  } catch {
-    return { headers: [], problem: 'the header block is not a NATS header block' }
   }
 }
