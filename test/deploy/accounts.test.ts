@@ -8,6 +8,7 @@ import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { Kvm } from '@nats-io/kv'
 import { connect, headers, type NatsConnection, nanos } from '@nats-io/transport-node'
 import { createClient } from '#src/client/index.js'
+import { millrace } from '../support/command-line.js'
 import { startTestServer } from '../support/nats-server.js'
 import { tempDir } from '../support/temp-dir.js'
 import { startSupervisor } from './supervisor-process.js'
@@ -96,6 +97,16 @@ test('with the accounts of deploy/nats, each role can do its work and nothing el
   await jetstream(producer).publish('jobs.good', '{}', { msgID: 'two' })
   await supervisor.said('"reason":"cancelled"')
   assert.notEqual((await control.get('cancelled.two'))?.operation, 'PUT')
+  const env = { NATS_URL: broker.url, NATS_USER: 'admin', NATS_PASSWORD: 'admin' }
+  for (const args of [
+    ['show', '1'],
+    ['replay', '--handler', 'bad'],
+    ['export'],
+    ['discard', '--reason', 'cancelled'],
+  ]) {
+    const { code, stderr } = await millrace(['dead', ...args], env)
+    assert.equal(code, 0, stderr)
+  }
   const supervisorItself = await connectAs(t, broker.url, 'supervisor', '_INBOX.jobs.test')
   for (const subject of ['$JS.API.STREAM.PURGE.KV_jobs_control', '$JS.API.CONSUMER.PAUSE.JOBS.none']) {
     // Allowed; whether the server knows it is another matter. The purge takes nothing.
