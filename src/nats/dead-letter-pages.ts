@@ -1,4 +1,10 @@
-import { AckPolicy, DeliverPolicy, type JetStreamManager, ReplayPolicy } from '@nats-io/jetstream'
+import {
+  AckPolicy,
+  DeliverPolicy,
+  JetStreamApiError,
+  type JetStreamManager,
+  ReplayPolicy,
+} from '@nats-io/jetstream'
 import { type Msg, type MsgHdrs, type NatsConnection, nanos } from '@nats-io/transport-node'
 import type { HeaderEntry } from '../core/dead-letter.ts'
 import type { StoredDeadLetter } from '../core/dead-letter-record.ts'
@@ -11,7 +17,7 @@ export interface PageQuery {
   /** May have wildcards. */
   readonly subject: string
   readonly from: number
-  /** The last sequence that is wanted. It is there when the reading begins. */
+  /** The last sequence that is wanted. */
   readonly upTo: number
   /** Without them only the headers travel. */
   readonly payloads: boolean
@@ -21,8 +27,10 @@ export interface PageQuery {
   readonly patienceMs: number
 }
 
-/** A pull waits so long for messages that may have gone meanwhile. */
+/** A pull waits so long for messages that the server still counts, though they may have gone meanwhile. */
 const pullMs = 1_000
+/** And so long for some that it does not count: its count is a hint. */
+const lastPullMs = 250
 /** A page takes so long at most; what comes later is asked for again. */
 const pageMs = 5_000
 /** The server forgets a consumer that nobody asks any more after this. */
@@ -55,13 +63,13 @@ export async function* readPages(
         page = await pull(nc, consumer, query)
       } catch (error) {
         consumer = undefined
-        if (performance.now() + againMs >= giveUpAt || nc.isClosed()) throw error
+        const isRefused = error instanceof JetStreamApiError && error.status < 500
+        if (isRefused || performance.now() + againMs >= giveUpAt || nc.isClosed()) throw error
         await new Promise((resolve) => setTimeout(resolve, againMs))
         continue
       }
       giveUpAt = performance.now() + query.patienceMs
       const last = page.at(-1)
-      // What was wanted last is gone, and with it everything behind.
       if (!last) return
       next = last.sequence + 1
       yield page.filter(({ sequence }) => sequence <= query.upTo)
@@ -76,10 +84,12 @@ interface PageConsumer {
   readonly name: string
   /** Of the last message that arrived, counted by the consumer. */
   delivered: number
+  /** What it has not delivered, as far as the server knows. */
+  pending: number
 }
 
 async function createConsumer(jsm: JetStreamManager, query: PageQuery, from: number): Promise<PageConsumer> {
-  const { name } = await jsm.consumers.add(query.stream, {
+  const { name, num_pending } = await jsm.consumers.add(query.stream, {
     ack_policy: AckPolicy.None,
     deliver_policy: DeliverPolicy.StartSequence,
     opt_start_seq: from,
@@ -90,7 +100,7 @@ async function createConsumer(jsm: JetStreamManager, query: PageQuery, from: num
     mem_storage: true,
     num_replicas: 1,
   })
-  return { name, delivered: 0 }
+  return { name, delivered: 0, pending: num_pending }
 }
 
 /** The next messages; none when no more come. Rejects when the server falls silent, or one was lost on the way. */
@@ -101,7 +111,8 @@ async function pull(
 ): Promise<StoredDeadLetter[]> {
   const page: StoredDeadLetter[] = []
   const maxBytes = Math.max(leastPageBytes, 2 * (nc.info?.max_payload ?? 0))
-  const request = { batch: query.pageSize, expires: nanos(pullMs), max_bytes: maxBytes }
+  const expires = nanos(consumer.pending > 0 ? pullMs : lastPullMs)
+  const request = { batch: query.pageSize, expires, max_bytes: maxBytes }
   const answers = await nc.requestMany(
     `$JS.API.CONSUMER.MSG.NEXT.${query.stream}.${consumer.name}`,
     JSON.stringify(request),
@@ -128,6 +139,7 @@ function read(message: Msg, consumer: PageConsumer): StoredDeadLetter {
   const at = readAckSubject(message.reply ?? '')
   if (!at || at.delivered !== consumer.delivered + 1) throw pageFailed('a message got lost on its way')
   consumer.delivered = at.delivered
+  consumer.pending = at.pending
   return {
     stream: at.stream,
     sequence: at.sequence,

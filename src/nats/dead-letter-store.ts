@@ -21,6 +21,7 @@ const streamMissing = 10059
 const messageMissing = 10037
 /** What the server says when it is asked to delete what is not there, and when it cannot delete what is. */
 const deleteFailed = 10057
+const sequenceMissing = 10043
 
 /**
  * The stream of dead letters as an operator sees it: reads it, and deletes from it.
@@ -58,11 +59,18 @@ export class DeadLetterStore {
     const { deadStream } = this.#names
     const subject = handler === undefined ? this.#names.deadSubjects : this.#names.deadSubject(handler)
     await this.#verify(patienceMs)
-    const last = await this.#within(patienceMs, () =>
-      this.#jsm.streams.getMessage(deadStream, { last_by_subj: subject }),
-    )
-    if (!last) return
-    const query = { stream: deadStream, subject, from: 1, upTo: last.seq, payloads, pageSize, patienceMs }
+    // Asked for the last message of the subject, 2.9 may name one that was deleted, and answer that there is none.
+    const { state } = await this.#within(patienceMs, () => this.#jsm.streams.info(deadStream))
+    if (state.messages === 0) return
+    const query = {
+      stream: deadStream,
+      subject,
+      from: state.first_seq,
+      upTo: state.last_seq,
+      payloads,
+      pageSize,
+      patienceMs,
+    }
     try {
       yield* readPages(this.#nc, this.#jsm, query)
     } catch (error) {
@@ -93,8 +101,9 @@ export class DeadLetterStore {
   }
 
   /**
-   * Deletes a dead letter, so that it does not come back when the server is killed. False when it was gone
-   * already. Throws as `pages` does, and `topology_conflict` when the stream was made anew meanwhile.
+   * Deletes a dead letter; false when it was gone already. A server of 2.9 that is killed soon after may bring it
+   * back. Overwriting its bytes would make that worse: such a server then counts it for ever, and nothing but a
+   * purge takes it away. Throws as `pages` does, and `topology_conflict` when the stream was made anew meanwhile.
    */
   async remove(sequence: number, patienceMs: number): Promise<boolean> {
     let tries = 0
@@ -102,10 +111,10 @@ export class DeadLetterStore {
       tries += 1
       await this.#verify(patienceMs)
       try {
-        return await this.#jsm.streams.deleteMessage(this.#names.deadStream, sequence, true)
+        return await this.#jsm.streams.deleteMessage(this.#names.deadStream, sequence, false)
       } catch (error) {
         if (!(error instanceof JetStreamApiError)) throw error
-        if (error.code !== messageMissing && error.code !== deleteFailed) throw error
+        if (![messageMissing, sequenceMissing, deleteFailed].includes(error.code)) throw error
         if (await this.#message(this.#names.deadStream, sequence, patienceMs)) throw error
         // After a try without an answer it was most likely us.
         return tries > 1

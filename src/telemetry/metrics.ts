@@ -37,7 +37,7 @@ export const metricTable = {
   millrace_duplicates_suppressed_total: [
     'counter',
     ['handler'],
-    'Deliveries not run because the job was held or finished here',
+    'Deliveries not run because the job was held or finished here, or another one stood for its replay',
   ],
   millrace_ack_retries_total: ['counter', ['handler'], 'Acks sent again after a lost connection'],
   millrace_ticks_total: [

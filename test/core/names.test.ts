@@ -15,6 +15,7 @@ test('the names of a namespace are those of the contract', () => {
       dueSubject: names.dueSubject('high.jobs.email.send'),
       scheduleSubject: names.scheduleSubject('JOBS', 17, 5),
       streamOf: priorities.map(names.streamOf),
+      streamOfSubject: names.streamOfSubject('jobs.email.send'),
       subjectsOf: priorities.map(names.subjectsOf),
     },
     {
@@ -32,6 +33,7 @@ test('the names of a namespace are those of the contract', () => {
       controlBucket: 'jobs_control',
       resultsBucket: 'jobs_results',
       streamOf: ['JOBS_HIGH', 'JOBS', 'JOBS_LOW'],
+      streamOfSubject: 'JOBS',
       subjectsOf: ['high.jobs.>', 'jobs.>', 'low.jobs.>'],
       tickSubject: 'ticks.jobs.email.send',
       dueSubject: 'delayed.jobs.due.high.jobs.email.send',
@@ -49,6 +51,26 @@ test('a priority is part of the subject', () => {
   assert.equal(names.jobSubject('email.send', 'high'), 'high.jobs.email.send')
   assert.equal(names.jobSubject('email.send', 'normal'), 'jobs.email.send')
   assert.equal(names.jobSubject('email.send', 'low'), 'low.jobs.email.send')
+})
+
+test('the subject of a job tells its stream, and every other subject none', () => {
+  for (const namespace of ['jobs', 'high']) {
+    const names = namesFor(namespace)
+    for (const priority of priorities)
+      assert.equal(names.streamOfSubject(names.jobSubject('email.send', priority)), names.streamOf(priority))
+  }
+  const others = [
+    '',
+    'jobs',
+    'jobs.',
+    'jobs.a..b',
+    'jobs.>',
+    'jobs.a b',
+    'dead.jobs.a',
+    'other.a',
+    'low.other.a',
+  ]
+  for (const subject of others) assert.equal(namesFor('jobs').streamOfSubject(subject), undefined, subject)
 })
 
 test('a handler name is tokens of letters, digits and hyphens joined by dots', () => {

@@ -8,6 +8,7 @@ import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { Kvm } from '@nats-io/kv'
 import { connect, headers, type NatsConnection, nanos } from '@nats-io/transport-node'
 import { createClient } from '#src/client/index.js'
+import { millrace } from '../support/command-line.js'
 import { eventually } from '../support/eventually.js'
 import { startTestServer } from '../support/nats-server.js'
 import { tempDir } from '../support/temp-dir.js'
@@ -123,6 +124,16 @@ test('with the accounts of deploy/nats, each role can do all of its work without
   await enqueue('jobs.good', 'two')
   await supervisor.said(/"job_id":"two"[^\n]*"reason":"cancelled"/)
   assert.notEqual((await control.get('cancelled.two'))?.operation, 'PUT')
+  const env = { NATS_URL: broker.url, NATS_USER: 'admin', NATS_PASSWORD: 'admin' }
+  for (const args of [
+    ['show', '1'],
+    ['replay', '--handler', 'bad'],
+    ['export'],
+    ['discard', '--reason', 'cancelled'],
+  ]) {
+    const { code, stderr } = await millrace(['dead', ...args], env)
+    assert.equal(code, 0, stderr)
+  }
 
   // Who may write one entry of the bucket cannot sweep the others away by a header.
   const sweep = headers()
