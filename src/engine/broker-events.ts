@@ -47,8 +47,8 @@ export class BrokerEvents implements BrokerListener {
   }
 
   streamReplaced(stream: string, createdAt: number): void {
-    const { receipts, inFlight, life } = this.#parts
-    receipts.forget(stream)
+    const { settlement, inFlight, life } = this.#parts
+    settlement.forget(stream)
     for (const job of [...inFlight.all()]) {
       if (job.stream === stream && job.storedAt < createdAt) life.interruption.orphan(job)
     }

@@ -51,6 +51,8 @@ export interface EngineOptions {
   readonly limits: HeaderLimits
   /** More threads than this that do not end, and the supervisor wants a restart. */
   readonly stuckLimit: number
+  /** So many finished jobs of each stream are remembered; a power of two. @default 131072 */
+  readonly finishedSlots?: number
   restartWanted(stuckThreads: number): void
   /** The server is to know which handlers are paused. */
   pauseKnown?(handler: string, paused: boolean): void
@@ -65,7 +67,7 @@ export class EngineParts {
   readonly limits: LimitGate
   readonly gates: Gates
   readonly inFlight: InFlight
-  readonly finished = new Finished()
+  readonly finished: Finished
   readonly receipts: Receipts
   readonly pools: Pools
   readonly deadlines: Deadlines
@@ -85,6 +87,7 @@ export class EngineParts {
     const pass = (job: InFlightJob): void => this.gates.pass(job)
     const lanes = () => this.pools.lanes()
     this.handlers = handlers
+    this.finished = new Finished(options.finishedSlots)
 
     this.limits = new LimitGate({ ...options, handlers, pass })
     const marks = new Marks(broker, observer)

@@ -1,5 +1,4 @@
-const slots = 2 ** 17
-const mask = slots - 1
+const defaultSlots = 2 ** 17
 
 /**
  * Remembers which jobs of each stream we finished lately, so that one that is delivered again (its ack
@@ -13,11 +12,17 @@ export class Finished {
   /** The stream of the last job, which is usually that of the next one. */
   #stream = ''
   #table: Table | undefined
+  readonly #slots: number
+
+  /** @param slots - so many jobs of each stream are remembered; a power of two. */
+  constructor(slots = defaultSlots) {
+    this.#slots = slots
+  }
 
   add(stream: string, sequence: number, storedAt: number): void {
     let table = this.#of(stream)
     if (!table) {
-      table = new Table()
+      table = new Table(this.#slots)
       this.#tables.set(stream, table)
       this.#table = table
     }
@@ -42,17 +47,24 @@ export class Finished {
  * the last 131,072 of them in two megabytes, at the cost of two stores per job.
  */
 class Table {
-  readonly #sequences = new Float64Array(slots)
-  readonly #storedAt = new Float64Array(slots)
+  readonly #sequences: Float64Array
+  readonly #storedAt: Float64Array
+  readonly #mask: number
+
+  constructor(slots: number) {
+    this.#sequences = new Float64Array(slots)
+    this.#storedAt = new Float64Array(slots)
+    this.#mask = slots - 1
+  }
 
   add(sequence: number, storedAt: number): void {
-    const at = sequence & mask
+    const at = sequence & this.#mask
     this.#sequences[at] = sequence
     this.#storedAt[at] = storedAt
   }
 
   has(sequence: number, storedAt: number): boolean {
-    const at = sequence & mask
+    const at = sequence & this.#mask
     return this.#sequences[at] === sequence && this.#storedAt[at] === storedAt
   }
 }

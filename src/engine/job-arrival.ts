@@ -111,7 +111,9 @@ export class JobArrival {
   }
 
   #admit(job: InFlightJob, admitted: Admitted): void {
-    const { beginning, settlement, delayer } = this.#parts
+    const { beginning, settlement, delayer, interruption } = this.#parts
+    // A process that stood still gets answers before it looks after its leases.
+    if (!job.leaseLost && !settlement.holdsLease(job)) interruption.leaseLost(job)
     if (job.leaseLost) beginning.drop(job)
     else if (admitted.kind === 'gone') {
       this.#parts.observer.duplicateSuppressed(job.handler.profile.name)

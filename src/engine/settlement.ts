@@ -7,6 +7,7 @@ import type { Broker } from './broker-port.ts'
 import { Bursts } from './bursts.ts'
 import type { Cancels } from './cancels.ts'
 import type { Clock } from './clock-port.ts'
+import { DeadRecords } from './dead-records.ts'
 import type { Finished } from './finished.ts'
 import type { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
@@ -42,6 +43,7 @@ export class Settlement {
   readonly #receipts: Receipts
   readonly #bursts: Bursts
   readonly #results: Results
+  readonly #deadRecords: DeadRecords
   readonly #ackWaitMs: number
   readonly #cancels: Pick<Cancels, 'settled'> | undefined
   #stopping = false
@@ -67,6 +69,7 @@ export class Settlement {
     this.#cancels = parts.cancels
     this.#bursts = new Bursts(parts.clock)
     this.#results = new Results(parts.broker, parts.clock, parts.observer)
+    this.#deadRecords = new DeadRecords(parts.broker, parts.clock, parts.ackWaitMs)
   }
 
   ack(job: InFlightJob): void {
@@ -188,7 +191,14 @@ export class Settlement {
     this.#stopping = true
     this.#bursts.flush()
     this.#results.stop()
+    this.#deadRecords.stop()
     for (const wake of this.#wakeRefused) wake()
+  }
+
+  /** Forgets what belongs to a stream that is gone. */
+  forget(stream: string): void {
+    this.#receipts.forget(stream)
+    this.#deadRecords.forget(stream)
   }
 
   /** Whether we still hold the lease, as far as we can know. */
@@ -206,7 +216,8 @@ export class Settlement {
     if (job.orphaned) return
     this.#finished.add(job.stream, job.sequence, job.storedAt)
     this.#receipts.ack(job.reply, job.handler.profile.name, job.stream)
-    if (job.hasRecord) this.#broker.forgetRecord(job.stream, job.sequence)
+    if (job.record.dead) this.#deadRecords.acked(job.stream, job.sequence)
+    else if (job.hasRecord) this.#broker.forgetRecord(job.stream, job.sequence)
   }
 
   #giveBack(job: InFlightJob, delayMs: number): void {

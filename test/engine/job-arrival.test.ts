@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fakeEngine, Gate } from '../support/fake-engine-parts.ts'
+import { ackWaitMs, fakeEngine, Gate } from '../support/fake-engine-parts.ts'
 
 const error = { code: 'handler_error', message: 'no luck' }
 const completed = { kind: 'completed' } as const
@@ -31,6 +31,20 @@ test('a job that we hold and that is delivered again is adopted: one run, one ac
   assert.equal(engine.handlers[0]!.held, 1)
   await end(lane, job, completed)
   assert.deepEqual(broker.take('pull', 'barrier', 'extend'), ['ack r7.2'])
+})
+
+test('a job whose lease ran out while its record was read does not run, and does not count', async () => {
+  const { broker, clock, observer, engine, addLane, deliver } = fakeEngine()
+  const lane = addLane()
+  broker.readGate = new Gate()
+  await deliver(7, { deliveries: 2 })
+  await clock.pass(ackWaitMs)
+  await broker.readGate.open()
+  await clock.pass(100)
+  assert.deepEqual(lane.jobs(), [])
+  assert.equal(engine.inFlight.size, 0)
+  assert.deepEqual(observer.take('leaseLost'), ['leaseLost JOBS:7'])
+  assert.deepEqual(broker.take('pull'), ['read 7', 'release 7'])
 })
 
 test('an adopted delivery does not count as an attempt of its job', async () => {
