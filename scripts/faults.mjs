@@ -19,7 +19,10 @@ const usage = `usage: npm run test:faults -- [part]... [options]
   --write-docs    write the table of docs/reliability.md; needs all parts`
 
 const docsFile = path.join(root, 'docs', 'reliability.md')
-const marks = ['<!-- Written by `npm run test:faults -- --write-docs`; do not edit from here. -->', '<!-- To here. -->']
+const marks = [
+  '<!-- Written by `npm run test:faults -- --write-docs`; do not edit from here. -->',
+  '<!-- To here. -->',
+]
 
 await runMain(async () => {
   const options = readArguments()
@@ -29,7 +32,8 @@ await runMain(async () => {
   const { findingsOf, rowsOf, toMarkdown } = await import('../build/test/faults/report.js')
   const { describeEnvironment } = await import('../build/bench/report/environment.js')
   for (const part of options.parts) {
-    if (!parts.includes(part)) throw new ScriptError(`no part is called ${part}; there are ${parts.join(', ')}`)
+    if (!parts.includes(part))
+      throw new ScriptError(`no part is called ${part}; there are ${parts.join(', ')}`)
   }
   const wanted = options.parts.length === 0 ? parts : options.parts
   if (options.writeDocs && wanted.length < parts.length) throw new ScriptError('--write-docs needs all parts')
@@ -38,9 +42,12 @@ await runMain(async () => {
   narrate(`seed ${options.seed}`)
   const report = await runFaults({ ...options, parts: wanted, narrate })
   for (const [what, limit, measured, holds] of rowsOf(report)) {
-    process.stdout.write(`${what}: ${measured}${limit === '' ? '' : `, limit ${limit}`}${holds === '' ? '' : `, holds: ${holds}`}\n`)
+    process.stdout.write(
+      `${what}: ${measured}${limit === '' ? '' : `, limit ${limit}`}${holds === '' ? '' : `, holds: ${holds}`}\n`,
+    )
   }
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ environment, report }, null, 2)}\n`)
+  if (options.json !== undefined)
+    writeFileSync(options.json, `${JSON.stringify({ environment, report }, null, 2)}\n`)
   if (options.writeDocs) writeDocs(toMarkdown(report, environmentRows(environment)))
   const findings = findingsOf(report)
   for (const finding of findings) process.stderr.write(`${finding}\n`)
@@ -69,7 +76,13 @@ function readArguments() {
         throw new Error(`--${name} takes a whole number of 1 or more, got ${JSON.stringify(values[name])}`)
       }
     }
-    return { ...numbers, parts: positionals, server: values.server, json: values.json, writeDocs: values['write-docs'] }
+    return {
+      ...numbers,
+      parts: positionals,
+      server: values.server,
+      json: values.json,
+      writeDocs: values['write-docs'],
+    }
   } catch (error) {
     throw new ScriptError(`${error.message}\n\n${usage}`)
   }
@@ -77,7 +90,9 @@ function readArguments() {
 
 /** As somebody else would type it; the paths of this machine say nothing there. */
 function commandLine() {
-  const typed = process.argv.slice(2).map((word) => (path.isAbsolute(word) ? `<${path.basename(word)}>` : word))
+  const typed = process.argv
+    .slice(2)
+    .map((word) => (path.isAbsolute(word) ? `<${path.basename(word)}>` : word))
   return `npm run test:faults -- ${typed.join(' ')}`.trim()
 }
 
@@ -94,7 +109,8 @@ function environmentRows({ date, cpu, cores, memoryGb, node, natsServer, commit,
 function writeDocs(markdown) {
   const text = readFileSync(docsFile, 'utf8')
   const [from, to] = marks.map((mark) => text.indexOf(mark))
-  if (from < 0 || to < from) throw new ScriptError(`${docsFile} has lost the marks between which the table goes`)
+  if (from < 0 || to < from)
+    throw new ScriptError(`${docsFile} has lost the marks between which the table goes`)
   writeFileSync(docsFile, `${text.slice(0, from + marks[0].length)}\n\n${markdown}\n\n${text.slice(to)}`)
   narrate(`wrote ${path.relative(root, docsFile)}`)
 }

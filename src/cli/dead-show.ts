@@ -71,7 +71,11 @@ function describe(letter: DeadLetterRecord, withPayload: boolean): string {
   }
   const headers = stored.headers.filter(([name]) => name.toLowerCase() !== 'millrace-history')
   if (headers.length > 0)
-    lines.push('', 'headers', ...headers.map(([name, value]) => `  ${terminalText(name)}: ${terminalText(value)}`))
+    lines.push(
+      '',
+      'headers',
+      ...headers.map(([name, value]) => `  ${terminalText(name)}: ${terminalText(value)}`),
+    )
   if (withPayload && stored.data.length > 0) lines.push('', 'payload', payloadOf(letter))
   return lines.join('\n')
 }

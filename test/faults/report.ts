@@ -17,7 +17,9 @@ const no = '**no**'
 export function findingsOf({ mixed, bounds, fuzz }: LongReport): string[] {
   return [
     ...(mixed?.findings ?? []),
-    ...(bounds ?? []).filter((row) => !row.holds).map((row) => `${row.bound}: ${row.measured}, limit ${row.limit}`),
+    ...(bounds ?? [])
+      .filter((row) => !row.holds)
+      .map((row) => `${row.bound}: ${row.measured}, limit ${row.limit}`),
     ...(fuzz?.findings ?? []),
   ]
 }
@@ -49,13 +51,17 @@ export function toMarkdown(report: LongReport, environment: readonly (readonly [
       ? []
       : [
           'Runs of a job that had completed before, by the fault that explains each:',
-          table(['Fault', 'Second runs'], duplicates.map(([fault, count]) => [fault, String(count)])),
+          table(
+            ['Fault', 'Second runs'],
+            duplicates.map(([fault, count]) => [fault, String(count)]),
+          ),
         ]),
   ].join('\n\n')
 }
 
 function mixedRows(mixed: MixedReport): string[][] {
-  const { accepted, completed, dead, lostByBroker, faults, rounds, runs, duplicates, findings, seconds } = mixed
+  const { accepted, completed, dead, lostByBroker, faults, rounds, runs, duplicates, findings, seconds } =
+    mixed
   const count = (word: string): number => findings.filter((finding) => finding.includes(word)).length
   const sum = Object.values(duplicates).reduce((total, each) => total + each, 0)
   const zero = (what: string, word: string): string[] => {
@@ -75,7 +81,12 @@ function mixedRows(mixed: MixedReport): string[][] {
     zero('settled twice, or two dead letters', 'settled twice'),
     zero('second runs without a fault that explains them', 'duplicate without'),
     [`second runs of completed jobs, each explained (of ${runs} runs)`, '', String(sum), ''],
-    ['everything else that the judge looks at', '0', String(others(findings)), others(findings) === 0 ? yes : no],
+    [
+      'everything else that the judge looks at',
+      '0',
+      String(others(findings)),
+      others(findings) === 0 ? yes : no,
+    ],
   ]
 }
 

@@ -81,7 +81,14 @@ export class ModelLink implements Broker {
     this.#clock = clock
     this.#watcher = watcher
     this.#acks = new AckWriter(this.#connection())
-    this.#deadLetters = new DeadLetterStream(this.#jetstream(), this.#manager(), names, new Incarnations())
+    const largestBytes = (): number => 2 ** 20
+    this.#deadLetters = new DeadLetterStream(
+      this.#jetstream(),
+      this.#manager(),
+      names,
+      new Incarnations(),
+      largestBytes,
+    )
   }
 
   /** The broker sends a job. */
@@ -228,6 +235,17 @@ export class ModelLink implements Broker {
     this.#send('forget', `removal of the record of job ${sequence}`, sequence, () =>
       this.#broker.attempts.purge(`${stream}.${sequence}`),
     )
+  }
+
+  isStored(_stream: string, sequence: number): Promise<boolean> {
+    return this.#request('record', `look for job ${sequence}`, sequence, publishMs, () =>
+      this.#broker.has(sequence),
+    )
+  }
+
+  /** No job of the model is a replay. */
+  async claimReplay(): Promise<boolean> {
+    return true
   }
 
   async storeOutcome(): Promise<void> {}
