@@ -15,7 +15,7 @@ export interface Drainable {
     lanes(): Iterable<Lane>
   }
   readonly gates: { takeAll(): InFlightJob[] }
-  readonly settlement: { stop(): void }
+  readonly settlement: { stop(): void; abandoned(): Promise<void> }
   readonly receipts: { confirm(): Promise<boolean> }
   /** `unsettled`: deliveries that are not settled yet although no thread works on them. */
   readonly inFlight: { readonly unsettled: number }
@@ -94,7 +94,9 @@ export async function drain(engine: Drainable, clock: Clock, order: DrainOrder):
   engine.settlement.stop()
   const settleBy = clock.monotonicMs() + settleMs
   while (engine.inFlight.unsettled > 0 && clock.monotonicMs() < settleBy) await sleep(clock, 10)
-  await Promise.race([engine.receipts.confirm(), sleep(clock, settleMs)])
+  // Behind the answer nothing more arrives that had to be let go of.
+  const certain = engine.receipts.confirm().then(() => engine.settlement.abandoned())
+  await Promise.race([certain, sleep(clock, settleMs)])
   return { interrupted, stuckThreads: engine.threads.stuckThreads }
 }
 

@@ -26,6 +26,7 @@ import { Pools } from './pools.ts'
 import type { Room } from './pull-loop.ts'
 import { Receipts } from './receipts.ts'
 import { ReplayFence } from './replay-fence.ts'
+import { lookAgain } from './second-look.ts'
 import { Settlement } from './settlement.ts'
 import type { SharedState } from './shared-state-port.ts'
 import { Standstill } from './standstill.ts'
@@ -100,7 +101,7 @@ export class EngineParts {
       broker.isStored(job.stream, job.sequence).catch(() => true)
     const suspects = new Suspects(clock, marks, {
       pass,
-      isThere,
+      lookAgain: (job) => lookAgain(job, broker),
       gone: (job) => this.life.interruption.settledElsewhere(job),
     })
     const gates = new Gates([keys, this.limits, suspects], {

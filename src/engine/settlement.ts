@@ -46,6 +46,7 @@ export class Settlement {
   readonly #deadRecords: DeadRecords
   readonly #ackWaitMs: number
   readonly #cancels: Pick<Cancels, 'settled'> | undefined
+  readonly #abandoning = new Set<Promise<void>>()
   #stopping = false
   readonly #wakeRefused = new Set<() => void>()
 
@@ -179,11 +180,17 @@ export class Settlement {
     job.leaseLost = true
     this.#inFlight.remove(job)
     if (counted || job.orphaned || job.isMarked || job.betweenAttempts) return
-    try {
-      await this.#broker.releaseRecord(job.stream, job.sequence)
-    } catch (error) {
-      this.#observer.recordUnavailable(error)
-    }
+    const written = this.#broker
+      .releaseRecord(job.stream, job.sequence)
+      .catch((error: unknown) => this.#observer.recordUnavailable(error))
+    this.#abandoning.add(written)
+    await written
+    this.#abandoning.delete(written)
+  }
+
+  /** Resolves when it is on record, or cannot be put there, that what was let go of did not count. */
+  async abandoned(): Promise<void> {
+    await Promise.all(this.#abandoning)
   }
 
   /** From now on a refused dead letter gives its job back instead of trying again. */

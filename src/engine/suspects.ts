@@ -11,9 +11,9 @@ const companionLimit = 10
 
 /** What the gate of the suspects asks and tells. */
 export interface SuspectHooks {
-  /** False when the broker says that somebody has settled it. */
-  isThere(job: InFlightJob): Promise<boolean>
-  /** Somebody has settled it: it is to be let go of. */
+  /** Asks the broker what has become of it; false when somebody else has settled it, or does so. */
+  lookAgain(job: InFlightJob): Promise<boolean>
+  /** Somebody else settles it: it is to be let go of. */
   gone(job: InFlightJob): void
   /** Its turn has come. */
   pass(job: InFlightJob): void
@@ -31,8 +31,8 @@ export interface SuspectHooks {
  * when no other has arrived for 100 ms and all marks are stored: begun at once, it could bring the process
  * down before the others are marked, again and again, until they are out of attempts.
  *
- * Until its turn comes, whoever was thought dead may have completed it. So the broker is asked first whether the job
- * is still there.
+ * Until its turn comes, whoever was thought dead may have completed it. So the broker is asked first what has become
+ * of it.
  *
  * A suspect with a key comes here when it is the first of its key, so that it never waits here for an
  * earlier job of its key, which would wait for it.
@@ -111,11 +111,12 @@ export class Suspects implements Gate {
     // Every other suspect's mark must be stored before this one can bring the process down.
     await this.#marks.stored()
     const job = this.#waiting[0]
-    const isThere = job !== undefined && (await this.#hooks.isThere(job))
-    if (job && isThere) await this.#marks.clear(job)
+    const runs = job !== undefined && (await this.#hooks.lookAgain(job))
+    // It may have been taken out meanwhile, and then its mark has to stay.
+    if (job && runs && this.#waiting[0] === job) await this.#marks.clear(job)
     this.#choosing = false
     if (!job || this.#waiting[0] !== job) return this.#next()
-    if (!isThere) {
+    if (!runs) {
       this.#hooks.gone(job)
       return this.#next()
     }

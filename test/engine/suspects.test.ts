@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { InFlightJob } from '#src/engine/in-flight-job.js'
 import { Marks } from '#src/engine/marks.js'
+import { lookAgain } from '#src/engine/second-look.js'
 import { Suspects } from '#src/engine/suspects.js'
 import {
   FakeBroker,
@@ -19,7 +20,7 @@ function createSuspects() {
   const clock = new ManualClock()
   const gone: InFlightJob[] = []
   const suspects = new Suspects(clock, new Marks(broker, observer), {
-    isThere: (job) => broker.isStored(job.stream, job.sequence).catch(() => true),
+    lookAgain: (job) => lookAgain(job, broker),
     gone: (job) => {
       gone.push(job)
       suspects.remove(job)
@@ -61,6 +62,38 @@ test('what somebody else has settled meanwhile does not run, and the next one do
   assert.deepEqual(gone, [two])
 })
 
+test('G4: what a survivor wrote meanwhile counts when the turn of a suspect comes', async () => {
+  const { broker, ran, suspects, add, quiet } = createSuspects()
+  const [one, two] = [heldJob(1), heldJob(2, { deliveries: 2 })]
+  two.attempt = 2
+  add(one)
+  add(two)
+  await quiet()
+  // Two is marked by now; whoever had it before says that it had not begun.
+  await broker.releaseRecord(two.stream, two.sequence)
+  suspects.ended(one)
+  await quiet()
+  assert.deepEqual(ran, [one, two])
+  assert.equal(two.attempt, 1)
+  assert.equal(broker.records.get(2)?.released, 1)
+})
+
+test('a suspect that is taken out while the broker is asked keeps its mark', async () => {
+  const { broker, ran, suspects, add, quiet } = createSuspects()
+  const [one, two] = [heldJob(1), heldJob(2)]
+  add(one)
+  add(two)
+  await quiet()
+  broker.readGate = new Gate()
+  suspects.ended(one)
+  await quiet()
+  suspects.remove(two)
+  await broker.readGate.open()
+  await quiet()
+  assert.deepEqual(ran, [one])
+  assert.equal(broker.records.get(2)?.released, 1)
+})
+
 test('the end of a job that is not the running suspect frees nothing', async () => {
   const { ran, suspects, add, quiet } = createSuspects()
   const [one, two] = [heldJob(1), heldJob(2)]
@@ -78,10 +111,10 @@ test('who waits is marked as not counting, and the mark goes before its own turn
   add(one)
   add(two)
   await quiet()
-  assert.deepEqual(broker.take(), ['write 2 released=1 failures=0'])
+  assert.deepEqual(broker.take('read'), ['write 2 released=1 failures=0'])
   suspects.ended(one)
   await quiet()
-  assert.deepEqual(broker.take(), ['write 2 released=0 failures=0'])
+  assert.deepEqual(broker.take('read'), ['write 2 released=0 failures=0'])
   assert.deepEqual(ran, [one, two])
   assert.equal(two.record.released, 0)
 })
@@ -96,9 +129,9 @@ test('the next suspect does not run before the marks of those behind it are stor
   add(three)
   suspects.ended(one)
   await quiet()
-  assert.deepEqual(broker.take(), ['write 2 released=1 failures=0', 'write 3 released=1 failures=0'])
+  assert.deepEqual(broker.take('read'), ['write 2 released=1 failures=0', 'write 3 released=1 failures=0'])
   await broker.writeGate.open()
-  assert.deepEqual(broker.take(), ['write 2 released=0 failures=0'])
+  assert.deepEqual(broker.take('read'), ['write 2 released=0 failures=0'])
   assert.deepEqual(ran, [one])
   await broker.writeGate.open()
   assert.deepEqual(ran, [one, two])

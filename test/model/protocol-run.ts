@@ -221,7 +221,15 @@ export class ProtocolRun {
         })
       }
     } else if (this.#explores('answer loss') && wire.kind === 'answer') {
-      choices.push({ label: `lost: ${wire.label}`, fault: 'answer loss', act: () => queue.shift() })
+      choices.push({
+        label: `lost: ${wire.label}`,
+        fault: 'answer loss',
+        act: () => {
+          queue.shift()
+          // The process learns only later that it has no answer; until then its correction is on no record.
+          if (wire.sequence !== undefined && wire.label.includes('record of job')) this.#ledger.excused(wire.sequence)
+        },
+      })
     }
     return choices
   }
