@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { exitCodeOf, exitCodes } from './config/exit-code.ts'
 import { readSettings, type SettingsReading } from './config/settings.ts'
 import { Supervisor } from './runtime/supervisor.ts'
@@ -8,8 +9,10 @@ import { plainError } from './telemetry/observer.ts'
 
 /** The most that libuv accepts. */
 const mostFileThreads = 1_024
-/** How much longer than drain and grace the end may take before the process ends itself. */
-const endMs = 1_800
+/** How much longer than drain and grace a stop may take; then the process ends without what is left of it. */
+const endMs = 1_500
+/** Of that, for threads that can be ended to end. */
+const threadsEndMs = 300
 
 // Listened to from the first line: as process 1 a signal that nobody listens to is ignored.
 const starting = new AbortController()
@@ -73,7 +76,10 @@ async function main(): Promise<void> {
       console.error(plainError(error).message)
     }
   }
-  setTimeout(() => end(code, true), settings.drainMs + supervisor.longestGraceMs + endMs).unref()
+  setTimeout(
+    () => void endLate(code, supervisor),
+    settings.drainMs + supervisor.longestGraceMs + endMs,
+  ).unref()
   const { threadsStuck } = await supervisor.stop(hurry)
   end(code, threadsStuck)
 }
@@ -108,6 +114,12 @@ function fail(logger: Logger, supervisor: Supervisor, error: unknown): void {
     'internal error',
   )
   end(exitCodes.internal, supervisor.threadsStuck)
+}
+
+/** The stop takes too long, for example because the broker says nothing. Only a thread that stays is a reason to kill. */
+async function endLate(code: number, supervisor: Supervisor): Promise<void> {
+  await Promise.race([supervisor.endThreads(), sleep(threadsEndMs)])
+  end(code, supervisor.hasThreads)
 }
 
 /**

@@ -189,7 +189,7 @@ export class Supervisor {
     })
     await Promise.race([schedulesStopped, sleep(tickStopMs, undefined, { ref: false })])
     this.#broker?.close()
-    await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
+    await this.endThreads()
     await this.#connection?.close()
     this.#jobLog?.flush()
     await this.#http?.close()
@@ -198,7 +198,7 @@ export class Supervisor {
       'drained',
     )
     return {
-      threadsStuck: this.threadsStuck || [...this.#pools.values()].some((pool) => pool.lanes.length > 0),
+      threadsStuck: this.hasThreads,
     }
   }
 
@@ -206,6 +206,16 @@ export class Supervisor {
   get longestGraceMs(): number {
     const graces = this.#engine?.handlers.map((handler) => handler.profile.graceMs) ?? []
     return Math.max(this.#settings.graceMs, ...graces)
+  }
+
+  /** Ends every thread that can be ended, with whatever it does. */
+  async endThreads(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
+  }
+
+  /** Some thread is there, stuck or not. */
+  get hasThreads(): boolean {
+    return [...this.#pools.values()].some((pool) => pool.lanes.length > 0 || pool.stuck.size > 0)
   }
 
   /** A thread does not end although it was told to. */
