@@ -15,6 +15,11 @@ export type LocalBrokerOptions = {
   storeDir?: string
   /** Text of a configuration file, for accounts, TLS or limits. Address, port and store stay ours. */
   config?: string
+  /**
+   * Asks for JetStream in the configuration file instead of on the command line: a server that reloads its file ends
+   * what is not asked for there. @default false
+   */
+  reloadable?: boolean
   /** @default -1, any free port */
   port?: number
   /** Whether to serve the server's own monitoring pages, on any free port. @default false */
@@ -43,6 +48,8 @@ export type LocalBroker = {
   ended(): Promise<void>
   /** Ends the server if it still runs and starts it again on the same port with the same store. */
   restart(): Promise<void>
+  /** Gives a `reloadable` server another configuration, which it reads now, or at its next start. */
+  reload(config: string): Promise<void>
   /** Ends the server and removes a temporary store. Calling it again does nothing. */
   stop(): Promise<void>
 }
@@ -67,7 +74,9 @@ export async function startLocalBroker(options: LocalBrokerOptions = {}): Promis
   const discard = async () => {
     if (isTemporary) await rm(dir, { recursive: true, force: true })
   }
-  const launch = (port: number) => launchServer({ ...options, binary, dir, port, isTemporary })
+  let { config } = options
+  const launch = (port: number) =>
+    launchServer({ ...options, ...(config === undefined ? {} : { config }), binary, dir, port, isTemporary })
 
   let current = await launch(options.port ?? -1).catch(async (error) => {
     await discard()
@@ -95,6 +104,11 @@ export async function startLocalBroker(options: LocalBrokerOptions = {}): Promis
       await current.process.stop()
       current = await launch(Number(new URL(current.url).port))
     },
+    async reload(text) {
+      config = text
+      await writeConfig(dir, text, true)
+      current.process.kill('SIGHUP')
+    },
     stop() {
       stopping ??= current.process.stop().then(discard)
       return stopping
@@ -107,12 +121,12 @@ type LaunchOptions = LocalBrokerOptions & { binary: string; dir: string; port: n
 async function launchServer(options: LaunchOptions): Promise<Run> {
   const { dir } = options
   await removePortsFiles(dir)
-  const args = ['-a', '127.0.0.1', '-p', String(options.port), '-js', '-sd', dir, '--ports_file_dir', dir]
+  const { config, reloadable = false } = options
+  const args = ['-a', '127.0.0.1', '-p', String(options.port), '--ports_file_dir', dir]
+  if (!reloadable) args.push('-js', '-sd', dir)
   if (options.monitoring) args.push('-m', '-1')
-  if (options.config !== undefined) {
-    const configFile = path.join(dir, 'nats-server.conf')
-    await writeFile(configFile, options.config)
-    args.push('-c', configFile)
+  if (config !== undefined || reloadable) {
+    args.push('-c', await writeConfig(dir, config ?? '', reloadable))
   }
   const server = await startKeptProcess({
     binary: options.binary,
@@ -129,6 +143,13 @@ async function launchServer(options: LaunchOptions): Promise<Run> {
     return fail(dir, what)
   }
   return { process: server, url: ports.nats[0]!, monitoringUrl: ports.monitoring?.[0] }
+}
+
+async function writeConfig(dir: string, text: string, asksForStore: boolean): Promise<string> {
+  const file = path.join(dir, 'nats-server.conf')
+  const store = asksForStore ? `jetstream { store_dir: ${JSON.stringify(dir)} }\n` : ''
+  await writeFile(file, store + text)
+  return file
 }
 
 /** A server that was killed leaves its file behind, and process ids are used again. */

@@ -75,6 +75,7 @@ export class Fleet {
   /** Asks it to stop; the next one is there when this resolves. */
   async stop(berth: Berth, during?: (supervisor: Supervisor) => Promise<void>): Promise<void> {
     const { supervisor, life } = berth
+    await begun(supervisor)
     life.endedBy = 'stop'
     supervisor.signal('SIGTERM')
     await during?.(supervisor)
@@ -148,6 +149,7 @@ export class Fleet {
 
   async #replace(berth: Berth, env: Record<string, string>): Promise<Supervisor> {
     const old = berth.supervisor
+    await begun(old)
     berth.life.endedBy = 'stop'
     const replaced = this.#launch(berth, env)
     old.signal('SIGTERM')
@@ -177,4 +179,9 @@ export class Fleet {
     })
     return supervisor
   }
+}
+
+/** Before its first line of ours a process ends by a signal as any does. */
+async function begun(supervisor: Supervisor): Promise<void> {
+  await eventually('it has begun', () => supervisor.stdout !== '' || supervisor.exit !== undefined)
 }

@@ -97,19 +97,23 @@ class Judge {
         `unexpected: ${publication.job.id} was refused and is there (${this.#story(publication.job.id)})`,
       )
     }
-    this.#repeats(runs)
+    // While it waits for its time a job is two messages for a moment, and one who dies then may have held either.
+    const isMoved = publication.job.headers['Millrace-Run-At'] !== undefined
+    this.#repeats(runs, isMoved)
     this.#overlaps(runs)
     this.#attempts(publication, runs)
     this.#death(publication, runs)
   }
 
   /** A run after a completed one, and a dead letter after one. */
-  #repeats(runs: readonly Run[]): void {
+  #repeats(runs: readonly Run[], byAnybody = false): void {
     const first = runs.find((run) => run.how === 'returned')
     if (!first) return
     for (const run of runs) {
       if (run.startedAt <= first.startedAt) continue
-      const strike = this.#strike('repeat', first.startedAt, run.startedAt, [first.pid])
+      const strike = byAnybody
+        ? this.#strikes('repeat', 0, run.startedAt)[0]
+        : this.#strike('repeat', first.startedAt, run.startedAt, [first.pid])
       if (strike) this.#duplicates.set(strike.fault, (this.#duplicates.get(strike.fault) ?? 0) + 1)
       else this.#findings.push(`duplicate without a fault: ${run.id} (${this.#story(run.id)})`)
     }

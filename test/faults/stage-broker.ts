@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type LocalBroker, startLocalBroker } from '#src/broker/local-broker.js'
 import { Cluster } from '../support/cluster.ts'
@@ -31,15 +32,11 @@ export class SingleBroker implements StageBroker {
     this.server = server
   }
 
-  /** @param storeDir - where it keeps its streams. @default a temporary folder */
-  static async start(storeDir?: string): Promise<SingleBroker> {
+  /** @param storeDir - where it keeps its streams; emptied in the end. */
+  static async start(storeDir = mkdtempSync(path.join(tmpdir(), 'millrace-stage-'))): Promise<SingleBroker> {
     const config = configOf({})
     return new SingleBroker(
-      await startLocalBroker({
-        binary: serverBinary,
-        config,
-        ...(storeDir === undefined ? {} : { storeDir }),
-      }),
+      await startLocalBroker({ binary: serverBinary, config, reloadable: true, storeDir }),
     )
   }
 
@@ -49,12 +46,12 @@ export class SingleBroker implements StageBroker {
 
   /** Supervisors may not publish to these subjects any more; an empty list permits everything again. */
   async deny(subjects: readonly string[]): Promise<void> {
-    await this.#configure({ denied: subjects })
+    await this.server.reload(configOf({ denied: subjects }))
   }
 
   /** The password of the supervisors is another one, or theirs again. */
   async revoke(revoked: boolean): Promise<void> {
-    await this.#configure(revoked ? { password: 'another' } : {})
+    await this.server.reload(configOf(revoked ? { password: 'another' } : {}))
   }
 
   async kill(): Promise<void> {
@@ -64,17 +61,15 @@ export class SingleBroker implements StageBroker {
 
   async heal(): Promise<void> {
     this.server.kill('SIGCONT')
-    if (this.server.isRunning()) await this.#configure({})
-    else await this.server.restart()
+    await this.server.reload(configOf({}))
+    if (!this.server.isRunning()) await this.server.restart()
   }
 
-  stop(): Promise<void> {
-    return this.server.stop()
-  }
-
-  async #configure(changes: Changes): Promise<void> {
-    await writeFile(path.join(this.server.storeDir, 'nats-server.conf'), configOf(changes))
-    this.server.kill('SIGHUP')
+  async stop(): Promise<void> {
+    await this.server.stop()
+    for (const name of readdirSync(this.server.storeDir)) {
+      rmSync(path.join(this.server.storeDir, name), { recursive: true, force: true })
+    }
   }
 }
 
