@@ -58,7 +58,7 @@ class JobEntry {
   readonly deliveries: DeliveryEntry[] = []
   readonly runs: RunEntry[] = []
   readonly letters: { readonly atMs: number; readonly decidedSince: number }[] = []
-  /** The step in which the broker stored that the job is dead. */
+  /** The step in which the broker stored that the job is dead, in its record or as a dead letter. */
   deadSince: number | undefined
   /** Requests about its record that failed, or vanished with their sender: so many deliveries may count in vain. */
   excuses = 0
@@ -79,16 +79,20 @@ export class ProtocolLedger {
   readonly #windowMs: number
   readonly #now: () => number
   readonly #jobs = new Map<number, JobEntry>()
-  readonly #faults: { readonly kind: FaultKind; readonly step: number }[] = []
+  readonly #culprits: number
+  readonly #faults: { readonly kind: FaultKind; readonly step: number; readonly byJob: boolean }[] = []
 
-  constructor(options: { maxAttempts: number; windowMs: number; now: () => number }) {
+  /** @param options - the first so many of the jobs may be at fault themselves: `culprits`. */
+  constructor(options: { maxAttempts: number; culprits: number; windowMs: number; now: () => number }) {
     this.#maxAttempts = options.maxAttempts
+    this.#culprits = options.culprits
     this.#windowMs = options.windowMs
     this.#now = options.now
   }
 
-  struck(kind: FaultKind): void {
-    this.#faults.push({ kind, step: this.step })
+  /** @param byJob - an attempt has done it. */
+  struck(kind: FaultKind, byJob = false): void {
+    this.#faults.push({ kind, step: this.step, byJob })
   }
 
   delivered(sequence: number, supervisor: string, reply: string): void {
@@ -138,6 +142,9 @@ export class ProtocolLedger {
     const completed = job.runs.find(({ ending }) => ending === 'complete')
     if (completed && !this.#disruptedSince(Math.min(completed.since, delivery.step))) {
       this.#breaks('G2', sequence, 'begins again after it completed, and nothing explains it')
+    }
+    if (job.runs.some((run) => run.supervisor === supervisor && run.ending === 'complete')) {
+      this.#breaks('G2', sequence, 'begins again in the process that completed it')
     }
     if (isElsewhere && job.wasNaked && !this.#has('broker kill')) {
       this.#breaks('G2', sequence, 'begins beside an attempt whose lease was not lost')
@@ -225,6 +232,11 @@ export class ProtocolLedger {
     const counted = job.deliveries.filter(({ counts, open }) => counts || open).length
     if (attempts > counted + job.excuses) {
       this.#breaks('G4', sequence, `is dead after ${attempts} attempts, and only ${counted} can have counted`)
+    }
+    job.deadSince ??= this.step
+    // Beside one that kills threads and processes, and nothing else, nobody is given up on.
+    if (sequence > this.#culprits && this.#faults.every(({ byJob }) => byJob)) {
+      this.#breaks('G4', sequence, `is innocent, and is dead: ${letter.reason}`)
     }
     this.#checkHistory(letter, job)
   }

@@ -77,6 +77,7 @@ export class ProtocolRun {
     this.#broker = new MemoryBroker(this.#brokerTime, { ackWaitMs: times.ackWaitMs, duplicateWindowMs })
     this.#ledger = new ProtocolLedger({
       maxAttempts: options.maxAttempts,
+      culprits: options.culprits,
       windowMs: duplicateWindowMs,
       now: () => this.#clock.nowMs,
     })
@@ -335,7 +336,7 @@ export class ProtocolRun {
     }
     if (ending === 'snooze') this.#snoozes += 1
     if (ending === 'process crash') {
-      this.#ledger.struck('crash')
+      this.#ledger.struck('crash', true)
       this.#crash(supervisor)
       return
     }
