@@ -218,11 +218,19 @@ export class ProtocolRun {
           act: () => {
             queue.shift()
             this.#lost(wire)
+            if (wire.kind === 'settle' && wire.label.includes('+ACK')) this.#ledger.ackLost(wire.sequence!)
           },
         })
       }
-    } else if (this.#explores('answer loss') && wire.kind === 'answer') {
-      choices.push({ label: `lost: ${wire.label}`, fault: 'answer loss', act: () => queue.shift() })
+    } else if (this.#explores('answer loss') && wire.kind.endsWith('answer')) {
+      choices.push({
+        label: `lost: ${wire.label}`,
+        fault: 'answer loss',
+        act: () => {
+          queue.shift()
+          this.#lost(wire)
+        },
+      })
     }
     return choices
   }
@@ -421,7 +429,7 @@ export class ProtocolRun {
 
   #lost({ kind, sequence, reply }: Wire): void {
     if (sequence === undefined) return
-    if (kind === 'record') this.#ledger.excused(sequence)
+    if (kind === 'record' || kind === 'record answer') this.#ledger.excused(sequence)
     if (kind === 'delivery') this.#ledger.neverArrived(sequence, reply!)
   }
 
@@ -489,6 +497,7 @@ export class ProtocolRun {
         this.#ledger.answering(sequence, reply, answer, this.#broker.leaseUntil(sequence)),
       answered: (sequence, reply, answer) => this.#ledger.answered(sequence, reply, answer),
       recordStored: (sequence, record) => this.#ledger.recordStored(sequence, record),
+      recordUnread: (sequence) => this.#ledger.unread(sequence, name),
       recordFailed: (sequence) => this.#ledger.excused(sequence),
       letterStored: (letter, duplicate) => this.#ledger.letterStored(letter, name, duplicate),
     }
