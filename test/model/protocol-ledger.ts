@@ -304,7 +304,10 @@ export class ProtocolLedger {
       this.#breaks('G9', sequence, `tells of ${history.length} attempts, and counts ${attempts}`)
     }
     const numbers = new Set(history.map(({ attempt }) => attempt))
-    if (numbers.size < history.length) this.#breaks('G9', sequence, 'tells twice of the same attempt')
+    // An attempt whose record was unread goes by the delivery count, and the next one by the record again.
+    const isCertain = job.deliveries.every(({ unread }) => !unread)
+    if (isCertain && numbers.size < history.length)
+      this.#breaks('G9', sequence, 'tells twice of the same attempt')
     if (this.hasFaults) return
     const ran = job.runs.filter(({ ending }) => charged.has(ending ?? '')).length
     if (attempts !== ran) this.#breaks('G9', sequence, `counts ${attempts} attempts, and ${ran} ran`)
