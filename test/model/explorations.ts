@@ -9,6 +9,11 @@ export const quickExplorations: Explorations = {
     endings: ['complete', 'fail', 'permanent', 'hang', 'thread crash', 'process crash'],
   },
   'G4: a snooze stays uncharged through any one fault': { endings: ['complete', 'fail', 'snooze'] },
+  'G4: an attempt whose record could not be read changes no later count': {
+    maxAttempts: 3,
+    kinds: ['answer loss'],
+    endings: ['complete', 'fail', 'snooze'],
+  },
   'G1 G2 G9: two supervisors share a job through any one fault': {
     supervisors: 2,
     endings: ['complete', 'fail', 'permanent'],

@@ -26,7 +26,16 @@ export interface Wire {
   readonly sequence: number | undefined
   /** Of a delivery. */
   readonly reply?: string
-  readonly kind: 'settle' | 'record' | 'letter' | 'forget' | 'barrier' | 'answer' | 'delivery'
+  readonly kind:
+    | 'settle'
+    | 'record'
+    | 'read'
+    | 'letter'
+    | 'forget'
+    | 'barrier'
+    | 'answer'
+    | 'record answer'
+    | 'delivery'
   readonly arrive: () => void
 }
 
@@ -39,8 +48,10 @@ export interface LinkWatcher {
   answered(sequence: number, reply: string, answer: string): void
   /** A record is about to be stored. */
   recordStored(sequence: number, record: AttemptRecord): void
-  /** A request about the record of a job has failed, as far as the process can tell. */
+  /** A change of the record of a job has failed, as far as the process can tell. */
   recordFailed(sequence: number): void
+  /** The record of an arrived job could not be read. */
+  recordUnread(sequence: number): void
   letterStored(letter: StoredLetter, duplicate: boolean): void
 }
 
@@ -188,7 +199,12 @@ export class ModelLink implements Broker {
   }
 
   async readRecord(stream: string, sequence: number): Promise<AttemptRecord | undefined> {
-    return (await this.#read(`${stream}.${sequence}`, sequence))?.record
+    try {
+      return (await this.#read('read', `${stream}.${sequence}`, sequence))?.record
+    } catch (error) {
+      this.#watcher.recordUnread(sequence)
+      throw error
+    }
   }
 
   async writeRecord(stream: string, sequence: number, record: AttemptRecord): Promise<void> {
@@ -208,7 +224,7 @@ export class ModelLink implements Broker {
   async releaseRecord(stream: string, sequence: number): Promise<void> {
     const key = `${stream}.${sequence}`
     for (let triesLeft = releaseTries; ; triesLeft -= 1) {
-      const stored = await this.#read(key, sequence)
+      const stored = await this.#read('record', key, sequence)
       const record = withRelease(stored?.record ?? noRecord)
       try {
         await this.#request(
@@ -255,38 +271,40 @@ export class ModelLink implements Broker {
   }
 
   async #read(
+    kind: 'record' | 'read',
     key: string,
     sequence: number,
   ): Promise<{ record: AttemptRecord; revision: number } | undefined> {
-    const entry = await this.#request(
-      'record',
-      `read of the record of job ${sequence}`,
-      sequence,
-      recordMs,
-      () => this.#broker.attempts.get(key),
+    const entry = await this.#request(kind, `read of the record of job ${sequence}`, sequence, recordMs, () =>
+      this.#broker.attempts.get(key),
     )
     return entry && { record: JSON.parse(entry.value) as AttemptRecord, revision: entry.revision }
   }
 
   /** Resolves with what the broker answers; rejects when it refuses, or when nothing has come in time. */
   #request<T>(
-    kind: 'record' | 'letter',
+    kind: 'record' | 'read' | 'letter',
     label: string,
     sequence: number | undefined,
     limitMs: number,
     atBroker: () => T,
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const fail = (error: Error): void => {
+      const cancel = this.#clock.after(limitMs, () => {
         if (kind === 'record' && sequence !== undefined) this.#watcher.recordFailed(sequence)
-        reject(error)
-      }
-      const cancel = this.#clock.after(limitMs, () => fail(new Error(`no answer within ${limitMs} ms`)))
+        reject(new Error(`no answer within ${limitMs} ms`))
+      })
       const answer = (text: string, arrive: () => void): void =>
-        this.#push(this.incoming, 'answer', `${text} to the ${label}`, sequence, () => {
-          cancel()
-          arrive()
-        })
+        this.#push(
+          this.incoming,
+          kind === 'record' ? 'record answer' : 'answer',
+          `${text} to the ${label}`,
+          sequence,
+          () => {
+            cancel()
+            arrive()
+          },
+        )
       this.#send(kind, label, sequence, () => {
         let result: T
         try {

@@ -40,6 +40,10 @@ interface DeliveryEntry {
   counts: boolean
   /** Held, on its way, or not yet settled. */
   open: boolean
+  /** An attempt began under it. */
+  ran: boolean
+  /** Its record could not be read: the delivery count alone decides about it, and about no later one. */
+  unread: boolean
   readonly sentAtMs: number
   readonly step: number
   /** It was held up on its way, so its holder takes the lease for longer than it is: nothing tells it better. */
@@ -58,10 +62,11 @@ class JobEntry {
   readonly deliveries: DeliveryEntry[] = []
   readonly runs: RunEntry[] = []
   readonly letters: { readonly atMs: number; readonly decidedSince: number }[] = []
-  /** The step in which the broker stored that the job is dead. */
+  /** The step in which the broker stored that the job is dead, in its record or as a dead letter. */
   deadSince: number | undefined
   /** Requests about its record that failed, or vanished with their sender: so many deliveries may count in vain. */
   excuses = 0
+  acksLost = 0
   /** Somebody has given it back since it was last handed out, and its lease has not run out. */
   wasNaked = false
 }
@@ -79,16 +84,20 @@ export class ProtocolLedger {
   readonly #windowMs: number
   readonly #now: () => number
   readonly #jobs = new Map<number, JobEntry>()
-  readonly #faults: { readonly kind: FaultKind; readonly step: number }[] = []
+  readonly #culprits: number
+  readonly #faults: { readonly kind: FaultKind; readonly step: number; readonly byJob: boolean }[] = []
 
-  constructor(options: { maxAttempts: number; windowMs: number; now: () => number }) {
+  /** @param options - the first so many of the jobs may be at fault themselves: `culprits`. */
+  constructor(options: { maxAttempts: number; culprits: number; windowMs: number; now: () => number }) {
     this.#maxAttempts = options.maxAttempts
+    this.#culprits = options.culprits
     this.#windowMs = options.windowMs
     this.#now = options.now
   }
 
-  struck(kind: FaultKind): void {
-    this.#faults.push({ kind, step: this.step })
+  /** @param byJob - an attempt has done it. */
+  struck(kind: FaultKind, byJob = false): void {
+    this.#faults.push({ kind, step: this.step, byJob })
   }
 
   delivered(sequence: number, supervisor: string, reply: string): void {
@@ -97,6 +106,8 @@ export class ProtocolLedger {
       reply,
       counts: false,
       open: true,
+      ran: false,
+      unread: false,
       sentAtMs: this.#now(),
       step: this.step,
       wasLate: false,
@@ -119,9 +130,11 @@ export class ProtocolLedger {
 
   began(sequence: number, supervisor: string, attempt: number, isElsewhere: boolean): void {
     const job = this.#job(sequence)
+    const delivery = job.deliveries.findLast((each) => each.supervisor === supervisor)!
+    delivery.ran = true
     const counted = job.deliveries.filter(({ counts, open }) => counts || open).length
     // The delivery under which it begins is open.
-    if (attempt > counted + job.excuses) {
+    if (attempt > counted + job.excuses && !delivery.unread && job.acksLost === 0) {
       this.#breaks(
         'G4',
         sequence,
@@ -129,15 +142,17 @@ export class ProtocolLedger {
       )
     }
     if (attempt > this.#maxAttempts) this.#breaks('G4', sequence, `begins attempt ${attempt}`)
-    const delivery = job.deliveries.findLast((each) => each.supervisor === supervisor)!
     // Who had it before that, with or without its lease, may have asked for the record before, too.
     const isDead = job.deadSince !== undefined && delivery.step > job.deadSince
-    if (isDead && job.excuses === 0 && !this.#has('broker kill')) {
+    if (isDead && job.excuses === 0 && !delivery.unread && !this.#has('broker kill')) {
       this.#breaks('G1', sequence, 'begins after its dead letter was decided')
     }
     const completed = job.runs.find(({ ending }) => ending === 'complete')
     if (completed && !this.#disruptedSince(Math.min(completed.since, delivery.step))) {
       this.#breaks('G2', sequence, 'begins again after it completed, and nothing explains it')
+    }
+    if (job.runs.some((run) => run.supervisor === supervisor && run.ending === 'complete')) {
+      this.#breaks('G2', sequence, 'begins again in the process that completed it')
     }
     if (isElsewhere && job.wasNaked && !this.#has('broker kill')) {
       this.#breaks('G2', sequence, 'begins beside an attempt whose lease was not lost')
@@ -168,15 +183,35 @@ export class ProtocolLedger {
 
   /** The process died with the job; one that waited for another suspect must not be charged for that. */
   died(sequence: number, supervisor: string, isProtected: boolean): void {
+    // The mark of a waiting suspect is for one delivery; what came again meanwhile is not in it.
+    let isMarked = isProtected
     for (const delivery of this.#job(sequence).deliveries) {
       if (delivery.supervisor !== supervisor || !delivery.open) continue
       delivery.open = false
-      if (!isProtected) delivery.counts = true
+      if (!isMarked) delivery.counts = true
+      isMarked = false
     }
   }
 
+  /** A read of its record has failed. */
+  unread(sequence: number, supervisor: string): void {
+    const job = this.#job(sequence)
+    const held = job.deliveries.filter((each) => each.supervisor === supervisor && each.open)
+    const last = held.at(-1)
+    // Later it is read only to be added to, and then what was to be added is lost.
+    if (!last || held.some(({ ran, unread }) => ran || unread)) job.excuses += Math.max(1, held.length)
+    else last.unread = true
+  }
+
+  /** An ack was lost alone, and the removal of the record behind it was not: earlier releases are forgotten. */
+  ackLost(sequence: number): void {
+    this.#job(sequence).acksLost += 1
+  }
+
   excused(sequence: number): void {
-    this.#job(sequence).excuses += 1
+    const job = this.#job(sequence)
+    // Each delivery that came while it was held is in the same record.
+    job.excuses += Math.max(1, job.deliveries.filter(({ open }) => open).length)
   }
 
   /** @param leaseUntil - of the job, at the broker, on the model's clock. */
@@ -222,9 +257,18 @@ export class ProtocolLedger {
     const decided = job.runs.findLast((run) => run.supervisor === supervisor && charged.has(run.ending ?? ''))
     const decidedSince = decided?.since ?? job.deadSince ?? 0
     job.letters.push({ atMs: this.#now(), decidedSince })
-    const counted = job.deliveries.filter(({ counts, open }) => counts || open).length
-    if (attempts > counted + job.excuses) {
+    const its = job.deliveries.findLast((each) => each.supervisor === supervisor)!
+    // The delivery that only led to the dead letter is no attempt.
+    const counted = job.deliveries.filter(
+      (each) => each.counts || (each.open && (each.ran || each.supervisor !== supervisor)),
+    ).length
+    if (attempts > counted + job.excuses && !its.unread && job.acksLost === 0) {
       this.#breaks('G4', sequence, `is dead after ${attempts} attempts, and only ${counted} can have counted`)
+    }
+    job.deadSince ??= this.step
+    // Beside one that kills threads and processes, and nothing else, nobody is given up on.
+    if (sequence > this.#culprits && this.#faults.every(({ byJob }) => byJob)) {
+      this.#breaks('G4', sequence, `is innocent, and is dead: ${letter.reason}`)
     }
     this.#checkHistory(letter, job)
   }
@@ -260,7 +304,10 @@ export class ProtocolLedger {
       this.#breaks('G9', sequence, `tells of ${history.length} attempts, and counts ${attempts}`)
     }
     const numbers = new Set(history.map(({ attempt }) => attempt))
-    if (numbers.size < history.length) this.#breaks('G9', sequence, 'tells twice of the same attempt')
+    // An attempt whose record was unread goes by the delivery count, and the next one by the record again.
+    const isCertain = job.deliveries.every(({ unread }) => !unread)
+    if (isCertain && numbers.size < history.length)
+      this.#breaks('G9', sequence, 'tells twice of the same attempt')
     if (this.hasFaults) return
     const ran = job.runs.filter(({ ending }) => charged.has(ending ?? '')).length
     if (attempts !== ran) this.#breaks('G9', sequence, `counts ${attempts} attempts, and ${ran} ran`)

@@ -77,6 +77,7 @@ export class ProtocolRun {
     this.#broker = new MemoryBroker(this.#brokerTime, { ackWaitMs: times.ackWaitMs, duplicateWindowMs })
     this.#ledger = new ProtocolLedger({
       maxAttempts: options.maxAttempts,
+      culprits: options.culprits,
       windowMs: duplicateWindowMs,
       now: () => this.#clock.nowMs,
     })
@@ -217,17 +218,17 @@ export class ProtocolRun {
           act: () => {
             queue.shift()
             this.#lost(wire)
+            if (wire.kind === 'settle' && wire.label.includes('+ACK')) this.#ledger.ackLost(wire.sequence!)
           },
         })
       }
-    } else if (this.#explores('answer loss') && wire.kind === 'answer') {
+    } else if (this.#explores('answer loss') && wire.kind.endsWith('answer')) {
       choices.push({
         label: `lost: ${wire.label}`,
         fault: 'answer loss',
         act: () => {
           queue.shift()
-          // The process learns only later that it has no answer; until then its correction is on no record.
-          if (wire.sequence !== undefined && wire.label.includes('record of job')) this.#ledger.excused(wire.sequence)
+          this.#lost(wire)
         },
       })
     }
@@ -343,7 +344,7 @@ export class ProtocolRun {
     }
     if (ending === 'snooze') this.#snoozes += 1
     if (ending === 'process crash') {
-      this.#ledger.struck('crash')
+      this.#ledger.struck('crash', true)
       this.#crash(supervisor)
       return
     }
@@ -428,7 +429,7 @@ export class ProtocolRun {
 
   #lost({ kind, sequence, reply }: Wire): void {
     if (sequence === undefined) return
-    if (kind === 'record') this.#ledger.excused(sequence)
+    if (kind === 'record' || kind === 'record answer') this.#ledger.excused(sequence)
     if (kind === 'delivery') this.#ledger.neverArrived(sequence, reply!)
   }
 
@@ -496,6 +497,7 @@ export class ProtocolRun {
         this.#ledger.answering(sequence, reply, answer, this.#broker.leaseUntil(sequence)),
       answered: (sequence, reply, answer) => this.#ledger.answered(sequence, reply, answer),
       recordStored: (sequence, record) => this.#ledger.recordStored(sequence, record),
+      recordUnread: (sequence) => this.#ledger.unread(sequence, name),
       recordFailed: (sequence) => this.#ledger.excused(sequence),
       letterStored: (letter, duplicate) => this.#ledger.letterStored(letter, name, duplicate),
     }
