@@ -22,6 +22,10 @@ export class BrokerEvents implements BrokerListener {
     this.#parts.pools.roomChanged(state)
   }
 
+  silent(forMs: number): void {
+    this.#parts.arrivalAge.silent(forMs)
+  }
+
   sourceBound(handler: string, priority: Priority): void {
     const state = this.#find(handler)
     if (!state) return
@@ -30,8 +34,8 @@ export class BrokerEvents implements BrokerListener {
   }
 
   reconnected(): void {
-    const { receipts, heartbeat, standstill, limits, mover, owners, pools } = this.#parts
-    standstill.reconnected()
+    const { receipts, heartbeat, arrivalAge, limits, mover, owners, pools } = this.#parts
+    arrivalAge.reconnected()
     owners.reconnected()
     receipts.repeat()
     heartbeat.beat()

@@ -78,6 +78,8 @@ export interface BrokerListener {
   delivered(delivery: Delivery): void
   /** `count` asked-for jobs will not come. */
   creditReturned(handler: string, priority: Priority, count: number): void
+  /** A pull that was sent so long ago has got no answer: what it brings may still be on its way. */
+  silent(forMs: number): void
   /** There are, or were, jobs of this handler and priority, and from now on they can be pulled. */
   sourceBound(handler: string, priority: Priority): void
   /** A new connection; open pulls of the old one are void. */

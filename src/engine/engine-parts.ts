@@ -1,6 +1,7 @@
 import type { Random } from '../core/backoff.ts'
 import type { PoolName } from '../core/handler-definition.ts'
 import { Admission, type HeaderLimits } from './admission.ts'
+import { ArrivalAge } from './arrival-age.ts'
 import type { Broker } from './broker-port.ts'
 import { Cancels } from './cancels.ts'
 import type { Clock } from './clock-port.ts'
@@ -29,7 +30,6 @@ import { ReplayFence } from './replay-fence.ts'
 import { lookAgain } from './second-look.ts'
 import { Settlement } from './settlement.ts'
 import type { SharedState } from './shared-state-port.ts'
-import { Standstill } from './standstill.ts'
 import { StartWatch } from './start-watch.ts'
 import { Suspects } from './suspects.ts'
 import { TickFence } from './tick-fence.ts'
@@ -78,7 +78,7 @@ export class EngineParts {
   readonly life: JobLife
   readonly owners: Owners
   readonly heartbeat: Heartbeat
-  readonly standstill: Standstill
+  readonly arrivalAge: ArrivalAge
   readonly controls: Controls
 
   constructor(options: EngineOptions) {
@@ -147,7 +147,7 @@ export class EngineParts {
     this.settlement = settlement
     const delayer = new Delayer({ delayed, clock, observer, settlement, roomChanged })
     if (delayed) this.mover = new Mover({ delayed, broker, clock, observer, ackWaitMs })
-    this.standstill = new Standstill({ broker, clock, ackWaitMs }, () => this.heartbeat.beat())
+    this.arrivalAge = new ArrivalAge({ broker, clock, ackWaitMs }, () => this.heartbeat.beat())
     const fence = new TickFence(options.ticks, clock, options.tickObserver)
     const replayFence = new ReplayFence(broker, clock, observer)
     this.life = new JobLife({
@@ -173,7 +173,7 @@ export class EngineParts {
       gates,
       delayer,
       suspects,
-      standstill: this.standstill,
+      arrivalAge: this.arrivalAge,
       ackWaitMs,
       isCancelled,
       lanes,

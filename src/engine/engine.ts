@@ -38,9 +38,9 @@ export class Engine {
   }
 
   start(): void {
-    const { heartbeat, standstill, mover, owners } = this.parts
+    const { heartbeat, arrivalAge, mover, owners } = this.parts
     heartbeat.start()
-    standstill.start()
+    arrivalAge.start()
     mover?.start()
     owners.begin()
   }
@@ -48,7 +48,7 @@ export class Engine {
   /** Stops taking, lets run, interrupts the rest and gives it back; see G8. */
   async drain(order: DrainOrder): Promise<DrainReport> {
     const { clock } = this.#options
-    const { pools, mover, owners, limits, heartbeat, standstill, deadlines, controls } = this.parts
+    const { pools, mover, owners, limits, heartbeat, arrivalAge, deadlines, controls } = this.parts
     pools.stopPulling()
     mover?.stop()
     let drained = (): void => {}
@@ -63,7 +63,7 @@ export class Engine {
     await leaving
     cancel()
     heartbeat.stop()
-    standstill.stop()
+    arrivalAge.stop()
     deadlines.stop()
     controls.stop()
     return report

@@ -1,6 +1,7 @@
 import { withRelease } from '../core/attempt.ts'
 import { cancelledError } from '../core/outcome.ts'
 import type { Admission, Admitted } from './admission.ts'
+import type { ArrivalAge } from './arrival-age.ts'
 import type { Broker, Delivery } from './broker-port.ts'
 import type { Clock } from './clock-port.ts'
 import type { Delayer } from './delayer.ts'
@@ -13,7 +14,6 @@ import type { JobBeginning } from './job-beginning.ts'
 import type { JobInterruption } from './job-interruption.ts'
 import type { Observer } from './observer-port.ts'
 import type { Settlement } from './settlement.ts'
-import type { Standstill } from './standstill.ts'
 import type { Suspects } from './suspects.ts'
 
 /**
@@ -37,7 +37,7 @@ export interface ArrivalParts {
   readonly settlement: Settlement
   readonly beginning: JobBeginning
   readonly interruption: JobInterruption
-  readonly standstill: Standstill
+  readonly arrivalAge: ArrivalAge
   readonly ackWaitMs: number
   /** Somebody has cancelled it. */
   isCancelled(job: InFlightJob): boolean
@@ -67,7 +67,7 @@ export class JobArrival {
     const { broker, clock, observer, finished, inFlight, handlers } = this.#parts
     const handler = handlers.get(delivery.handler)!
     const now = clock.monotonicMs()
-    const sentAfter = this.#parts.standstill.sentAfter(now)
+    const sentAfter = this.#parts.arrivalAge.sentAfter(now)
     const isStale = now - sentAfter >= this.#parts.ackWaitMs
     handler.sources[delivery.priority].arrived(delivery.pending, now)
     if (finished.has(delivery.stream, delivery.sequence, delivery.storedAt)) {

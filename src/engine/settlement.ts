@@ -18,6 +18,9 @@ import { Results } from './results.ts'
 /** A dead letter that was refused is tried again after this, doubled each time up to the longest. */
 const firstRetryMs = 200
 const longestRetryMs = 5_000
+/** A record without which a release would count is written so often, with this pause. */
+const releaseTries = 8
+const releaseAgainMs = 500
 
 /**
  * Carries out verdicts: each delivery is settled exactly once.
@@ -27,7 +30,8 @@ const longestRetryMs = 5_000
  * 3. `deadLetter`: the decision is written to its record, the dead letter is stored and confirmed, then
  *    the delivery is acked. Dying in between leaves the job in both places, and the dead letter's id
  *    lets the next supervisor see that; the other order could leave it in neither.
- * 4. `release`: the record says that this delivery does not count, then it is given back.
+ * 4. `release`: the record says that this delivery does not count, then it is given back. What was given back without
+ *    that record again and again would be out of attempts without having run.
  * 5. `moved`: the delayed stream has the job, so its delivery is acked. A cancel waits for it there.
  * 6. `hold`: the attempt is written to its record, and the delivery stays ours for the next attempt.
  *
@@ -100,7 +104,7 @@ export class Settlement {
 
   async release(job: InFlightJob, delayMs: number): Promise<void> {
     if (!job.betweenAttempts) job.record = withRelease(job.record)
-    await this.#write(job)
+    await this.#insist(job)
     if (delayMs > 0) this.#bursts.add(() => this.#giveBack(job, delayMs))
     else this.#giveBack(job, 0)
     this.#observer.settled(job, 'release')
@@ -244,6 +248,14 @@ export class Settlement {
     } catch (error) {
       this.#observer.recordUnavailable(error)
       return false
+    }
+  }
+
+  /** Writes what keeps a delivery from counting, for some seconds if it has to. */
+  async #insist(job: InFlightJob): Promise<void> {
+    for (let triesLeft = releaseTries; !(await this.#write(job)); triesLeft -= 1) {
+      if (triesLeft === 1 || this.#stopping || !this.holdsLease(job)) return
+      await this.#refusedFor(releaseAgainMs)
     }
   }
 

@@ -217,6 +217,7 @@ export class Puller {
     for (const pull of this.#open.values()) {
       if (pull.deadAt > now) break
       this.#end(pull)
+      this.#listener.silent(now - pull.deadAt + pullExpiresMs + writeOffMs)
       this.#trouble('silence')
       this.#returnCredit(pull)
     }

@@ -33,6 +33,7 @@ export function openBroker(about: {
       // Nothing is asked for before there is an engine, so nothing can be delivered.
       delivered: (delivery) => events()!.delivered(delivery),
       creditReturned: (handler, priority, count) => events()?.creditReturned(handler, priority, count),
+      silent: (forMs) => events()?.silent(forMs),
       sourceBound: (handler, priority) => events()?.sourceBound(handler, priority),
       reconnected: () => events()?.reconnected(),
       disconnected: () => events()?.disconnected(),

@@ -83,7 +83,7 @@ test('after the drain time what runs is told to stop, after its grace its thread
   assert.equal(lane.endReason, 'shutdown')
   broker.take()
   await endLane(lane)
-  await clock.pass(0)
+  await clock.pass(10)
   assert.deepEqual(broker.take('pull', 'barrier'), ['write 1 released=1 failures=0', 'nak r1.1 0'])
   assert.deepEqual(state.report, { interrupted: 1, stuckThreads: 0 })
 })
@@ -104,7 +104,7 @@ test('G8: a second signal skips drain and grace', async () => {
   await clock.pass(0)
   assert.equal(lane.endReason, 'shutdown')
   await endLane(lane)
-  await clock.pass(0)
+  await clock.pass(10)
   assert.deepEqual(state.report, { interrupted: 1, stuckThreads: 0 })
 })
 

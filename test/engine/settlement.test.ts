@@ -75,13 +75,15 @@ test('G1: the record of a dead job outlives a lost ack, and goes when none can b
 })
 
 test('a record that could not be read is not replaced: what happened since is added to it', async () => {
-  const { broker, settlement, hold } = createSettlement()
+  const { clock, broker, settlement, hold } = createSettlement()
   const job = hold(1, { deliveries: 52 })
   const earlier = { released: 50, failures: 1, history: [entry], repeats: 2 }
   broker.records.set(1, earlier)
   job.recordUnread = true
   broker.bucketError = new Error('no bucket')
-  await settlement.release(job, 0)
+  const released = settlement.release(job, 0)
+  await clock.pass(10_000)
+  await released
   assert.deepEqual(broker.records.get(1), earlier)
   broker.bucketError = undefined
   const again = hold(1, { deliveries: 53 })
@@ -259,4 +261,23 @@ test('letting go of a delivery says nothing to the broker; one that never began 
   await settlement.abandon(hold(2), false)
   assert.deepEqual(broker.take(), ['release 2'])
   assert.equal(inFlight.size, 0)
+})
+
+test('G4: a delivery that does not count is given back once that is on record, or when it never will be', async () => {
+  const { clock, broker, settlement, hold } = createSettlement()
+  broker.bucketError = new Error('no bucket')
+  const released = settlement.release(hold(1), 0)
+  await clock.pass(1_200)
+  assert.deepEqual(broker.take('write'), [])
+  broker.bucketError = undefined
+  await clock.pass(500)
+  await released
+  assert.deepEqual(broker.take('write', 'barrier'), ['nak r1.1 0'])
+  assert.equal(broker.records.get(1)?.released, 1)
+
+  broker.bucketError = new Error('no bucket')
+  const another = settlement.release(hold(2), 0)
+  await clock.pass(10_000)
+  await another
+  assert.deepEqual(broker.take('write', 'barrier'), ['nak r2.1 0'])
 })

@@ -117,7 +117,10 @@ export class Fleet {
     return Promise.all(
       this.berths.map(async ({ supervisor, life }) => {
         const metrics = await supervisor.metrics()
-        const attempts = (outcome: string): number => metrics.sum('millrace_attempts_total', { outcome })
+        // Ticks go on while this is read.
+        const attempts = (outcome: string): number =>
+          metrics.sum('millrace_attempts_total', { outcome }) -
+          metrics.sum('millrace_attempts_total', { outcome, handler: 'tick' })
         return {
           pid: life.pid,
           completed: attempts('completed'),

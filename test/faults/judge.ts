@@ -216,7 +216,7 @@ class Judge {
 
   /** What supervisors that lived to the end counted is what the ledger has of them. */
   #counters(): void {
-    const runs = [...this.#runs.values()].flat()
+    const runs = [...this.#runs.values()].flat().filter(({ id }) => !id.startsWith('tick:'))
     for (const { pid, completed, failed } of this.#evidence.counted) {
       const own = runs.filter((run) => run.pid === pid)
       const returned = own.filter((run) => run.how === 'returned').length

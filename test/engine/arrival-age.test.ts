@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Standstill } from '#src/engine/standstill.js'
+import { ArrivalAge } from '#src/engine/arrival-age.js'
 import { ackWaitMs, FakeBroker, fakeEngine, Gate, ManualClock } from '../support/fake-engine-parts.ts'
 
 /** A clock that can jump as it does for a process that stood still: its timers are late then. */
@@ -16,21 +16,21 @@ class StoppableClock extends ManualClock {
   }
 }
 
-function createStandstill() {
+function createArrivalAge() {
   const clock = new StoppableClock()
   const broker = new FakeBroker()
   const gate = new Gate()
   broker.barrierGate = gate
   let noticed = 0
-  const standstill = new Standstill({ broker, clock, ackWaitMs: 8_000 }, () => {
+  const arrivalAge = new ArrivalAge({ broker, clock, ackWaitMs: 8_000 }, () => {
     noticed += 1
   })
-  standstill.start()
+  arrivalAge.start()
   return {
     clock,
     gate,
-    standstill,
-    arrives: () => standstill.sentAfter(clock.monotonicMs()),
+    arrivalAge,
+    arrives: () => arrivalAge.sentAfter(clock.monotonicMs()),
     get noticed() {
       return noticed
     },
@@ -38,7 +38,7 @@ function createStandstill() {
 }
 
 test('what arrives while time goes by as it should was sent now', async () => {
-  const { clock, arrives } = createStandstill()
+  const { clock, arrives } = createArrivalAge()
   for (let times = 0; times < 20; times += 1) {
     await clock.pass(700)
     assert.equal(arrives(), clock.monotonicMs())
@@ -46,7 +46,7 @@ test('what arrives while time goes by as it should was sent now', async () => {
 })
 
 test('what arrives after a standstill may be as old as the last tick, until the broker has answered', async () => {
-  const world = createStandstill()
+  const world = createArrivalAge()
   const { clock, gate, arrives } = world
   await clock.pass(3_000)
   clock.stand(60_000)
@@ -60,8 +60,21 @@ test('what arrives after a standstill may be as old as the last tick, until the 
   assert.equal(world.noticed, 1)
 })
 
+test('what arrives after a pull that got no answer may be as old as that pull', async () => {
+  const { clock, gate, arrivalAge, arrives } = createArrivalAge()
+  await clock.pass(5_000)
+  arrivalAge.silent(1_500)
+  await clock.pass(1_000)
+  assert.equal(arrives(), 3_500)
+  // A later one changes nothing, nor does time go by for what the network holds.
+  arrivalAge.silent(1_500)
+  assert.equal(arrives(), 3_500)
+  await gate.open()
+  assert.equal(arrives(), clock.monotonicMs())
+})
+
 test('a tick notices a standstill before anything arrives', async () => {
-  const { clock, gate, arrives } = createStandstill()
+  const { clock, gate, arrives } = createArrivalAge()
   await clock.pass(500)
   clock.stand(60_000)
   await clock.pass(500)
@@ -70,10 +83,10 @@ test('a tick notices a standstill before anything arrives', async () => {
 })
 
 test('on a new connection everything is new, whatever the old one still answers', async () => {
-  const { clock, gate, standstill, arrives } = createStandstill()
+  const { clock, gate, arrivalAge, arrives } = createArrivalAge()
   clock.stand(60_000)
   assert.equal(arrives(), 0)
-  standstill.reconnected()
+  arrivalAge.reconnected()
   assert.equal(arrives(), clock.monotonicMs())
   await gate.refuse()
   assert.equal(arrives(), clock.monotonicMs())
