@@ -5,6 +5,17 @@ import type { Observer } from './observer-port.ts'
 /** How long settlements gather before one round trip asks whether the server has them all. */
 const barrierMs = 50
 
+/** How long before a connection was lost a proof may have been worth nothing. */
+const doubtMs = 500
+
+/** Acks that one barrier has proven. */
+interface Proven {
+  readonly at: number
+  readonly acks: readonly string[]
+  readonly handlers: readonly string[]
+  readonly streams: readonly string[]
+}
+
 interface Nak {
   readonly stream: string
   readonly reply: string
@@ -23,6 +34,8 @@ interface Nak {
  * 3. After a reconnect, what was not proven is sent again: every ack, because an ack is right at any
  *    time, and a nak only while its own delay cannot have passed and its lease was surely ours,
  *    because a second nak after that would take the job from whoever has it now.
+ * 4. So are the acks of the last half second that were proven: a server that stops answers for a moment after it has
+ *    stopped to note them (seen with 2.9.10).
  */
 export class Receipts {
   readonly #broker: Broker
@@ -32,6 +45,7 @@ export class Receipts {
   #ackHandlers: string[] = []
   #ackStreams: string[] = []
   #naks: Nak[] = []
+  #proven: Proven[] = []
   /** Rises when a stream is forgotten: a barrier under way then proves nothing of what came later. */
   #generation = 0
   #asking = false
@@ -63,6 +77,10 @@ export class Receipts {
 
   /** Sends again what a lost connection may have swallowed. */
   repeat(): void {
+    this.#acks = [...this.#proven.flatMap(({ acks }) => acks), ...this.#acks]
+    this.#ackHandlers = [...this.#proven.flatMap(({ handlers }) => handlers), ...this.#ackHandlers]
+    this.#ackStreams = [...this.#proven.flatMap(({ streams }) => streams), ...this.#ackStreams]
+    this.#proven = []
     const perHandler = new Map<string, number>()
     for (const [index, reply] of this.#acks.entries()) {
       this.#broker.ack(reply)
@@ -78,6 +96,7 @@ export class Receipts {
 
   /** Forgets what belongs to a stream that is gone. */
   forget(stream: string): void {
+    this.#proven = this.#proven.filter(({ streams }) => !streams.includes(stream))
     const streams = this.#ackStreams
     const isOfAnother = (_: string, index: number): boolean => streams[index] !== stream
     this.#acks = this.#acks.filter(isOfAnother)
@@ -114,13 +133,27 @@ export class Receipts {
       // The connection is gone; repeat() comes with the next one.
     }
     if (confirmed && this.#generation === generation) {
-      this.#acks = this.#acks.slice(acks)
-      this.#ackHandlers = this.#ackHandlers.slice(acks)
-      this.#ackStreams = this.#ackStreams.slice(acks)
+      this.#prove(acks)
       this.#naks = this.#naks.slice(naks)
     }
     this.#asking = false
     if (this.outstanding > 0 && this.#broker.connected) this.#askLater()
     return confirmed
+  }
+
+  /** The first so many acks are proven. */
+  #prove(count: number): void {
+    const at = this.#clock.monotonicMs()
+    this.#proven = this.#proven.filter((proven) => at - proven.at < doubtMs)
+    if (count === 0) return
+    this.#proven.push({
+      at,
+      acks: this.#acks.slice(0, count),
+      handlers: this.#ackHandlers.slice(0, count),
+      streams: this.#ackStreams.slice(0, count),
+    })
+    this.#acks = this.#acks.slice(count)
+    this.#ackHandlers = this.#ackHandlers.slice(count)
+    this.#ackStreams = this.#ackStreams.slice(count)
   }
 }

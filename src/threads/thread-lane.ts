@@ -46,6 +46,7 @@ export class ThreadLane {
   #ended: ThreadJob[] = []
   #turnStartedAt = 0
   #turnAsked = false
+  #fillAsked = false
   #hasFailures = false
 
   constructor(task: LaneTask) {
@@ -110,13 +111,30 @@ export class ThreadLane {
       if (this.#mailbox.skipped) this.#askForTurn()
       if (!claimed) return
       this.#start(claimed)
-      // Whatever can end now ends before the next job, which may block the thread: a tick that is asked for among
-      // the micro-tasks comes when there are none left.
       if (this.#running.size > 0 && this.#running.size < this.#task.concurrency) {
-        queueMicrotask(() => process.nextTick(() => this.#fill()))
+        this.#fillSoon()
         return
       }
     }
+  }
+
+  /**
+   * Whatever can end now ends before the next job begins, which may block the thread or end it: a tick that is asked
+   * for among the micro-tasks comes when there are none left. A job that has its thread for itself waits for nobody.
+   */
+  #fillSoon(): void {
+    if (this.#task.concurrency === 1) {
+      this.#fill()
+      return
+    }
+    if (this.#fillAsked) return
+    this.#fillAsked = true
+    queueMicrotask(() =>
+      process.nextTick(() => {
+        this.#fillAsked = false
+        this.#fill()
+      }),
+    )
   }
 
   #start(claimed: ClaimedJob): void {
@@ -149,9 +167,12 @@ export class ThreadLane {
     Promise.resolve(result).then(
       (value) => {
         this.#complete(job, value)
-        this.#fill()
+        this.#fillSoon()
       },
-      (thrown: unknown) => this.#endAndFill(job, outcomeOf(thrown)),
+      (thrown: unknown) => {
+        this.#end(job, outcomeOf(thrown))
+        this.#fillSoon()
+      },
     )
   }
 
@@ -178,11 +199,6 @@ export class ThreadLane {
       this.#task.port.postMessage(message)
     }
     this.#end(job, completed)
-  }
-
-  #endAndFill(job: ThreadJob, outcome: Outcome): void {
-    this.#end(job, outcome)
-    this.#fill()
   }
 
   #end(job: ThreadJob, ending: Outcome): void {

@@ -45,7 +45,7 @@ test('a confirmation drops exactly what was sent before it', async () => {
   assert.equal(receipts.outstanding, 2)
   broker.take()
   reconnect()
-  assert.deepEqual(broker.take(), ['ack after', 'nak nak-after 60000'])
+  assert.deepEqual(broker.take(), ['ack before', 'ack after', 'nak nak-after 60000'])
 })
 
 test('what was not proven is sent again after a reconnect, and that is said per handler', () => {
@@ -59,13 +59,20 @@ test('what was not proven is sent again after a reconnect, and that is said per 
   assert.deepEqual(observer.take(), ['acksRepeated a 2', 'acksRepeated b 1'])
 })
 
-test('what the server has proven is not sent again', async () => {
+test('G2: acks that were proven just before a connection was lost are sent again, older ones are not', async () => {
   const { clock, broker, receipts, reconnect } = createReceipts()
-  receipts.ack('r1', 'a', 'JOBS')
+  receipts.ack('old', 'a', 'JOBS')
+  await clock.pass(600)
+  receipts.ack('late', 'a', 'JOBS')
+  receipts.nak('n', 60_000, 30_000, 'JOBS')
   await clock.pass(50)
+  assert.equal(receipts.outstanding, 0)
   broker.take()
+  await clock.pass(10_000)
   reconnect()
-  assert.deepEqual(broker.take(), [])
+  assert.deepEqual(broker.take(), ['ack late'])
+  await clock.pass(50)
+  assert.equal(receipts.outstanding, 0)
 })
 
 test('a nak is not repeated once the lease has run out: somebody else may have the job', async () => {

@@ -136,7 +136,7 @@ class Judge {
       const failed = before.filter(failedItself).length
       // What vanished may have been cut short by a stop, or beside others who may have done it.
       const certain = before.filter((other) => other.how === 'threw' && failedItself(other)).length
-      const charges = this.#strikes('charge', sentAt, run.startedAt).length
+      const charges = this.#charges(sentAt, run.startedAt)
       const forgets = this.#strikes('forget', sentAt, run.startedAt).length
       if (run.attempt > 1 + failed + charges || (run.attempt < 1 + certain && forgets === 0)) {
         this.#findings.push(
@@ -175,7 +175,7 @@ class Judge {
       )
     }
     const end = Number.POSITIVE_INFINITY
-    const charges = this.#strikes('charge', sentAt, end).length
+    const charges = this.#charges(sentAt, end)
     if (attempts > runs.length + charges) {
       this.#findings.push(
         `a dead letter of ${attempts} attempts after ${runs.length} runs: ${job.id} (${this.#story(job.id)})`,
@@ -257,6 +257,12 @@ class Judge {
 
   #mayBeLost({ sentAt }: Publication): boolean {
     return this.#strikes('lose', sentAt, Number.POSITIVE_INFINITY).length > 0
+  }
+
+  /** How many attempts faults may have charged in this time. */
+  #charges(from: number, to: number): number {
+    const often = this.#strikes('charge often', from, to).length > 0
+    return often ? Number.POSITIVE_INFINITY : this.#strikes('charge', from, to).length
   }
 
   /** A fault that may do this, overlapped this time, and hit one of these processes. */

@@ -4,7 +4,7 @@ import { machineMs, type Publication } from './evidence.ts'
 import { type PlannedJob, planJob } from './planned-job.ts'
 import type { Random } from './random.ts'
 
-const publishMs = 4_000
+const publishMs = 1_500
 const mostOnTheirWay = 100
 
 /** How fast to publish. */

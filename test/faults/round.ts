@@ -33,6 +33,8 @@ export interface RoundReport extends Judgement {
 
 /** How long jobs may take to run again after a fault is healed, on however slow a machine. */
 const recoveryMs = 90_000
+/** So many jobs come between two faults that strike one after the other. */
+const jobsBetween = 40
 let probes = 0
 
 /** Lets the faults strike under a load, and judges when everything has ended. */
@@ -52,7 +54,7 @@ export async function playRound(options: RoundOptions): Promise<RoundReport> {
             if (lanes.length === 1) throw error
             hindered.push(`${fault.name}: ${(error as Error).message}`)
           }
-          if (lanes.length === 1) await recovers(stage)
+          if (lanes.length === 1) await goesOn(stage)
           narrate(`${fault.name}: ${Math.round(performance.now() - startedAt)} ms`)
         }
       }),
@@ -64,6 +66,13 @@ export async function playRound(options: RoundOptions): Promise<RoundReport> {
   } finally {
     await stage.close()
   }
+}
+
+/** New jobs run, and the load goes on for a while before the next fault. */
+async function goesOn(stage: Stage): Promise<void> {
+  const { count } = stage.load
+  await recovers(stage)
+  await eventually('more jobs are published', () => stage.load.count >= count + jobsBetween, recoveryMs)
 }
 
 /** New jobs are published and run, on every pool. */

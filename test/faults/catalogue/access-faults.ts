@@ -33,8 +33,8 @@ function denied(name: string, subjects: readonly string[], powers: readonly Powe
 /** What the broker can refuse to supervisors that it knows. */
 export const accessFaults: readonly Fault[] = [
   revoked,
-  denied('acks not permitted', ['$JS.ACK.>'], ['repeat', 'charge', 'overlap']),
+  denied('acks not permitted', ['$JS.ACK.>'], ['repeat', 'charge often', 'overlap']),
   denied('pulls not permitted', ['$JS.API.CONSUMER.MSG.NEXT.>'], ['repeat', 'charge', 'overlap']),
   denied('dead letters not permitted', ['dead.>'], []),
-  denied('records not permitted', ['$KV.>', '$JS.API.DIRECT.GET.KV_jobs_attempts.>'], ['charge']),
+  denied('records not permitted', ['$KV.>', '$JS.API.DIRECT.GET.KV_jobs_attempts.>'], ['charge often']),
 ]
