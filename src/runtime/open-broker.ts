@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config/settings.ts'
+import { MillraceError } from '../core/errors.ts'
 import { namesFor } from '../core/names.ts'
 import type { BrokerEvents } from '../engine/broker-events.ts'
 import type { BrokerConnection } from '../nats/connection.ts'
@@ -6,13 +8,17 @@ import { JetStreamBroker } from '../nats/jetstream-broker.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { plainError } from '../telemetry/observer.ts'
 
+/** How long to leave a broker alone that did not carry out a request. */
+const againMs = 500
+
 /**
- * Finds or makes what the supervisor needs at the broker.
+ * Finds or makes what the supervisor needs at the broker. A request that is not carried out is made again for as long
+ * as a start may take: a cluster that has just come up, or elects a leader, refuses for a while.
  *
  * @param about - `events` is where the broker's news go; undefined until there is an engine.
  * @throws {MillraceError} what stops a start.
  */
-export function openBroker(about: {
+export async function openBroker(about: {
   readonly connection: BrokerConnection
   readonly settings: Settings
   readonly logger: Logger
@@ -20,7 +26,24 @@ export function openBroker(about: {
   readonly hasSchedules: boolean
   readonly keepsResults: boolean
   events(): BrokerEvents | undefined
+  /** Ends the waiting. */
+  readonly signal: AbortSignal
 }): Promise<JetStreamBroker> {
+  const startedAt = performance.now()
+  for (;;) {
+    try {
+      return await tryToOpen(about)
+    } catch (error) {
+      const isPassing = error instanceof MillraceError && error.code === 'broker_request_failed'
+      const isLate = performance.now() - startedAt + againMs > about.settings.startupMs
+      if (!isPassing || isLate) throw error
+      about.logger.warn({ err: plainError(error) }, 'broker request failed')
+      await sleep(againMs, undefined, { signal: about.signal })
+    }
+  }
+}
+
+function tryToOpen(about: Parameters<typeof openBroker>[0]): Promise<JetStreamBroker> {
   const { connection, settings, logger, handlers, hasSchedules, keepsResults, events } = about
   return JetStreamBroker.open({
     connection,

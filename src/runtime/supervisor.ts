@@ -123,6 +123,7 @@ export class Supervisor {
       hasSchedules: schedules.length > 0,
       keepsResults: profiles.some((profile) => profile.result),
       events: () => this.#engine?.fromBroker,
+      signal,
     })
     this.#broker = broker
     this.#jobLog = new JobLog(this.#logger, this.#settings.jobLogs, this.id)

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import { JetStreamApiError, type JetStreamClient, jetstream } from '@nats-io/jetstream'
 import { headers as createHeaders, type NatsConnection } from '@nats-io/transport-node'
 import { machineMs, type Publication } from './evidence.ts'
@@ -6,6 +7,8 @@ import type { Random } from './random.ts'
 
 const publishMs = 1_500
 const mostOnTheirWay = 100
+/** A broker that refuses does so at once. */
+const againMs = 100
 
 /** How fast to publish. */
 export interface Pace {
@@ -25,6 +28,7 @@ export class Load {
   readonly #random: Random
   readonly #onTheirWay = new Set<Promise<void>>()
   #count = 0
+  #accepted = 0
   #stopped = false
   #running: Promise<void> = Promise.resolve()
 
@@ -32,6 +36,11 @@ export class Load {
     this.#nc = nc
     this.#js = jetstream(nc)
     this.#random = random
+  }
+
+  /** How many jobs the broker has accepted. */
+  get accepted(): number {
+    return this.#accepted
   }
 
   /** How many of the load have been published, accepted or not. */
@@ -57,7 +66,7 @@ export class Load {
           this.#send(planJob(this.#random, this.#count))
           this.#count += 1
         }
-        await new Promise((resolve) => setTimeout(resolve, 10))
+        await wait(10)
       }
     })()
   }
@@ -70,7 +79,11 @@ export class Load {
   /** Publishes one job besides, until the broker has it. */
   async publish(job: PlannedJob): Promise<void> {
     const publication = this.#note(job)
-    while (publication.state !== 'accepted') await this.#attempt(publication)
+    for (;;) {
+      await this.#attempt(publication)
+      if (publication.state === 'accepted') return
+      await wait(againMs)
+    }
   }
 
   async stop(): Promise<void> {
@@ -98,6 +111,7 @@ export class Load {
     try {
       await this.#js.publish(job.subject, job.body, { msgID: job.id, headers, timeout: publishMs })
       publication.state = 'accepted'
+      this.#accepted += 1
     } catch (error) {
       publication.state = error instanceof JetStreamApiError ? 'refused' : undefined
       if (this.#nc.isClosed()) this.#stopped = true

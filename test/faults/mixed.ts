@@ -9,8 +9,9 @@ import { supervisorFaults } from './catalogue/supervisor-faults.ts'
 import { topologyFaults } from './catalogue/topology-faults.ts'
 import type { Fault } from './fault.ts'
 import { Random } from './random.ts'
-import { playRound } from './round.ts'
+import { playRound, type RoundReport } from './round.ts'
 import { ClusterBroker, SingleBroker } from './stage-broker.ts'
+import { playStorm } from './storm.ts'
 
 /** How long and how much. */
 export interface MixedOptions {
@@ -39,23 +40,34 @@ export interface MixedReport {
   readonly seconds: number
 }
 
-const jobsPerRound = 25_000
+const jobsPerRound = 40_000
 const faultsPerLane = 14
 /** One round in so many is a cluster's. */
 const clusterEvery = 6
-const supervisors = 3
+const supervisors = 4
+/** Supervisors that lose the broker at once. */
+const stormSize = 50
 
-/** What strikes the processes that we run, and what strikes around them; one of each at a time. */
+/** What strikes the processes that we run, and what strikes around them; two and one at a time. */
 const ours = [...supervisorFaults, ...jobFaults, ...clockFaults]
 const around = [...brokerFaults, ...networkFaults, ...topologyFaults, ...accessFaults]
 
-/** Plays rounds of mixed faults, each with a seed of its own that plays it again. */
+/** Plays a storm, then rounds of mixed faults, each with a seed of its own that plays it again. */
 export async function runMixed({ seed, jobs, minutes, narrate }: MixedOptions): Promise<MixedReport> {
-  const startedAt = performance.now()
-  const seconds = (): number => (performance.now() - startedAt) / 1_000
-  const duplicates: Record<string, number> = {}
-  const findings: string[] = []
-  const sums = {
+  const tally = new Tally(narrate)
+  await tally.count('storm', () => playStorm(stormSize, narrate))
+  for (let next = seed; tally.accepted < jobs && tally.seconds < minutes * 60; next += 1) {
+    const atMost = Math.min(jobsPerRound, jobs - tally.accepted)
+    await tally.count(`seed ${next}`, () => playMixed(next, atMost, narrate))
+  }
+  return tally.report()
+}
+
+/** Adds rounds up. */
+class Tally {
+  readonly #narrate: (line: string) => void
+  readonly #startedAt = performance.now()
+  readonly #sums = {
     rounds: 0,
     accepted: 0,
     completed: 0,
@@ -65,28 +77,48 @@ export async function runMixed({ seed, jobs, minutes, narrate }: MixedOptions): 
     faults: 0,
     hindered: 0,
   }
-  while (sums.accepted < jobs && seconds() < minutes * 60) {
-    const roundSeed = seed + sums.rounds
+  readonly #duplicates: Record<string, number> = {}
+  readonly #findings: string[] = []
+
+  constructor(narrate: (line: string) => void) {
+    this.#narrate = narrate
+  }
+
+  get accepted(): number {
+    return this.#sums.accepted
+  }
+
+  get seconds(): number {
+    return (performance.now() - this.#startedAt) / 1_000
+  }
+
+  async count(name: string, play: () => Promise<RoundReport>): Promise<void> {
+    const sums = this.#sums
     sums.rounds += 1
     try {
-      const report = await playMixed(roundSeed, Math.min(jobsPerRound, jobs - sums.accepted), narrate)
+      const report = await play()
       for (const key of ['accepted', 'completed', 'dead', 'lostByBroker', 'runs'] as const)
         sums[key] += report[key]
       sums.faults += report.struck
       sums.hindered += report.hindered.length
-      for (const [fault, count] of report.duplicates) duplicates[fault] = (duplicates[fault] ?? 0) + count
-      findings.push(...report.findings.map((finding) => `seed ${roundSeed}: ${finding}`))
-      for (const hindrance of report.hindered) narrate(`seed ${roundSeed}: hindered: ${hindrance}`)
-      narrate(
-        `round ${sums.rounds}, seed ${roundSeed}: ${report.accepted} jobs, ${report.struck} faults, ${report.findings.length} findings; in all ${sums.accepted} jobs, ${sums.faults} faults, ${findings.length} findings after ${Math.round(seconds())} s`,
+      for (const [fault, count] of report.duplicates) {
+        this.#duplicates[fault] = (this.#duplicates[fault] ?? 0) + count
+      }
+      this.#findings.push(...report.findings.map((finding) => `${name}: ${finding}`))
+      for (const line of [...report.hindered, ...report.findings.slice(0, 20)])
+        this.#narrate(`  ${name}: ${line}`)
+      this.#narrate(
+        `${name}: ${report.accepted} jobs, ${report.struck} faults, ${report.findings.length} findings; in all ${sums.accepted} jobs, ${sums.faults} faults, ${this.#findings.length} findings after ${Math.round(this.seconds)} s`,
       )
-      for (const finding of report.findings.slice(0, 20)) narrate(`  ${finding}`)
     } catch (error) {
-      findings.push(`seed ${roundSeed}: the round ended early: ${(error as Error).message}`)
-      narrate(findings.at(-1)!)
+      this.#findings.push(`${name}: the round ended early: ${(error as Error).message}`)
+      this.#narrate(this.#findings.at(-1)!)
     }
   }
-  return { ...sums, duplicates, findings, seconds: seconds() }
+
+  report(): MixedReport {
+    return { ...this.#sums, duplicates: this.#duplicates, findings: this.#findings, seconds: this.seconds }
+  }
 }
 
 /** Plays the round of this seed again. */
@@ -94,7 +126,7 @@ export async function playMixed(
   seed: number,
   jobs: number,
   narrate: (line: string) => void,
-): ReturnType<typeof playRound> {
+): Promise<RoundReport> {
   const random = new Random(seed).fork(2)
   const isCluster = seed % clusterEvery === 0
   const draw = (faults: readonly Fault[]): Fault[] =>
@@ -102,14 +134,14 @@ export async function playMixed(
   // A cluster's supervisors have no links, and its servers no accounts.
   const lanes = isCluster
     ? [draw(supervisorFaults), draw(clusterFaults).slice(0, faultsPerLane / 2)]
-    : [draw(ours), draw(around)]
+    : [draw(ours), draw(supervisorFaults), draw(around)]
   return playRound({
     seed,
     broker: isCluster ? await ClusterBroker.start() : await SingleBroker.start(),
     lanes,
     supervisors,
-    perSecond: 400 * cpus().length,
-    mostOpen: 1_000,
+    perSecond: 450 * cpus().length,
+    mostOpen: 6_000,
     jobs,
     narrate,
   })

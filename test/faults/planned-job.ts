@@ -111,7 +111,7 @@ export function planJob(random: Random, n: number): PlannedJob {
   const kind = random.pickWeighted(weights)
   const draft = kinds[kind]!.draft(random)
   const isForShared = random.chance(blocksOthers.has(kind) ? 0.05 : 0.5)
-  const isKeyed = isForShared && !neverKeyed.has(kind) && random.chance(0.12)
+  const isKeyed = isForShared && !neverKeyed.has(kind) && random.chance(0.04)
   const key = isKeyed ? `key-${random.integer(10)}` : undefined
   const priority = random.chance(0.03) ? random.pick(['high.', 'low.']) : ''
   return jobOf(isKeyed ? 'keyed' : isForShared ? 'io' : 'cpu', `job-${n}`, draft, n, priority, key)

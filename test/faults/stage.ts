@@ -37,7 +37,7 @@ const settings: Record<string, string> = {
   MILLRACE_ACK_WAIT_MS: String(ackWaitMs),
   MILLRACE_MAX_ATTEMPTS: '60',
   MILLRACE_GRACE_MS: '100',
-  MILLRACE_DRAIN_MS: '3000',
+  MILLRACE_DRAIN_MS: '1500',
   MILLRACE_THREAD_MEMORY_MB: '48',
 }
 
@@ -132,7 +132,7 @@ export class Stage {
 
   /** How many jobs have not ended, as far as is known now. */
   get open(): number {
-    return this.load.publications.size - this.#readLedger().size - this.letters.ids.size
+    return this.load.accepted - this.#readLedger().size - this.letters.ids.size
   }
 
   /** Jobs that have completed; `letters` has those that died. */

@@ -6,7 +6,7 @@ import { exploreProtocol, replayProtocol, tellFailure } from './explore.ts'
 import { exploreInThread } from './explorer-thread.ts'
 import type { ProtocolOptions } from './protocol-run.ts'
 
-const isLong = process.env['MILLRACE_MODEL'] === 'long'
+const isLong = process.env['PROTOCOL_MODEL'] === 'long'
 
 for (const [name, options] of Object.entries(isLong ? longExplorations : quickExplorations)) {
   test(name, async (t) => {
