@@ -8,10 +8,10 @@ const usage = `usage: npm run test:faults -- [part]... [options]
 
   npm run test:faults                     everything, for a while: mixed faults, malformed messages, bounds
   npm run test:faults -- mixed --seed 7   mixed faults from this seed on; a finding names the seed of its round
-  npm run test:faults -- mixed --seed 7 --jobs 25000 --minutes 1    that round again
+  npm run test:faults -- mixed --seed 7 --jobs 1                    that round again
 
   --seed N        what everything random begins with (1)
-  --jobs N        jobs under mixed faults, in rounds of 25000 (100000)
+  --jobs N        rounds of mixed faults go on until so many jobs were accepted (100000)
   --minutes N     no round begins after so long (30)
   --messages N    malformed messages (100000)
   --server PATH   the nats-server to run

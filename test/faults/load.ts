@@ -16,8 +16,6 @@ export interface Pace {
   readonly mostOpen: number
   /** How many have not ended. */
   open(): number
-  /** @default until `stop` */
-  readonly jobs?: number
 }
 
 /** Publishes jobs, and notes of each whether the broker has it. */
@@ -49,18 +47,18 @@ export class Load {
   }
 
   /**
-   * Publishes so many a second until there are `jobs` of them, or `stop`. While more than `mostOpen` have not ended
+   * Publishes so many a second until `stop`. While more than `mostOpen` have not ended
    * it waits, so that a slow machine has no backlog before the job that a test waits for.
    */
   start(pace: Pace): void {
-    const { perSecond, mostOpen, open, jobs = Number.POSITIVE_INFINITY } = pace
+    const { perSecond, mostOpen, open } = pace
     const startedAt = machineMs()
     const countBefore = this.#count
     this.#running = (async () => {
-      while (!this.#stopped && this.#count < jobs) {
+      while (!this.#stopped) {
         const due = countBefore + ((machineMs() - startedAt) * perSecond) / 1_000
         const room = Math.max(0, mostOpen - open())
-        const until = Math.min(due, jobs, this.#count + room)
+        const until = Math.min(due, this.#count + room)
         while (this.#count < until && !this.#stopped) {
           while (this.#onTheirWay.size >= mostOnTheirWay) await Promise.race(this.#onTheirWay)
           this.#send(planJob(this.#random, this.#count))
@@ -69,11 +67,6 @@ export class Load {
         await wait(10)
       }
     })()
-  }
-
-  /** Resolves when the jobs that were asked for are published. */
-  published(): Promise<void> {
-    return this.#running
   }
 
   /** Publishes one job besides, until the broker has it. */

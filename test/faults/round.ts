@@ -18,8 +18,6 @@ export interface RoundOptions {
   readonly perSecond: number
   /** No more jobs are published while so many have not ended. */
   readonly mostOpen: number
-  /** @default as many as fit into the time of the faults */
-  readonly jobs?: number
   readonly narrate: (line: string) => void
 }
 
@@ -39,11 +37,11 @@ let probes = 0
 
 /** Lets the faults strike under a load, and judges when everything has ended. */
 export async function playRound(options: RoundOptions): Promise<RoundReport> {
-  const { seed, broker, lanes, perSecond, mostOpen, jobs, narrate } = options
+  const { seed, broker, lanes, perSecond, mostOpen, narrate } = options
   const stage = await Stage.open(broker, new Random(seed), options.supervisors, options.env)
   const hindered: string[] = []
   try {
-    stage.load.start({ perSecond, mostOpen, open: () => stage.open, ...(jobs === undefined ? {} : { jobs }) })
+    stage.load.start({ perSecond, mostOpen, open: () => stage.open })
     await Promise.all(
       lanes.map(async (faults) => {
         for (const fault of faults) {
@@ -61,7 +59,6 @@ export async function playRound(options: RoundOptions): Promise<RoundReport> {
     )
     await stage.heal()
     await recovers(stage)
-    if (jobs !== undefined) await stage.load.published()
     return { ...(await stage.finish()), struck: stage.struck, hindered }
   } finally {
     await stage.close()
