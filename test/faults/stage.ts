@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -53,6 +54,9 @@ export class Stage {
   readonly folder: string
   readonly #links: Link[]
   readonly #strikes: Strike[] = []
+  /** Places that faults are at, in all and of the current one. */
+  readonly #taken = new Set<Berth>()
+  readonly #striking = new AsyncLocalStorage<Set<Berth>>()
   readonly #completed = new Set<string>()
   #seenLines = 0
 
@@ -98,9 +102,13 @@ export class Stage {
     return new Stage({ broker, view, fleet, links, ledger, random, folder })
   }
 
-  /** Some place in the fleet. */
+  /** Some place in the fleet that no other fault is at; it belongs to the fault that asks until that is healed. */
   someBerth(): Berth {
-    return this.random.pick(this.fleet.berths)
+    const free = this.fleet.berths.filter((berth) => !this.#taken.has(berth))
+    const berth = this.random.pick(free.length > 0 ? free : this.fleet.berths)
+    this.#taken.add(berth)
+    this.#striking.getStore()?.add(berth)
+    return berth
   }
 
   /** How many faults have struck. */
@@ -112,9 +120,11 @@ export class Stage {
   async strike(fault: Fault): Promise<void> {
     const from = machineMs()
     let pids: readonly number[] | undefined
+    const own = new Set<Berth>()
     try {
-      pids = await fault.strike(this)
+      pids = await this.#striking.run(own, () => fault.strike(this))
     } finally {
+      for (const berth of own) this.#taken.delete(berth)
       // One that could not be carried out to its end may have hit anybody.
       this.#strikes.push({ fault: fault.name, powers: fault.powers, pids, from, to: machineMs() })
     }

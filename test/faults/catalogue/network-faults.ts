@@ -41,18 +41,21 @@ const slow: Fault = onOneLink('server cuts a slow consumer', anything, async ({ 
   const { server } = singleBroker(stage)
   const written = (await readFile(server.logFile, 'utf8')).length
   link!.set('to-client-lost')
-  let sent = 0
-  await eventually('the server says that somebody is slow', async () => {
-    for (let n = 0; n < 10 && sent < 300; n += 1) {
-      sent += 1
-      const more = { filling: 'x'.repeat(200_000) }
-      await stage.load.publish(
-        planSpecial('io', `large-${stage.load.publications.size}`, { do: 'return', more }),
-      )
-    }
-    return /slow consumer/i.test((await readFile(server.logFile, 'utf8')).slice(written))
-  })
-  link!.set('pass')
+  try {
+    let sent = 0
+    await eventually('the server says that somebody is slow', async () => {
+      for (let n = 0; n < 10 && sent < 300; n += 1) {
+        sent += 1
+        const more = { filling: 'x'.repeat(200_000) }
+        await stage.load.publish(
+          planSpecial('io', `large-${stage.load.publications.size}`, { do: 'return', more }),
+        )
+      }
+      return /slow consumer/i.test((await readFile(server.logFile, 'utf8')).slice(written))
+    })
+  } finally {
+    link!.set('pass')
+  }
 })
 
 /** What can happen to the network between one supervisor and the server. */
