@@ -16,7 +16,7 @@ const usage = `usage: npm run test:faults -- [part]... [options]
   --messages N    malformed messages (100000)
   --server PATH   the nats-server to run
   --json FILE     write everything that was measured there
-  --write-docs    write the table of docs/reliability.md; needs all parts`
+  --write-docs    write the table of docs/reliability.md, of the parts that ran`
 
 const docsFile = path.join(root, 'docs', 'reliability.md')
 const marks = [
@@ -36,7 +36,6 @@ await runMain(async () => {
       throw new ScriptError(`no part is called ${part}; there are ${parts.join(', ')}`)
   }
   const wanted = options.parts.length === 0 ? parts : options.parts
-  if (options.writeDocs && wanted.length < parts.length) throw new ScriptError('--write-docs needs all parts')
 
   const environment = await describeEnvironment(server.path, commandLine())
   narrate(`seed ${options.seed}`)
