@@ -56,10 +56,10 @@ function chooseTests(filters) {
   return compiled.sort()
 }
 
-/** Runs the files, two at once, and counts tests; suites are only their frames. */
+/** Runs the files, three at once because most of them wait most of the time, and counts tests, not suites. */
 async function runTests(files) {
   const counts = { passed: 0, failed: 0, skipped: 0 }
-  const events = run({ files, concurrency: 2, timeout: fileTimeoutMs })
+  const events = run({ files, concurrency: 3, timeout: fileTimeoutMs })
   events.on('test:pass', ({ details, skip, todo }) => {
     if (details.type === 'suite') return
     if (skip !== undefined || todo !== undefined) counts.skipped += 1

@@ -206,7 +206,8 @@ export function expiredError(job: InFlightJob): AttemptError {
  * last one on record says why (its limit was lowered since).
  */
 function givenUp(job: InFlightJob, unexplained: number): Admitted {
-  const attempts = job.attempt - 1
+  // Deliveries beyond the last attempt did not run it; more can have, if its limit was lowered since.
+  const attempts = Math.min(job.attempt - 1, Math.max(job.maxAttempts, job.record.failures))
   const last = job.record.history.at(-1)
   if (unexplained === 0 && last && last.outcome !== 'crashed') {
     const error: AttemptError = {

@@ -1,9 +1,14 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
 import type { DeadLetter, JetStreamView } from '../support/jetstream-view.ts'
 
+/** A dead letter, and which stream of that name it was stored in: when that was made. */
+export interface CollectedLetter extends DeadLetter {
+  readonly storedIn: string
+}
+
 /** The dead letters of a round, read as they come; those of a stream that was deleted since are kept. */
 export class CollectedLetters {
-  readonly all: DeadLetter[] = []
+  readonly all: CollectedLetter[] = []
   readonly ids = new Set<string>()
   readonly #view: JetStreamView
   readonly #jsm: JetStreamManager
@@ -26,7 +31,7 @@ export class CollectedLetters {
     for (let seq = Math.max(this.#next, state.first_seq); seq <= state.last_seq; seq += 1) {
       const letter = await this.#view.deadLetterAt(seq)
       if (letter) {
-        this.all.push(letter)
+        this.all.push({ ...letter, storedIn: created })
         this.ids.add(letter.jobId)
       }
       this.#next = seq + 1

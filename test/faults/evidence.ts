@@ -1,5 +1,5 @@
-import type { DeadLetter } from '../support/jetstream-view.ts'
 import type { LedgerLine } from '../support/ledger.ts'
+import type { CollectedLetter } from './collected-letters.ts'
 import type { PlannedJob } from './planned-job.ts'
 
 /** Milliseconds of the machine's monotonic clock: the clock of the ledger, in every process. */
@@ -59,7 +59,7 @@ export interface Evidence {
   readonly publications: ReadonlyMap<string, Publication>
   readonly ledger: readonly LedgerLine[]
   /** What is in the dead-letter stream, and what was in it when somebody deleted it. */
-  readonly letters: readonly DeadLetter[]
+  readonly letters: readonly CollectedLetter[]
   /** Ids of jobs whose dead letter a supervisor logged; the record itself may have gone with its stream. */
   readonly saidDead: ReadonlySet<string>
   readonly strikes: readonly Strike[]

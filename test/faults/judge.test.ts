@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { DeadLetter } from '../support/jetstream-view.ts'
 import type { LedgerLine } from '../support/ledger.ts'
+import type { CollectedLetter } from './collected-letters.ts'
 import type { Evidence, Power, Publication, Strike } from './evidence.ts'
 import { judge } from './judge.ts'
 import { type PlannedJob, planSpecial } from './planned-job.ts'
@@ -30,11 +30,12 @@ function letter(
   job: PlannedJob,
   reason: string,
   attempts: number,
-  more: Partial<DeadLetter> = {},
-): DeadLetter {
+  more: Partial<CollectedLetter> = {},
+): CollectedLetter {
   const names = ['Subject', 'Stream', 'Sequence', 'Deliveries', 'Enqueued-At', 'Dead-At', 'History']
   return {
     sequence: 1,
+    storedIn: 'the first stream',
     subject: 'dead.jobs.cpu',
     body: job.body,
     headers: {
@@ -153,6 +154,10 @@ test('a dead letter is one, whole, and right', () => {
   ]
   const right = letter(bad, 'exhausted', 2)
   broken('2 dead letters', { jobs, ledger, letters: [right, { ...right, sequence: 2 }] })
+  assert.deepEqual(
+    findings({ jobs, ledger, letters: [right, { ...right, storedIn: 'the next stream' }] }),
+    [],
+  )
   broken('a dead letter with another body', { jobs, ledger, letters: [{ ...right, body: Buffer.from('x') }] })
   const { 'Millrace-History': _, ...fewer } = right.headers
   broken('a dead letter without Millrace-History', { jobs, ledger, letters: [{ ...right, headers: fewer }] })

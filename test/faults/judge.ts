@@ -1,4 +1,4 @@
-import type { DeadLetter } from '../support/jetstream-view.ts'
+import type { CollectedLetter } from './collected-letters.ts'
 import type { Evidence, Power, Publication, Strike } from './evidence.ts'
 import type { PlannedJob } from './planned-job.ts'
 import { failedItself, type Run, runsOf } from './runs.ts'
@@ -45,7 +45,7 @@ export function judge(evidence: Evidence): Judgement {
 class Judge {
   readonly #evidence: Evidence
   readonly #runs: ReadonlyMap<string, readonly Run[]>
-  readonly #letters = new Map<string, DeadLetter[]>()
+  readonly #letters = new Map<string, CollectedLetter[]>()
   readonly #findings: string[] = []
   readonly #duplicates = new Map<string, number>()
 
@@ -153,8 +153,10 @@ class Judge {
 
   #death({ job, sentAt }: Publication, runs: readonly Run[]): void {
     const letters = this.#letters.get(job.id) ?? []
-    if (letters.length > 1)
-      this.#findings.push(`${letters.length} dead letters: ${job.id} (${this.#story(job.id)})`)
+    // A stream that was made anew knows nothing of what the one before it had.
+    const inNewest = letters.filter(({ storedIn }) => storedIn === letters.at(-1)!.storedIn)
+    if (inNewest.length > 1)
+      this.#findings.push(`${inNewest.length} dead letters: ${job.id} (${this.#story(job.id)})`)
     const [letter] = letters
     if (!letter) {
       if (this.#isDead(job.id) || job.end.kind !== 'dead' || !this.#hasCompleted(job.id)) return
