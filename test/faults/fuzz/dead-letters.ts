@@ -4,6 +4,7 @@ import { eventually } from '../../support/eventually.ts'
 import { indexHeader } from './headers.ts'
 import type { FuzzMessage } from './messages.ts'
 import type { Expectation } from './oracle.ts'
+import { hasTooManyHeaders } from './oracle.ts'
 
 /** A stored dead letter, as it comes out of the stream. */
 export interface StoredLetter {
@@ -115,8 +116,9 @@ const own = [
 ]
 
 /** What an application sent is there as it was, unless the block could not be read, or the letter says that it had no room. */
-function compareHeaders({ headers }: FuzzMessage, letter: StoredLetter): string[] {
-  if (headers.damaged || headers.kinds.includes('oddName')) return []
+function compareHeaders(message: FuzzMessage, letter: StoredLetter): string[] {
+  const { headers } = message
+  if (headers.damaged || headers.kinds.includes('oddName') || hasTooManyHeaders(message)) return []
   if (letter.headers.has('Millrace-Headers-Dropped')) {
     return headers.kinds.includes('huge') || headers.kinds.includes('many') ? [] : ['headers were dropped']
   }

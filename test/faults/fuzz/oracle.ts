@@ -38,13 +38,19 @@ export function expect(message: FuzzMessage): Expectation {
   if (damaged) return anyOf(ofHandler)
   // What a publisher says of earlier attempts is believed.
   const attempts = meanings.includes('used_up') ? undefined : 0
-  if (meanings.includes('invalid') || hasLongId(message)) return dies({ ...invalidHeader, attempts })
+  if (meanings.includes('invalid') || hasLongId(message) || hasTooManyHeaders(message))
+    return dies({ ...invalidHeader, attempts })
   if (meanings.includes('expired')) return dies({ reason: 'expired', code: 'expired', attempts })
   if (meanings.includes('used_up')) {
     // Somebody says that it had more attempts than it may have, and not how they ended.
     return { ...completes, completes: false, dead: usedUp }
   }
   return meanings.includes('later') ? stays('later') : ofHandler
+}
+
+/** 256 of its own; what comes behind them is not read. */
+export function hasTooManyHeaders({ headers }: FuzzMessage): boolean {
+  return headers.entries.filter(([name]) => !/^(nats|millrace)-/i.test(name)).length > 256
 }
 
 /** An id is text of at most 2 KiB; the one that Millrace gives counts before the publisher's. */
