@@ -205,6 +205,8 @@ test('counters are what the ledger says', () => {
 test('a process that is asked to stop ends with 0, and none dies by itself', () => {
   const life = { pid, startedAt: 0, endedAt: 5, endedBy: 'stop', exit: { code: 70, signal: null } } as const
   broken('process 100 was asked to stop', { ledger: run(1, 2), lives: [life] })
+  const self = { ...life, exit: { code: null, signal: 'SIGKILL' } } as const
+  assert.deepEqual(findings({ ledger: run(1, 2), lives: [self] }), [])
   broken('process 100 died by itself', { ledger: run(1, 2), lives: [{ ...life, endedBy: undefined }] })
   broken('process 100 never ended', { ledger: run(1, 2), lives: [{ ...life, endedAt: undefined }] })
 })

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { eventually } from '../../support/eventually.ts'
+import type { Power } from '../evidence.ts'
 import type { Fault } from '../fault.ts'
 import { ackWaitMs, type Stage } from '../stage.ts'
 import { SingleBroker } from '../stage-broker.ts'
@@ -34,9 +35,12 @@ const away: Fault = {
   },
 }
 
+/** What a server such as 2.9.10 delivers while it stops, it may deliver again as if for the first time. */
+const ofRestart: readonly Power[] = ['repeat', 'charge', 'overlap', 'forget']
+
 const restarted: Fault = {
   name: 'broker stopped and started again',
-  powers: [],
+  powers: ofRestart,
   async strike(stage) {
     await singleBroker(stage).server.restart()
     return undefined
@@ -69,7 +73,7 @@ const asleep: Fault = {
 
 const lameDuck: Fault = {
   name: 'broker in lame duck mode, then restarted',
-  powers: [],
+  powers: ofRestart,
   async strike(stage) {
     const { server } = singleBroker(stage)
     const written = (await readFile(server.logFile, 'utf8')).length
