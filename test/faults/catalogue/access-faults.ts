@@ -6,7 +6,7 @@ import { lasting } from './lasting.ts'
 
 const revoked: Fault = {
   name: 'credentials revoked and restored',
-  powers: ['repeat', 'charge', 'overlap'],
+  powers: ['repeat', 'charge often', 'overlap'],
   async strike(stage) {
     const broker = singleBroker(stage)
     await broker.revoke(true)

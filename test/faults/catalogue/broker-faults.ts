@@ -14,7 +14,7 @@ export function singleBroker(stage: Stage): SingleBroker {
 
 const killed: Fault = {
   name: 'broker killed and started again',
-  powers: ['repeat', 'charge', 'overlap', 'forget'],
+  powers: ['repeat', 'charge often', 'overlap', 'forget'],
   async strike(stage) {
     const broker = singleBroker(stage)
     await broker.kill()
@@ -25,7 +25,7 @@ const killed: Fault = {
 
 const away: Fault = {
   name: 'broker away beyond the leases',
-  powers: ['repeat', 'charge', 'overlap', 'forget'],
+  powers: ['repeat', 'charge often', 'overlap', 'forget'],
   async strike(stage) {
     const broker = singleBroker(stage)
     await broker.kill()
@@ -36,7 +36,7 @@ const away: Fault = {
 }
 
 /** What a server such as 2.9.10 delivers while it stops, it may deliver again as if for the first time. */
-const ofRestart: readonly Power[] = ['repeat', 'charge', 'overlap', 'forget']
+const ofRestart: readonly Power[] = ['repeat', 'charge often', 'overlap', 'forget']
 
 const restarted: Fault = {
   name: 'broker stopped and started again',
@@ -61,7 +61,7 @@ const paused: Fault = {
 
 const asleep: Fault = {
   name: 'broker paused beyond the leases',
-  powers: ['repeat', 'charge', 'overlap'],
+  powers: ['repeat', 'charge often', 'overlap'],
   async strike(stage) {
     const { server } = singleBroker(stage)
     server.kill('SIGSTOP')

@@ -14,7 +14,7 @@ function ofLeader(
 ): Fault {
   return {
     name: `leader of the job stream ${name}`,
-    powers: ['repeat', 'charge', 'overlap'],
+    powers: ['repeat', 'charge often', 'overlap'],
     async strike(stage) {
       const cluster = clusterOf(stage)
       await strike(cluster, await cluster.leaderOf('JOBS'))

@@ -8,7 +8,7 @@ import { singleBroker } from './broker-faults.ts'
 /** The disk of the broker is full, until an operator makes room and starts the broker again. */
 const full: Fault = {
   name: 'disk full',
-  powers: ['repeat', 'charge', 'overlap', 'forget'],
+  powers: ['repeat', 'charge often', 'overlap', 'forget'],
   async strike(stage) {
     const { server } = singleBroker(stage)
     const filling = join(server.storeDir, 'filling')

@@ -56,7 +56,7 @@ const killedWhileStarting: Fault = {
 
 const asleep: Fault = {
   name: 'supervisor asleep beyond its leases',
-  powers: ['repeat', 'charge', 'overlap'],
+  powers: ['repeat', 'charge often', 'overlap'],
   async strike(stage) {
     const berth = stage.someBerth()
     const pids = stage.fleet.pidsOf(berth)

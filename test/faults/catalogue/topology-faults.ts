@@ -22,7 +22,7 @@ function deleted(stream: string, powers: readonly Power[]): Fault {
 
 const consumerDeleted: Fault = {
   name: 'consumer deleted',
-  powers: ['repeat', 'charge', 'overlap', 'forget'],
+  powers: ['repeat', 'charge often', 'overlap', 'forget'],
   async strike(stage) {
     const consumer = stage.random.pick(['cpu', 'io', 'keyed'])
     await stage.view.jsm.consumers.delete('JOBS', consumer)
@@ -35,10 +35,14 @@ const full: Fault = {
   name: 'JOBS full',
   powers: [],
   async strike(stage) {
-    await stage.view.jsm.streams.update('JOBS', { max_msgs: 1 })
-    await eventually('the broker refuses jobs', () =>
-      [...stage.load.publications.values()].some(({ state }) => state === 'refused'),
-    )
+    // Never below what is there: the server would delete the oldest. Messages that no handler takes fill it up.
+    const { state } = await stage.view.jsm.streams.info('JOBS')
+    await stage.view.jsm.streams.update('JOBS', { max_msgs: state.messages + 100 })
+    await eventually('the broker refuses jobs', async () => {
+      for (let n = 0; n < 50; n += 1) await stage.view.js.publish('jobs.filling', '{}').catch(() => {})
+      return [...stage.load.publications.values()].some((it) => it.state === 'refused')
+    })
+    await stage.view.jsm.streams.purge('JOBS', { filter: 'jobs.filling' })
     await stage.view.jsm.streams.update('JOBS', { max_msgs: -1 })
     return undefined
   },
@@ -49,7 +53,7 @@ const deadFull: Fault = {
   powers: [],
   async strike(stage) {
     const { state } = await stage.view.jsm.streams.info('JOBS_DEAD')
-    await stage.view.jsm.streams.update('JOBS_DEAD', { max_msgs: Math.max(1, state.messages) })
+    await stage.view.jsm.streams.update('JOBS_DEAD', { max_msgs: state.messages + 3 })
     await eventually('a dead letter is refused', () =>
       stage.fleet.berths.some(({ supervisor }) =>
         supervisor.lines.some((line) => line.msg === 'dead letter refused, trying again'),
