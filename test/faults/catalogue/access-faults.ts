@@ -34,7 +34,7 @@ function denied(name: string, subjects: readonly string[], powers: readonly Powe
 export const accessFaults: readonly Fault[] = [
   revoked,
   denied('acks not permitted', ['$JS.ACK.>'], ['repeat', 'charge often', 'overlap']),
-  denied('pulls not permitted', ['$JS.API.CONSUMER.MSG.NEXT.>'], ['repeat', 'charge', 'overlap']),
+  denied('pulls not permitted', ['$JS.API.CONSUMER.MSG.NEXT.>'], ['repeat', 'charge often', 'overlap']),
   denied('dead letters not permitted', ['dead.>'], []),
   denied('records not permitted', ['$KV.>', '$JS.API.DIRECT.GET.KV_jobs_attempts.>'], ['charge often']),
 ]

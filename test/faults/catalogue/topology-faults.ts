@@ -67,11 +67,11 @@ const deadFull: Fault = {
 /** What somebody can do to streams, consumers and buckets while supervisors run. */
 export const topologyFaults: readonly Fault[] = [
   consumerDeleted,
-  deleted('JOBS', ['repeat', 'charge', 'overlap', 'forget', 'lose']),
+  deleted('JOBS', ['repeat', 'charge often', 'overlap', 'forget', 'lose']),
   // What was stored there is gone; a dead letter under way is stored again or in the new stream.
   deleted('JOBS_DEAD', []),
   deleted('JOBS_DELAYED', ['lose']),
-  deleted('KV_jobs_attempts', ['charge', 'forget']),
+  deleted('KV_jobs_attempts', ['charge often', 'forget']),
   deleted('KV_jobs_control', []),
   full,
   deadFull,
