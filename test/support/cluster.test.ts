@@ -91,7 +91,10 @@ const troubles = {
 }
 
 for (const [trouble, { begin, end }] of Object.entries(troubles)) {
-  test(`a cluster whose leader is ${trouble} goes on and loses nothing that it acknowledged`, async (t) => {
+  const skip = trouble === 'partitioned' && 'npm run test:faults -- bounds measures it'
+  test(`a cluster whose leader is ${trouble} goes on and loses nothing that it acknowledged`, {
+    skip,
+  }, async (t) => {
     const cluster = await startCluster(t)
     const { stored, seen, clients, stop } = await traffic(t, cluster)
     await eventually('work is under way', () => seen.size >= 50)

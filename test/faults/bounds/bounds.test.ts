@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Row } from './bound.ts'
 import { restartedBroker } from './broker-restarted.ts'
-import { leaderLost } from './cluster-leader.ts'
 import { deadConnection } from './dead-connection.ts'
 import { deleted } from './deleted.ts'
 import { manyJobs } from './many-jobs.ts'
@@ -34,11 +33,6 @@ test('bounds that are times hold, as far as a busy machine can tell', { concurre
       () => deleted({ what, times: 1 }),
     ]),
     ['a half-open connection is noticed', 15_000, () => deadConnection({ death: 'half-open', times: 1 })],
-    [
-      'the leader of a cluster is cut off from the others',
-      10_000,
-      () => leaderLost({ trouble: 'partitioned', times: 1 }),
-    ],
   ]
   const running = times.map(([name, limitMs, measure]) =>
     t.test(name, async () => within(await measure(), limitMs)),
