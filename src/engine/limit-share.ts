@@ -12,10 +12,12 @@ import type { BrokerTime } from './broker-time.ts'
 import type { Clock } from './clock-port.ts'
 import type { SharedState } from './shared-state-port.ts'
 
-/** From its grant to its start a job may take this share of `perMs`, within these bounds. */
+/** From its grant to its start a job may take this share of `perMs`, within these bounds... */
 const marginRatio = 0.05
 const leastMarginMs = 2
 const mostMarginMs = 50
+/** ...or this share, where that is longer: a start that is lost is lost for all of `perMs`. */
+const longMarginRatio = 0.01
 /** Where writing the record takes long, grants are made for longer; above this they are lost. */
 const mostStartWithinMs = 5_000
 /** How fast a slow write is forgotten. */
@@ -51,7 +53,9 @@ export interface LimitShareParts {
 /** How long a job may take from its grant to its start when nothing is slow. */
 export function startMarginMs(limits: Limits): number {
   if (!limits.rate) return mostMarginMs
-  return Math.min(mostMarginMs, Math.max(leastMarginMs, limits.rate.perMs * marginRatio))
+  const { perMs } = limits.rate
+  const shortMs = Math.min(mostMarginMs, Math.max(leastMarginMs, perMs * marginRatio))
+  return Math.min(mostStartWithinMs, Math.max(shortMs, perMs * longMarginRatio))
 }
 
 /**

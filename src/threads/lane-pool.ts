@@ -223,10 +223,15 @@ export class LanePool implements LaneOwner {
     const gone = new Promise<void>((resolve) => {
       this.#whenGone = resolve
     })
-    for (const lane of [...this.lanes]) this.kill(lane, 'shutdown')
+    for (const lane of this.lanes) {
+      lane.endReason ??= 'shutdown'
+      lane.open = false
+    }
+    // Not by aborting each lane's task: Piscina would start a thread in the place of each, just to end it.
+    const destroyed = this.#piscina.destroy()
     if (this.#allGone) this.#whenGone()
     await Promise.race([
-      Promise.all([this.#piscina.destroy(), gone]),
+      Promise.all([destroyed, gone]),
       new Promise((resolve) => setTimeout(resolve, closeMs).unref()),
     ])
   }

@@ -14,14 +14,21 @@ export class CollectedLetters {
   readonly #jsm: JetStreamManager
   #createdAt = ''
   #next = 1
+  #reading: Promise<void> = Promise.resolve()
 
   constructor(view: JetStreamView) {
     this.#view = view
     this.#jsm = view.jsm
   }
 
-  /** Reads what is new. */
-  async read(): Promise<void> {
+  /** Reads what is new; several may ask at once. */
+  read(): Promise<void> {
+    const reading = this.#reading.catch(() => {}).then(() => this.#read())
+    this.#reading = reading
+    return reading
+  }
+
+  async #read(): Promise<void> {
     const { created, state } = await this.#jsm.streams.info(this.#view.deadStream)
     if (created !== this.#createdAt) {
       this.#createdAt = created

@@ -71,7 +71,7 @@ function findings(more: Partial<Evidence> & { jobs?: readonly Publication[] }): 
     letters: [],
     saidDead: new Set(),
     strikes: [],
-    lives: [{ pid, startedAt: 0, endedAt: 1_000, endedBy: 'stop', exit: { code: 0, signal: null } }],
+    lives: [{ pid, startedAt: 0, endedAt: 60_000, endedBy: 'stop', exit: { code: 0, signal: null } }],
     counted: [],
     leftovers: [],
     ...rest,
@@ -138,6 +138,18 @@ test('an attempt counts what failed before it, and no more than faults may have 
   assert.deepEqual(findings({ ledger, strikes: [strike(['forget'], 2, 3)] }), [])
   const snoozed = [...run(1, 2, { how: 'threw', do: 'snooze-first' }), ...run(3, 4)]
   assert.deepEqual(findings({ ledger: snoozed }), [])
+  const stopped = {
+    pid,
+    startedAt: 0,
+    endedAt: 100,
+    endedBy: 'stop',
+    exit: { code: 0, signal: null },
+  } as const
+  assert.deepEqual(findings({ ledger, lives: [stopped] }), [], 'its end may have gone unseen')
+  broken('charged wrongly', { ledger, lives: [{ ...stopped, endedAt: 60_000 }] })
+  const late = [...run(1, 2, { how: 'threw', do: 'throw' }), ...run(3, 4, { pid: otherPid })]
+  broken('charged wrongly', { ledger: late })
+  assert.deepEqual(findings({ ledger: late, strikes: [strike(['overlap'], 0, 1)] }), [])
   const once = { ...good, maxAttempts: 1 }
   broken('attempt 2 of 1', {
     jobs: [publication(once)],

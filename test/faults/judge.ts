@@ -17,6 +17,11 @@ export interface Judgement {
   readonly runs: number
 }
 
+/** A supervisor that is told to stop is gone within this, on however slow a machine. */
+const unseenBeforeEndMs = 5_000
+/** A delivery that was lost may have waited for so long for its turn. */
+const lateMs = 5_000
+
 /** Everything that a dead letter must say. */
 const letterHeaders = [
   'Millrace-Dead-Reason',
@@ -135,7 +140,13 @@ class Judge {
       const before = runs.slice(0, index)
       const failed = before.filter(failedItself).length
       // What vanished may have been cut short by a stop, or beside others who may have done it.
-      const certain = before.filter((other) => other.how === 'threw' && failedItself(other)).length
+      const certain = before.filter(
+        (other) =>
+          other.how === 'threw' &&
+          failedItself(other) &&
+          !this.#mayNotCount(other) &&
+          !this.#isLater(other, run),
+      ).length
       const charges = this.#charges(sentAt, run.startedAt)
       const forgets = this.#strikes('forget', sentAt, run.startedAt).length
       if (run.attempt > 1 + failed + charges || (run.attempt < 1 + certain && forgets === 0)) {
@@ -149,6 +160,20 @@ class Judge {
         )
       }
     }
+  }
+
+  /** A stop may end the thread between the last line of a handler and the message with its end. */
+  #mayNotCount(run: Run): boolean {
+    const life = this.#evidence.lives.find(({ pid, endedAt }) => pid === run.pid && endedAt !== undefined)
+    return life?.endedBy === 'stop' && run.lastSeenAt > life.endedAt! - unseenBeforeEndMs
+  }
+
+  /** It may be of a later delivery, though it began first: who has lost a delivery may begin with it late. */
+  #isLater(other: Run, run: Run): boolean {
+    return (
+      other.pid !== run.pid &&
+      this.#strikes('overlap', 0, run.startedAt).some(({ to }) => to >= other.startedAt - lateMs)
+    )
   }
 
   #death({ job, sentAt }: Publication, runs: readonly Run[]): void {

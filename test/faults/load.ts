@@ -15,7 +15,7 @@ export interface Pace {
   readonly perSecond: number
   readonly mostOpen: number
   /** How many have not ended. */
-  open(): number
+  open(): Promise<number>
 }
 
 /** Publishes jobs, and notes of each whether the broker has it. */
@@ -57,7 +57,7 @@ export class Load {
     this.#running = (async () => {
       while (!this.#stopped) {
         const due = countBefore + ((machineMs() - startedAt) * perSecond) / 1_000
-        const room = Math.max(0, mostOpen - open())
+        const room = Math.max(0, mostOpen - (await open()))
         const until = Math.min(due, this.#count + room)
         while (this.#count < until && !this.#stopped) {
           while (this.#onTheirWay.size >= mostOnTheirWay) await Promise.race(this.#onTheirWay)

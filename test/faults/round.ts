@@ -41,7 +41,7 @@ export async function playRound(options: RoundOptions): Promise<RoundReport> {
   const stage = await Stage.open(broker, new Random(seed), options.supervisors, options.env)
   const hindered: string[] = []
   try {
-    stage.load.start({ perSecond, mostOpen, open: () => stage.open })
+    stage.load.start({ perSecond, mostOpen, open: () => stage.open(mostOpen) })
     await Promise.all(
       lanes.map(async (faults) => {
         for (const fault of faults) {

@@ -59,6 +59,8 @@ export class Stage {
   readonly #striking = new AsyncLocalStorage<Set<Berth>>()
   readonly #completed = new Set<string>()
   #seenLines = 0
+  /** Jobs that were open when a stream had been deleted: most of them never end. */
+  #writtenOff = 0
 
   private constructor(parts: {
     broker: StageBroker
@@ -125,6 +127,7 @@ export class Stage {
       pids = await this.#striking.run(own, () => fault.strike(this))
     } finally {
       for (const berth of own) this.#taken.delete(berth)
+      if (fault.powers.includes('lose')) this.#writtenOff += Math.max(0, await this.open(0))
       // One that could not be carried out to its end may have hit anybody.
       this.#strikes.push({ fault: fault.name, powers: fault.powers, pids, from, to: machineMs() })
     }
@@ -140,9 +143,13 @@ export class Stage {
     await this.broker.heal()
   }
 
-  /** How many jobs have not ended, as far as is known now. */
-  get open(): number {
-    return this.load.accepted - this.#readLedger().size - this.letters.ids.size
+  /** How many jobs have not ended, besides those that a fault may have deleted. */
+  async open(enough: number): Promise<number> {
+    const known = (): number =>
+      this.load.accepted - this.#readLedger().size - this.letters.ids.size - this.#writtenOff
+    // Reading dead letters takes requests, and most of the time nobody needs to know.
+    if (known() >= enough) await this.letters.read().catch(() => {})
+    return known()
   }
 
   /** Jobs that have completed; `letters` has those that died. */

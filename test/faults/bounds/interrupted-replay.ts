@@ -9,6 +9,7 @@ import { Ledger } from '../../support/ledger.ts'
 import { serverBinary } from '../../support/nats-server.ts'
 import { Supervisor } from '../../support/supervisor.ts'
 import { soundHandlers } from '../../support/world.ts'
+import type { Row } from './bound.ts'
 
 /** What is done to a replay. */
 export interface InterruptedReplay {
@@ -36,6 +37,19 @@ export interface ReplayLoss {
   readonly seconds: number
   /** Jobs that were published a second time for their dead letter, and that no supervisor ran. */
   readonly suppressed: number
+}
+
+/** Whether a replay that is killed again and again loses or doubles a job. */
+export async function interruptedReplay(options: InterruptedReplay): Promise<Row> {
+  const { lost, doubled, kills, seconds, suppressed } = await measureInterruptedReplay(options)
+  return {
+    bound: `replay of ${options.deadLetters} dead letters, killed again and again`,
+    limit: '0 lost, 0 doubled',
+    measured: `${lost} lost, ${doubled} doubled`,
+    holds: lost === 0 && doubled === 0 && kills > 0,
+    detail: `${kills} kills in ${Math.round(seconds)} s; ${suppressed} second publishes were not run`,
+    values: [lost, doubled],
+  }
 }
 
 /** As short as the server allows, so that message ids alone would let a second job in after each kill. */

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { eventually } from '../../support/eventually.ts'
 import { World } from '../../support/world.ts'
 import { boundsHandlers, footprintOf, quantile, type Row, Scope } from './bound.ts'
 
@@ -21,8 +22,7 @@ export function manyJobs({ jobs }: { jobs: number }): Promise<Row> {
       await broker.enqueueAll('tally', bodies)
       if (n % Math.max(batch, Math.floor(jobs / 200)) < batch) {
         rss.push(footprintOf(supervisor.pid).rssMb)
-        while ((await broker.jobsLeft()) > mostWaiting)
-          await new Promise((resolve) => setTimeout(resolve, 100))
+        await eventually('most have run', async () => (await broker.jobsLeft()) <= mostWaiting, 600_000)
       }
     }
     await broker.drained(600_000)

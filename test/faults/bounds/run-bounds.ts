@@ -4,6 +4,7 @@ import { leaderLost } from './cluster-leader.ts'
 import { deadConnection } from './dead-connection.ts'
 import { deleted } from './deleted.ts'
 import { duplicates } from './duplicates.ts'
+import { interruptedReplay } from './interrupted-replay.ts'
 import { manyJobs } from './many-jobs.ts'
 import { shutdown, shutdownScenes } from './shutdown.ts'
 import { killedSupervisor } from './supervisor-killed.ts'
@@ -37,6 +38,7 @@ export async function runBounds({ narrate, long }: BoundsRun): Promise<Row[]> {
     ...(['SIGTERM', 'broker paused', 'connection reset'] as const).map(
       (fault) => () => duplicates({ fault, jobs: some(500, 5_000), faults: some(5, 50) }),
     ),
+    () => interruptedReplay({ deadLetters: some(1_000, 10_000), kills: some(4, 16), seed: 1 }),
     () => manyJobs({ jobs: some(20_000, 1_000_000) }),
   ]
   const rows: Row[] = []

@@ -1,8 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually } from '../../support/eventually.ts'
 import { World } from '../../support/world.ts'
 import { boundsHandlers, type Footprint, footprintOf, quantile, type Row, Scope } from './bound.ts'
 
 const growthLimitMb = 30
+/** About as many as fit into three seconds. */
+const restingLooks = 100
 
 export interface ThreadRestarts {
   restarts: number
@@ -80,14 +82,20 @@ function shuffled(seed: number, count: number): (typeof mix)[number][] {
   return Array.from({ length: count }, (_, n) => mix[((seed + n) * 7) % mix.length]!)
 }
 
-/** The medians of some looks at a process that has nothing to do. */
+/** The medians of some looks at a process that has nothing to do: none of them sees a thread or a file come or go. */
 async function restingFootprint(pid: number): Promise<Footprint> {
-  await sleep(2_000)
   const looks: Footprint[] = []
-  for (let look = 0; look < 9; look++) {
-    looks.push(footprintOf(pid))
-    await sleep(200)
-  }
+  await eventually(
+    'nothing comes or goes any more',
+    () => {
+      const look = footprintOf(pid)
+      const last = looks.at(-1) ?? look
+      if (look.files !== last.files || look.threads !== last.threads) looks.length = 0
+      looks.push(look)
+      return looks.length >= restingLooks
+    },
+    60_000,
+  )
   const median = (of: (look: Footprint) => number): number => quantile(looks.map(of), 0.5)
   return {
     rssMb: median(({ rssMb }) => rssMb),
