@@ -6,7 +6,7 @@ import { setUp } from './setup.mjs'
 
 const usage = `usage: npm run test:faults -- [part]... [options]
 
-  npm run test:faults                     everything, for a while: mixed faults, malformed messages, bounds
+  npm run test:faults                     everything, for a while: a storm, mixed faults, malformed messages, bounds
   npm run test:faults -- mixed --seed 7   mixed faults from this seed on; a finding names the seed of its round
   npm run test:faults -- mixed --seed 7 --jobs 1                    that round again
 

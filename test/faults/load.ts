@@ -14,6 +14,8 @@ const againMs = 100
 export interface Pace {
   readonly perSecond: number
   readonly mostOpen: number
+  /** How often jobs do nothing but return, see `evenShare`. */
+  readonly quick: number
   /** How many have not ended. */
   open(): Promise<number>
 }
@@ -51,7 +53,7 @@ export class Load {
    * it waits, so that a slow machine has no backlog before the job that a test waits for.
    */
   start(pace: Pace): void {
-    const { perSecond, mostOpen, open } = pace
+    const { perSecond, mostOpen, quick, open } = pace
     const startedAt = machineMs()
     const countBefore = this.#count
     this.#running = (async () => {
@@ -61,7 +63,7 @@ export class Load {
         const until = Math.min(due, this.#count + room)
         while (this.#count < until && !this.#stopped) {
           while (this.#onTheirWay.size >= mostOnTheirWay) await Promise.race(this.#onTheirWay)
-          this.#send(planJob(this.#random, this.#count))
+          this.#send(planJob(this.#random, this.#count, quick))
           this.#count += 1
         }
         await wait(10)

@@ -1,10 +1,10 @@
 import { runBounds } from './bounds/run-bounds.ts'
 import { runFuzz } from './fuzz/run-fuzz.ts'
-import { runMixed } from './mixed.ts'
+import { runMixed, runStorm } from './mixed.ts'
 import type { LongReport } from './report.ts'
 
 /** The parts of a long run. */
-export const parts = ['mixed', 'fuzz', 'bounds'] as const
+export const parts = ['storm', 'mixed', 'fuzz', 'bounds'] as const
 export type Part = (typeof parts)[number]
 
 /** What to run, and for how long. */
@@ -22,6 +22,7 @@ export async function runFaults(options: LongRunOptions): Promise<LongReport> {
   const { seed, jobs, minutes, messages, narrate } = options
   const wants = (part: Part): boolean => options.parts.includes(part)
   return {
+    storm: wants('storm') ? await runStorm(narrate) : undefined,
     mixed: wants('mixed') ? await runMixed({ seed, jobs, minutes, narrate }) : undefined,
     fuzz: wants('fuzz') ? await runFuzz({ seed, messages, narrate }) : undefined,
     bounds: wants('bounds') ? await runBounds({ narrate, long: true }) : undefined,

@@ -40,21 +40,30 @@ export interface MixedReport {
   readonly seconds: number
 }
 
-const faultsPerLane = 14
+/** After so long a lane begins with no fault any more: some take a moment, some a minute. */
+const roundMs = 120_000
+/** So that a round is not about threads that are started again: one job in fifteen does something else than return. */
+const quick = 8_000
 /** One round in so many is a cluster's. */
 const clusterEvery = 6
 const supervisors = 4
 /** Supervisors that lose the broker at once. */
 const stormSize = 50
 
-/** What strikes the processes that we run, and what strikes around them; two and one at a time. */
+/** What strikes the processes that we run, and what strikes around them; one and two at a time. */
 const ours = [...supervisorFaults, ...jobFaults, ...clockFaults]
 const around = [...brokerFaults, ...networkFaults, ...topologyFaults, ...accessFaults]
 
-/** Plays a storm, then rounds of mixed faults, each with a seed of its own that plays it again. */
-export async function runMixed({ seed, jobs, minutes, narrate }: MixedOptions): Promise<MixedReport> {
+/** Lets a fleet that is large for this machine lose its broker. */
+export async function runStorm(narrate: (line: string) => void): Promise<MixedReport> {
   const tally = new Tally(narrate)
   await tally.count('storm', () => playStorm(stormSize, narrate))
+  return tally.report()
+}
+
+/** Plays rounds of mixed faults, each with a seed of its own that plays it again. */
+export async function runMixed({ seed, jobs, minutes, narrate }: MixedOptions): Promise<MixedReport> {
+  const tally = new Tally(narrate)
   for (let next = seed; tally.accepted < jobs && tally.seconds < minutes * 60; next += 1) {
     await tally.count(`seed ${next}`, () => playMixed(next, narrate))
   }
@@ -97,7 +106,7 @@ class Tally {
       const report = await play()
       for (const key of ['accepted', 'completed', 'dead', 'lostByBroker', 'runs'] as const)
         sums[key] += report[key]
-      sums.faults += report.struck
+      sums.faults += report.struck - report.hindered.length
       sums.hindered += report.hindered.length
       for (const [fault, count] of report.duplicates) {
         this.#duplicates[fault] = (this.#duplicates[fault] ?? 0) + count
@@ -119,16 +128,22 @@ class Tally {
   }
 }
 
+/** Fault after fault, the same ones for the same random, until a round has lasted long enough. */
+function* drawn(random: Random, faults: readonly Fault[]): Iterable<Fault> {
+  const startedAt = performance.now()
+  while (performance.now() - startedAt < roundMs) yield random.pick(faults)
+}
+
 /** Plays the round of this seed again. */
 export async function playMixed(seed: number, narrate: (line: string) => void): Promise<RoundReport> {
   const random = new Random(seed).fork(2)
   const isCluster = seed % clusterEvery === 0
-  const draw = (faults: readonly Fault[]): Fault[] =>
-    Array.from({ length: faultsPerLane }, () => random.pick(faults))
+  let lane = 0
+  const draw = (faults: readonly Fault[]): Iterable<Fault> => drawn(random.fork((lane += 1)), faults)
   // A cluster's supervisors have no links, and its servers no accounts.
   const lanes = isCluster
-    ? [draw(supervisorFaults), draw(clusterFaults).slice(0, faultsPerLane / 2)]
-    : [draw(ours), draw(supervisorFaults), draw(around)]
+    ? [draw(supervisorFaults), draw(clusterFaults)]
+    : [draw(ours), draw(around), draw(around)]
   return playRound({
     seed,
     broker: isCluster ? await ClusterBroker.start() : await SingleBroker.start(),
@@ -136,6 +151,7 @@ export async function playMixed(seed: number, narrate: (line: string) => void): 
     supervisors,
     perSecond: 250 * cpus().length,
     mostOpen: 3_000,
+    quick,
     narrate,
   })
 }

@@ -37,9 +37,12 @@ interface Draft {
 const completes: PlannedEnd = { kind: 'completes' }
 const dead = (reason: string, attempts: number): PlannedEnd => ({ kind: 'dead', reason, attempts })
 
+/** How often jobs do nothing but return, beside the weights of the other kinds, which add up to about as much. */
+export const evenShare = 400
+
 /** What jobs do, by how often; each name stands for one way in which a job can go. */
 const kinds: Record<string, { weight: number; draft: (random: Random) => Draft }> = {
-  quick: { weight: 400, draft: () => ({ do: 'return' }) },
+  quick: { weight: evenShare, draft: () => ({ do: 'return' }) },
   busy: { weight: 150, draft: (random) => ({ do: 'sleep', more: { ms: random.between(1, 25) } }) },
   computing: { weight: 60, draft: (random) => ({ do: 'compute', more: { ms: random.between(1, 8) } }) },
   'fails once': { weight: 60, draft: () => ({ do: ['throw', 'return'] }) },
@@ -106,9 +109,13 @@ const blocksOthers = new Set(['computing', 'overruns its deadline', 'never stops
 /** A job with a key keeps its delivery, by which this tells its runs apart. */
 const neverKeyed = new Set([...blocksOthers, 'snoozes'])
 
-/** The n-th job of a load. */
-export function planJob(random: Random, n: number): PlannedJob {
-  const kind = random.pickWeighted(weights)
+/**
+ * The n-th job of a load.
+ *
+ * @param quick - how often jobs do nothing but return, see `evenShare`.
+ */
+export function planJob(random: Random, n: number, quick: number): PlannedJob {
+  const kind = random.pickWeighted({ ...weights, quick })
   const draft = kinds[kind]!.draft(random)
   const isForShared = random.chance(blocksOthers.has(kind) ? 0.05 : 0.5)
   const isKeyed = isForShared && !neverKeyed.has(kind) && random.chance(0.04)

@@ -1,7 +1,7 @@
 import { eventually } from '../support/eventually.ts'
 import type { Fault } from './fault.ts'
 import type { Judgement } from './judge.ts'
-import { planSpecial } from './planned-job.ts'
+import { evenShare, planSpecial } from './planned-job.ts'
 import { Random } from './random.ts'
 import { Stage } from './stage.ts'
 import type { StageBroker } from './stage-broker.ts'
@@ -11,13 +11,15 @@ export interface RoundOptions {
   readonly seed: number
   readonly broker: StageBroker
   /** Each list strikes one after the other; the lists beside each other. */
-  readonly lanes: readonly (readonly Fault[])[]
+  readonly lanes: readonly Iterable<Fault>[]
   readonly supervisors: number
   /** Settings of the supervisors that differ from those of other rounds. */
   readonly env?: Record<string, string>
   readonly perSecond: number
   /** No more jobs are published while so many have not ended. */
   readonly mostOpen: number
+  /** How often jobs do nothing but return, see `evenShare`. @default evenShare */
+  readonly quick?: number
   readonly narrate: (line: string) => void
 }
 
@@ -37,11 +39,11 @@ let probes = 0
 
 /** Lets the faults strike under a load, and judges when everything has ended. */
 export async function playRound(options: RoundOptions): Promise<RoundReport> {
-  const { seed, broker, lanes, perSecond, mostOpen, narrate } = options
+  const { seed, broker, lanes, perSecond, mostOpen, quick = evenShare, narrate } = options
   const stage = await Stage.open(broker, new Random(seed), options.supervisors, options.env)
   const hindered: string[] = []
   try {
-    stage.load.start({ perSecond, mostOpen, open: () => stage.open(mostOpen) })
+    stage.load.start({ perSecond, mostOpen, quick, open: () => stage.open(mostOpen) })
     await Promise.all(
       lanes.map(async (faults) => {
         for (const fault of faults) {

@@ -23,6 +23,10 @@ const jobStreams = ['JOBS', 'JOBS_HIGH', 'JOBS_LOW', 'JOBS_DELAYED']
 /** After the last fault is healed, everything must have ended by then, on however slow a machine. */
 const drainMs = 120_000
 
+/** Until a fleet is ready, on however slow a machine; each process needs a second of a processor. */
+const startMs = 60_000
+const startMsEach = 5_000
+
 /** The ack wait of every supervisor on a stage. */
 export const ackWaitMs = 2_000
 
@@ -100,8 +104,14 @@ export class Stage {
       if (link) links.push(link)
       fleet.add(link)
     }
-    await fleet.ready()
-    return new Stage({ broker, view, fleet, links, ledger, random, folder })
+    const stage = new Stage({ broker, view, fleet, links, ledger, random, folder })
+    try {
+      await fleet.ready(startMs + supervisors * startMsEach)
+    } catch (error) {
+      await stage.close()
+      throw error
+    }
+    return stage
   }
 
   /** Some place in the fleet that no other fault is at; it belongs to the fault that asks until that is healed. */

@@ -87,12 +87,15 @@ const points: Record<string, readonly Power[]> = {
   'drain-over': ['repeat', 'charge'],
 }
 
+/** Comes once in a life, or seldom. */
+const onceOnly = new Set(['draining', 'drain-over', 'due-job-published', 'tick-published'])
+
 const crashes: Fault[] = Object.entries(points).map(([point, powers]) => ({
   name: `supervisor dies at ${point}`,
   powers,
   async strike(stage) {
     const berth = stage.someBerth()
-    const nth = point.startsWith('drain') || powers.length === 0 ? 1 : stage.random.between(1, 3)
+    const nth = onceOnly.has(point) || powers.length === 0 ? 1 : stage.random.between(1, 3)
     const pid = await stage.fleet.crashAt(berth, point, nth, async (doomed) => {
       if (!point.startsWith('drain')) return
       await doomed.line('running')
