@@ -20,7 +20,12 @@ export interface DeadLetter {
   readonly deadAt: number
   readonly error: AttemptError | undefined
   readonly history: readonly HistoryEntry[]
+  /** How many of the application's headers were too many to be read. */
+  readonly headersUnread: number
 }
+
+/** How many of the application's headers a dead letter lacks; not there when it has them all. */
+const droppedHeader = 'Millrace-Headers-Dropped'
 
 /** One header, as often as it is repeated. */
 export type HeaderEntry = readonly [name: string, value: string]
@@ -33,7 +38,7 @@ export type HeaderEntry = readonly [name: string, value: string]
  * that a dead letter of the largest job still fits the 16 KiB that the job stream leaves free.
  */
 export function deadLetterHeaders(letter: DeadLetter, jobHeaders: readonly HeaderEntry[]): HeaderEntry[] {
-  const headers = jobHeaders.filter(([name]) => !isOurs(name))
+  const headers = jobHeaders.filter(([name]) => isKeptInDeadLetter(name))
   const add = (name: string, value: string | number): void => {
     headers.push([name, String(value)])
   }
@@ -51,6 +56,7 @@ export function deadLetterHeaders(letter: DeadLetter, jobHeaders: readonly Heade
     add('Millrace-Error-Message', headerTextWithin(letter.error.message, 1024))
   }
   add('Millrace-History', encodeHistory(shortenHistory(letter.history)))
+  if (letter.headersUnread > 0) add(droppedHeader, letter.headersUnread)
   return headers
 }
 
@@ -66,26 +72,26 @@ export function headerBlockBytes(headers: readonly HeaderEntry[]): number {
   )
 }
 
-const droppedHeader = 'Millrace-Headers-Dropped'
-
 /**
  * Leaves out as many of the application's headers as it takes to make a dead letter's block fit, the largest
- * first, and says how many in `Millrace-Headers-Dropped`. The server takes no block beyond 64 KiB, and a job may
+ * first, and counts them in `Millrace-Headers-Dropped`. The server takes no block beyond 64 KiB, and a job may
  * have come with one that is almost as large: without this its dead letter could never be stored.
  */
 export function fitHeaders(headers: readonly HeaderEntry[], limitBytes: number): readonly HeaderEntry[] {
   let bytes = headerBlockBytes(headers)
   if (bytes <= limitBytes) return headers
   const sizeOf = ([name, value]: HeaderEntry): number => utf8Bytes(name) + utf8Bytes(value) + lineBytes
-  const theirs = headers.filter(([name]) => !isOurs(name)).sort((a, b) => sizeOf(b) - sizeOf(a))
-  bytes += sizeOf([droppedHeader, String(theirs.length)])
+  const theirs = headers.filter(([name]) => isKeptInDeadLetter(name)).sort((a, b) => sizeOf(b) - sizeOf(a))
+  const before = headers.find(([name]) => name === droppedHeader)
+  const countOf = (more: number): HeaderEntry => [droppedHeader, String(Number(before?.[1] ?? 0) + more)]
+  bytes += sizeOf(countOf(theirs.length)) - (before ? sizeOf(before) : 0)
   const dropped = new Set<HeaderEntry>()
   for (const entry of theirs) {
     if (bytes <= limitBytes) break
     dropped.add(entry)
     bytes -= sizeOf(entry)
   }
-  return [...headers.filter((entry) => !dropped.has(entry)), [droppedHeader, String(dropped.size)]]
+  return [...headers.filter((entry) => entry !== before && !dropped.has(entry)), countOf(dropped.size)]
 }
 
 /** The dedupe key of a dead letter. `incarnation` is added when another stream of that name used it before. */
@@ -116,7 +122,8 @@ const rewritten = new Set([
   'millrace-replay-of',
 ])
 
-function isOurs(name: string): boolean {
+/** Whether a job's header goes into its dead letter as it is: it is neither the server's nor written anew. */
+export function isKeptInDeadLetter(name: string): boolean {
   const lower = name.toLowerCase()
-  return lower === '' || lower.startsWith('nats-') || rewritten.has(lower)
+  return lower !== '' && !lower.startsWith('nats-') && !rewritten.has(lower)
 }

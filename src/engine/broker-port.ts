@@ -22,8 +22,10 @@ export interface Delivery {
   readonly data: Uint8Array
   /** In order and as often as they were sent; undefined when the message has none. */
   readonly headers: readonly HeaderEntry[] | undefined
-  /** Why the headers cannot be read at all. */
+  /** Why the headers cannot be read, or not all of them. */
   readonly headerProblem: string | undefined
+  /** How many of the application's headers are not among `headers`. */
+  readonly headersUnread: number
 }
 
 /** Which message of which stream a job is. */

@@ -21,6 +21,7 @@ export class InFlightJob {
   readonly data: Uint8Array
   readonly headerEntries: readonly HeaderEntry[] | undefined
   readonly headerProblem: string | undefined
+  readonly headersUnread: number
   readonly storedAt: number
   /** Changes when the broker delivers it to us again while we hold it. */
   reply: string
@@ -100,6 +101,7 @@ export class InFlightJob {
     this.data = delivery.data
     this.headerEntries = delivery.headers
     this.headerProblem = delivery.headerProblem
+    this.headersUnread = delivery.headersUnread
     this.storedAt = delivery.storedAt
     this.reply = delivery.reply
     this.deliveries = delivery.deliveries

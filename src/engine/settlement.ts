@@ -156,6 +156,7 @@ export class Settlement {
       deadAt: this.#clock.now(),
       error,
       history: job.record.history,
+      headersUnread: job.headersUnread,
     }
     const headers = deadLetterHeaders(letter, job.headerEntries ?? [])
     for (let waitMs = firstRetryMs; ; waitMs = Math.min(longestRetryMs, waitMs * 2)) {

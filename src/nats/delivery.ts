@@ -81,7 +81,7 @@ export function toDelivery(
   source: DeliverySource,
   subject = source.subject,
 ): Delivery {
-  const { headers, problem } = readHeaders(message, subject)
+  const { headers, problem, unread } = readHeaders(message, subject)
   return {
     handler: source.handler,
     priority: source.priority,
@@ -95,5 +95,6 @@ export function toDelivery(
     data: message.data,
     headers,
     headerProblem: problem,
+    headersUnread: unread,
   }
 }

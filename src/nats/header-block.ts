@@ -1,4 +1,4 @@
-import type { HeaderEntry } from '../core/dead-letter.ts'
+import { type HeaderEntry, isKeptInDeadLetter } from '../core/dead-letter.ts'
 import { mostHeaders, mostOwnHeaders } from '../core/job-headers.ts'
 
 /** What the client knows of a message, without having looked at its headers. */
@@ -14,11 +14,14 @@ export interface ReceivedMessage {
 export interface HeaderReading {
   readonly headers: HeaderEntry[] | undefined
   readonly problem: string | undefined
+  /** How many more there are that a dead letter would have kept. */
+  readonly unread: number
 }
 
-const none: HeaderReading = { headers: undefined, problem: undefined }
+const none: HeaderReading = { headers: undefined, problem: undefined, unread: 0 }
 const versionLine = 'NATS/1.0'
 const unreadable = 'the header block is not a NATS header block'
+const broken: HeaderReading = { headers: [], problem: unreadable, unread: 0 }
 const tooMany = `the job has more than ${mostHeaders} headers; put what they say into the payload`
 
 /**
@@ -49,7 +52,7 @@ function blockOf(message: ReceivedMessage, subject: string): Uint8Array | undefi
 /** Reads a block of bytes: `NATS/1.0`, then one header a line. */
 export function readHeaderBlock(block: Uint8Array): HeaderReading {
   const lines = new TextDecoder().decode(block).split('\r\n')
-  if (!lines[0]?.startsWith(versionLine)) return { headers: [], problem: unreadable }
+  if (!lines[0]?.startsWith(versionLine)) return broken
   const entries: HeaderEntry[] = []
   let own = 0
   for (let at = 1; at < lines.length; at += 1) {
@@ -57,13 +60,23 @@ export function readHeaderBlock(block: Uint8Array): HeaderReading {
     const colon = line.indexOf(':')
     if (colon < 0) continue
     const name = line.slice(0, colon)
-    if (!/^[!-9;-~]*$/.test(name) || /[\r\n]/.test(line)) return { headers: [], problem: unreadable }
+    if (!/^[!-9;-~]*$/.test(name) || /[\r\n]/.test(line)) return broken
     if (/^(nats|millrace)-/i.test(name)) own += 1
     if (own > mostOwnHeaders || entries.length + 1 - own > mostHeaders)
-      return { headers: entries, problem: tooMany }
+      return { headers: entries, problem: tooMany, unread: countKept(lines, at) }
     entries.push([name, line.slice(colon + 1).trim()])
   }
-  return { headers: entries.length > 0 ? entries : undefined, problem: undefined }
+  return { ...none, headers: entries.length > 0 ? entries : undefined }
+}
+
+function countKept(lines: readonly string[], from: number): number {
+  let count = 0
+  for (let at = from; at < lines.length; at += 1) {
+    const line = lines[at]!
+    const colon = line.indexOf(':')
+    if (colon >= 0 && isKeptInDeadLetter(line.slice(0, colon))) count += 1
+  }
+  return count
 }
 
 function readDecoded(message: ReceivedMessage): HeaderReading {
@@ -71,8 +84,8 @@ function readDecoded(message: ReceivedMessage): HeaderReading {
     if (!message.headers) return none
     const entries: HeaderEntry[] = []
     for (const [name, values] of message.headers) for (const value of values) entries.push([name, value])
-    return { headers: entries.length > 0 ? entries : undefined, problem: undefined }
+    return { ...none, headers: entries.length > 0 ? entries : undefined }
   } catch {
-    return { headers: [], problem: unreadable }
+    return broken
   }
 }

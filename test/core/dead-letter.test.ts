@@ -24,6 +24,7 @@ const letter: DeadLetter = {
   deadAt: Date.UTC(2026, 0, 31, 12, 5),
   error: { code: 'handler_error', message: 'no luck' },
   history: [{ attempt: 3, outcome: 'failed', error: 'no luck' }],
+  headersUnread: 0,
 }
 
 test('a dead letter says all that the contract names', () => {
@@ -106,6 +107,7 @@ const anyLetter: fc.Arbitrary<DeadLetter> = fc.record({
     ),
     { maxLength: 20 },
   ),
+  headersUnread: fc.nat(),
 })
 
 test('no Nats header is ever copied and ours stay below 12 KiB, whatever the job and its error hold', () => {
@@ -156,6 +158,21 @@ test('headers that do not fit go, the largest first, and ours never do', () => {
   assert.deepEqual(ours.slice(0, -1), deadLetterHeaders(letter, []))
   assert.deepEqual(ours.at(-1), ['Millrace-Headers-Dropped', '3'])
 })
+
+test('headers that were too many to be read are counted, with those that do not fit', () => {
+  const all = deadLetterHeaders({ ...letter, headersUnread: 44 }, [
+    ['X-Small', 'kept'],
+    ['X-Large', 'l'.repeat(900)],
+    ['Millrace-Headers-Dropped', '7'],
+  ])
+  assert.deepEqual(dropped(all), ['44'], 'not what the job says')
+  const fewer = fitHeaders(all, headerBlockBytes(all) - 1)
+  assert.deepEqual(dropped(fewer), ['45'])
+  assert.ok(headerBlockBytes(fewer) < headerBlockBytes(all))
+})
+
+const dropped = (headers: readonly HeaderEntry[]) =>
+  headers.filter(([name]) => name === 'Millrace-Headers-Dropped').map(([, value]) => value)
 
 test('whatever headers a job has, those of its dead letter fit where ours alone do', () => {
   const entry = fc.tuple(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary', maxLength: 300 }))

@@ -154,6 +154,7 @@ test('nothing of a move stays in a dead letter, and nothing of a move is doubled
     deadAt: noon,
     error: undefined,
     history,
+    headersUnread: 0,
   }
   const names = deadLetterHeaders(letter, due.headers).map(([name]) => name.toLowerCase())
   assert.deepEqual(

@@ -19,6 +19,7 @@ const letter: DeadLetter = {
   deadAt: now - 1_000,
   error: { code: 'handler_error', message: 'no luck' },
   history: [{ attempt: 3, outcome: 'failed', error: 'no luck' }],
+  headersUnread: 0,
 }
 
 test('a replay keeps the job and drops what its death has added', () => {

@@ -50,6 +50,9 @@ test('header blocks that no client would send make dead letters, and hold nobody
     assert.equal(Buffer.from(letter.body).toString(), '{"do":"return"}')
     assert.equal(letter.headers['Nats-Rollup'], undefined)
   }
+  const missing = letters.map((letter) => letter.headers['Millrace-Headers-Dropped'])
+  assert.equal(missing.filter((count) => count === `${tooMany.length - 256}`).length, 2)
+  assert.equal(missing.filter((count) => count === undefined).length, blocks.length - 3)
   const id = await broker.enqueue('act', { do: 'return' })
   await eventually('the next job runs', () => ledger.ends(id).length === 1)
   assert.equal(supervisor.lines.filter(({ msg }) => msg === 'lease lost').length, 0)

@@ -120,6 +120,7 @@ export class ModelLink implements Broker {
         data,
         headers,
         headerProblem: undefined,
+        headersUnread: 0,
       })
     this.#push(
       this.incoming,

@@ -107,6 +107,7 @@ test('a delivery has the bytes, and its headers in order and as often as they we
       ['x-one', '2'],
     ],
     headerProblem: undefined,
+    headersUnread: 0,
   })
 })
 

@@ -19,8 +19,9 @@ test('a block is read in order, with repetitions, spaces around values taken awa
       ['', 'nameless'],
     ],
     problem: undefined,
+    unread: 0,
   })
-  assert.deepEqual(readHeaderBlock(block()), { headers: undefined, problem: undefined })
+  assert.deepEqual(readHeaderBlock(block()), { headers: undefined, problem: undefined, unread: 0 })
 })
 
 test('what is no block, or holds what no client may send, is a problem and no crash', () => {
@@ -34,7 +35,7 @@ test('what is no block, or holds what no client may send, is a problem and no cr
     block('a: 1\r2'),
     block('a\t: 1'),
   ])
-    assert.deepEqual(readHeaderBlock(bytes), { headers: [], problem }, bytes.toString())
+    assert.deepEqual(readHeaderBlock(bytes), { headers: [], problem, unread: 0 }, bytes.toString())
   fc.assert(fc.property(fc.uint8Array(), (bytes) => void readHeaderBlock(bytes)))
 })
 
@@ -58,10 +59,13 @@ test('what the client writes is read as it was written', () => {
 
 test('too many headers are a problem, found after those that are allowed', () => {
   assert.equal(readHeaderBlock(many(256, 'x')).problem, undefined)
-  const { headers, problem } = readHeaderBlock(many(200_000, 'x'))
+  const { headers, problem, unread } = readHeaderBlock(many(200_000, 'x'))
   assert.equal(headers?.length, 256)
+  assert.equal(unread, 200_000 - 256)
   assert.match(problem!, /more than 256 headers/)
-  assert.match(readHeaderBlock(many(49, 'Nats-')).problem!, /more than 256/)
+  const servers = readHeaderBlock(many(60, 'Nats-'))
+  assert.match(servers.problem!, /more than 256/)
+  assert.equal(servers.unread, 0, 'no dead letter would have kept them')
   // Ours, which a job gets when it is moved, do not count against the application's.
   assert.equal(
     readHeaderBlock(block(...many(256, 'x').toString().split('\r\n').slice(1, 257), 'Nats-Msg-Id:1')).problem,
@@ -81,5 +85,6 @@ test('the block is found in front of the payload', () => {
   assert.deepEqual(readHeaders({ data: Buffer.from('{}'), size: () => 8 }, 'jobs.a'), {
     headers: undefined,
     problem: undefined,
+    unread: 0,
   })
 })

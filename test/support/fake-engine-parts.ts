@@ -452,6 +452,7 @@ export function delivery(sequence: number, overrides: Partial<Delivery> = {}): D
     data: new Uint8Array(),
     headers: undefined,
     headerProblem: undefined,
+    headersUnread: 0,
     ...overrides,
   }
 }
