@@ -1,12 +1,12 @@
-import { JetStreamApiError, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream'
-import { headers as createHeaders, type MsgHdrs } from '@nats-io/transport-node'
+import type { JetStreamClient } from '@nats-io/jetstream'
+import { headers as createHeaders, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node'
 import { type DeadLetter, deadLetterId, fitHeaders, type HeaderEntry } from '../core/dead-letter.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Names } from '../core/names.ts'
 import type { Incarnations } from './incarnations.ts'
+import { headerOf, readStoredMessage } from './stored-message.ts'
 
 const publishMs = 5_000
-const messageMissing = 10037
 /** The most bytes that a stream takes as a message's headers; error 10097 beyond. Source: nats-server, stream.go. */
 export const largestHeaderBytes = 65_535
 /** Room for the `Nats-Msg-Id` of a record. */
@@ -14,23 +14,23 @@ const msgIdBytes = 256
 
 /** Writes dead letters so that at most one of a job is stored, whoever tries and however often. */
 export class DeadLetterStream {
+  readonly #nc: NatsConnection
   readonly #js: JetStreamClient
-  readonly #jsm: JetStreamManager
   readonly #names: Names
   readonly #incarnations: Incarnations
   readonly #largestBytes: () => number
 
   /** @param largestBytes - of a message with its headers, as the server takes it. */
   constructor(
+    nc: NatsConnection,
     js: JetStreamClient,
-    jsm: JetStreamManager,
     names: Names,
     incarnations: Incarnations,
     largestBytes: () => number,
   ) {
     this.#largestBytes = largestBytes
+    this.#nc = nc
     this.#js = js
-    this.#jsm = jsm
     this.#names = names
     this.#incarnations = incarnations
   }
@@ -78,16 +78,12 @@ export class DeadLetterStream {
   }
 
   async #isOf(letter: DeadLetter, sequence: number): Promise<boolean> {
-    try {
-      const stored = await this.#jsm.streams.getMessage(this.#names.deadStream, { seq: sequence })
-      return (
-        stored?.header.get('Millrace-Enqueued-At') === new Date(letter.enqueuedAt).toISOString() &&
-        stored.header.get('Millrace-Job-Id') === letter.jobId
-      )
-    } catch (error) {
-      if (error instanceof JetStreamApiError && error.code === messageMissing) return false
-      throw error
-    }
+    const stored = await readStoredMessage(this.#nc, this.#names.deadStream, sequence)
+    return (
+      stored !== undefined &&
+      headerOf(stored, 'Millrace-Enqueued-At') === new Date(letter.enqueuedAt).toISOString() &&
+      headerOf(stored, 'Millrace-Job-Id') === letter.jobId
+    )
   }
 }
 

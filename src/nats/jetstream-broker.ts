@@ -88,14 +88,14 @@ export class JetStreamBroker implements Broker {
     )
     const js = jetstream(this.#nc)
     const newInbox = (): string => createInbox(parts.connection.inboxPrefix)
-    this.ticks = new TickStream(js, jsm, parts.names, {
+    this.ticks = new TickStream(this.#nc, js, jsm, parts.names, {
       isConnected: () => this.connected,
       failed: () => this.#topology.look(),
       hasFinished: (...job) => parts.listener.hasFinished(...job),
     })
     this.#deadLetters = new DeadLetterStream(
+      this.#nc,
       js,
-      jsm,
       parts.names,
       this.#incarnations,
       () => this.#nc.info?.max_payload ?? 1024 * 1024,

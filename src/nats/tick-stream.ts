@@ -1,10 +1,11 @@
 import { JetStreamApiError, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream'
-import { headers as createHeaders } from '@nats-io/transport-node'
+import { headers as createHeaders, type NatsConnection } from '@nats-io/transport-node'
 import { MillraceError } from '../core/errors.ts'
 import { isRecord } from '../core/field-checks.ts'
 import { consumerName, type Names } from '../core/names.ts'
 import { type TickRecord, type TickState, tickStates } from '../core/ticks.ts'
 import type { StoredTick, TickJob, TickStore } from '../engine/ticks-port.ts'
+import { headerOf, readStoredMessage } from './stored-message.ts'
 
 const requestMs = 2_000
 const wrongLastSequence = 10071
@@ -23,12 +24,20 @@ interface TickHooks {
  * are read from the stream's leader: another replica may answer with an older one.
  */
 export class TickStream implements TickStore {
+  readonly #nc: NatsConnection
   readonly #js: JetStreamClient
   readonly #jsm: JetStreamManager
   readonly #names: Names
   readonly #hooks: TickHooks
 
-  constructor(js: JetStreamClient, jsm: JetStreamManager, names: Names, hooks: TickHooks) {
+  constructor(
+    nc: NatsConnection,
+    js: JetStreamClient,
+    jsm: JetStreamManager,
+    names: Names,
+    hooks: TickHooks,
+  ) {
+    this.#nc = nc
     this.#js = js
     this.#jsm = jsm
     this.#names = names
@@ -80,12 +89,12 @@ export class TickStream implements TickStore {
 
   async isSettled(handler: string, jobId: string, sequence: number): Promise<boolean> {
     const { jobStream } = this.#names
-    const stored = await this.#jsm.streams.getMessage(jobStream, { seq: sequence })
-    if (stored?.header.get('Nats-Msg-Id') !== jobId) return true
+    const stored = await readStoredMessage(this.#nc, jobStream, sequence)
+    if (!stored || headerOf(stored, 'Nats-Msg-Id') !== jobId) return true
     // After a kill, servers such as 2.9.10 may keep messages that were acked, and never hand them out again.
     // The floor may stay below them, and a message that is gone may stay pending for ever; then whoever
     // finished the job knows.
-    if (this.#hooks.hasFinished(jobStream, sequence, stored.time.getTime())) return true
+    if (this.#hooks.hasFinished(jobStream, sequence, stored.storedAt)) return true
     const { ack_floor, delivered, num_ack_pending } = await this.#jsm.consumers.info(
       jobStream,
       consumerName(handler),

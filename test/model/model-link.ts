@@ -1,4 +1,4 @@
-import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
+import type { JetStreamClient } from '@nats-io/jetstream'
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
 import { type AttemptRecord, noRecord, withRelease } from '#src/core/attempt.js'
 import type { DeadLetter, HeaderEntry } from '#src/core/dead-letter.js'
@@ -16,6 +16,8 @@ export const names: Names = namesFor('jobs')
 const recordMs = 2_000
 const publishMs = 5_000
 const releaseTries = 3
+/** What tells whose a dead letter is. */
+const lookedAt = ['Millrace-Enqueued-At', 'Millrace-Job-Id']
 
 /** Something on its way between a process and the broker. */
 export interface Wire {
@@ -91,11 +93,12 @@ export class ModelLink implements Broker {
     this.#broker = broker
     this.#clock = clock
     this.#watcher = watcher
-    this.#acks = new AckWriter(this.#connection())
+    const connection = this.#connection()
+    this.#acks = new AckWriter(connection)
     const largestBytes = (): number => 2 ** 20
     this.#deadLetters = new DeadLetterStream(
+      connection,
       this.#jetstream(),
-      this.#manager(),
       names,
       new Incarnations(),
       largestBytes,
@@ -341,7 +344,7 @@ export class ModelLink implements Broker {
     queue.push({ id, label, sequence, kind, arrive, ...(reply === undefined ? {} : { reply }) })
   }
 
-  /** What `AckWriter` needs of a connection. */
+  /** What `AckWriter` and `DeadLetterStream` need of a connection. */
   #connection(): NatsConnection {
     const publish = (reply: string, body: string | Uint8Array): void => {
       const answer = typeof body === 'string' ? body : Buffer.from(body).toString()
@@ -353,7 +356,16 @@ export class ModelLink implements Broker {
         this.#broker.settle(reply, answer)
       })
     }
-    return { publish, isClosed: () => false } as unknown as NatsConnection
+    const request = async (_subject: string, query: string) => {
+      const { seq } = JSON.parse(query) as { seq: number }
+      const record = await this.#request('letter', `look at dead letter ${seq}`, undefined, recordMs, () =>
+        this.#broker.dead.find(seq),
+      )
+      const lines = lookedAt.map((name) => `${name}: ${record?.header(name)}\r\n`)
+      const hdrs = Buffer.from(`NATS/1.0\r\n${lines.join('')}\r\n`).toString('base64')
+      return { json: () => ({ message: record && { hdrs, time: '' } }) }
+    }
+    return { publish, request, isClosed: () => false } as unknown as NatsConnection
   }
 
   /** What `DeadLetterStream` needs of a JetStream client. */
@@ -378,16 +390,6 @@ export class ModelLink implements Broker {
       return { stream: names.deadStream, seq: stored.sequence, duplicate: stored.duplicate }
     }
     return { publish } as unknown as JetStreamClient
-  }
-
-  #manager(): JetStreamManager {
-    const getMessage = async (_stream: string, { seq }: { seq: number }) => {
-      const record = await this.#request('letter', `look at dead letter ${seq}`, undefined, recordMs, () =>
-        this.#broker.dead.find(seq),
-      )
-      return record && { header: { get: (name: string) => record.header(name) } }
-    }
-    return { streams: { getMessage } } as unknown as JetStreamManager
   }
 }
 
