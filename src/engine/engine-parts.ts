@@ -171,6 +171,7 @@ export class EngineParts {
       }),
       settlement,
       gates,
+      marks,
       delayer,
       suspects,
       arrivalAge: this.arrivalAge,

@@ -12,6 +12,7 @@ import type { InFlight } from './in-flight.ts'
 import { InFlightJob } from './in-flight-job.ts'
 import type { JobBeginning } from './job-beginning.ts'
 import type { JobInterruption } from './job-interruption.ts'
+import type { Marks } from './marks.ts'
 import type { Observer } from './observer-port.ts'
 import type { Settlement } from './settlement.ts'
 import type { Suspects } from './suspects.ts'
@@ -32,6 +33,7 @@ export interface ArrivalParts {
   readonly finished: Finished
   readonly admission: Admission
   readonly gates: Gates
+  readonly marks: Marks
   readonly suspects: Suspects
   readonly delayer: Delayer
   readonly settlement: Settlement
@@ -100,6 +102,7 @@ export class JobArrival {
 
   /** The broker gave us again what we hold: its lease had run out, and now it is ours anew. */
   #adopt(job: InFlightJob, delivery: Delivery, now: number): void {
+    const wasElsewhere = delivery.deliveries !== job.deliveries + 1
     job.reply = delivery.reply
     job.deliveries = delivery.deliveries
     job.arrivedAt = now
@@ -107,6 +110,8 @@ export class JobArrival {
     job.leaseLost = false
     job.adoptions += 1
     job.record = withRelease(job.record)
+    // Whoever had it in between may have changed its record.
+    if (!wasElsewhere) this.#parts.marks.deliveredAgain(job)
     this.#parts.observer.duplicateSuppressed(delivery.handler)
   }
 

@@ -21,6 +21,15 @@ export class Marks {
     // Without what is stored a mark would replace it.
     if (job.isMarked || job.recordUnread) return
     job.isMarked = true
+    this.#store(job)
+  }
+
+  /** The broker has delivered it once more while it waits, and has given it to nobody else since. */
+  deliveredAgain(job: InFlightJob): void {
+    if (job.isMarked) this.#store(job)
+  }
+
+  #store(job: InFlightJob): void {
     const stored = this.#write(job, true)
     this.#storing.add(stored)
     void stored.finally(() => this.#storing.delete(stored))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ackWaitMs, fakeEngine, Gate } from '../support/fake-engine-parts.ts'
+import { ackWaitMs, fakeEngine, Gate, settled } from '../support/fake-engine-parts.ts'
 
 const error = { code: 'handler_error', message: 'no luck' }
 const completed = { kind: 'completed' } as const
@@ -58,6 +58,23 @@ test('an adopted delivery does not count as an attempt of its job', async () => 
   const again = (await deliver(7, { deliveries: 3 }))!
   assert.equal(again.attempt, 2)
   assert.equal(again.suspect, false)
+})
+
+test('G4: the mark of a suspect that waits is for what is delivered again meanwhile, too', async () => {
+  const { broker, clock, addLane, deliver } = fakeEngine()
+  addLane()
+  await deliver(1, { deliveries: 2 })
+  const job = (await deliver(2, { deliveries: 2 }))!
+  await clock.pass(100)
+  assert.ok(job.isMarked)
+  assert.equal(broker.records.get(2)!.released, 1)
+  await deliver(2, { deliveries: 3 })
+  await settled()
+  assert.equal(broker.records.get(2)!.released, 2)
+  // Somebody else had it in between: what is stored may be theirs.
+  await deliver(2, { deliveries: 5 })
+  await settled()
+  assert.equal(broker.records.get(2)!.released, 2)
 })
 
 test('a job that must not start yet is given back until then and holds no room', async () => {

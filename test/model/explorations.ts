@@ -23,6 +23,13 @@ export const quickExplorations: Explorations = {
     concurrency: 2,
     endings: ['complete', 'thread crash', 'process crash'],
   },
+  'G4: who waits for a suspect and comes again meanwhile is not charged for that': {
+    jobs: 2,
+    concurrency: 2,
+    maxAttempts: 3,
+    kinds: ['stall', 'freeze', 'loss'],
+    endings: ['complete', 'process crash'],
+  },
   'G1 G4 G9: a job keeps its promises through two faults': {
     faults: 2,
     kinds: ['crash', 'stop', 'freeze', 'loss', 'answer loss'],

@@ -183,13 +183,13 @@ export class ProtocolLedger {
 
   /** The process died with the job; one that waited for another suspect must not be charged for that. */
   died(sequence: number, supervisor: string, isProtected: boolean): void {
-    // The mark of a waiting suspect is for one delivery; what came again meanwhile is not in it.
-    let isMarked = isProtected
+    let before: DeliveryEntry | undefined
     for (const delivery of this.#job(sequence).deliveries) {
       if (delivery.supervisor !== supervisor || !delivery.open) continue
       delivery.open = false
-      if (!isMarked) delivery.counts = true
-      isMarked = false
+      // The mark of a waiting suspect is for what came again meanwhile, too, unless somebody else had it in between.
+      if (!isProtected || (before && !isNext(before, delivery))) delivery.counts = true
+      before = delivery
     }
   }
 
@@ -335,6 +335,12 @@ export class ProtocolLedger {
     }
     return job
   }
+}
+
+/** Whether the broker has handed the job out to nobody between the two. */
+function isNext(before: DeliveryEntry, delivery: DeliveryEntry): boolean {
+  const count = ({ reply }: DeliveryEntry): number => Number(reply.split('.')[4])
+  return count(delivery) === count(before) + 1
 }
 
 const outcomes: Partial<Record<string, string>> = {
