@@ -7,13 +7,13 @@ import type { Broker } from './broker-port.ts'
 import { Bursts } from './bursts.ts'
 import type { Cancels } from './cancels.ts'
 import type { Clock } from './clock-port.ts'
-import { DeadRecords } from './dead-records.ts'
 import type { Finished } from './finished.ts'
 import type { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Observer } from './observer-port.ts'
 import type { Receipts } from './receipts.ts'
 import { Results } from './results.ts'
+import { SettledRecords } from './settled-records.ts'
 
 /** A dead letter that was refused is tried again after this, doubled each time up to the longest. */
 const firstRetryMs = 200
@@ -47,7 +47,7 @@ export class Settlement {
   readonly #receipts: Receipts
   readonly #bursts: Bursts
   readonly #results: Results
-  readonly #deadRecords: DeadRecords
+  readonly #records: SettledRecords
   readonly #ackWaitMs: number
   readonly #cancels: Pick<Cancels, 'settled'> | undefined
   readonly #abandoning = new Set<Promise<void>>()
@@ -74,7 +74,7 @@ export class Settlement {
     this.#cancels = parts.cancels
     this.#bursts = new Bursts(parts.clock)
     this.#results = new Results(parts.broker, parts.clock, parts.observer)
-    this.#deadRecords = new DeadRecords(parts.broker, parts.clock, parts.ackWaitMs)
+    this.#records = new SettledRecords(parts.broker, parts.clock, parts.ackWaitMs)
   }
 
   ack(job: InFlightJob): void {
@@ -203,14 +203,14 @@ export class Settlement {
     this.#stopping = true
     this.#bursts.flush()
     this.#results.stop()
-    this.#deadRecords.stop()
+    this.#records.stop()
     for (const wake of this.#wakeRefused) wake()
   }
 
   /** Forgets what belongs to a stream that is gone. */
   forget(stream: string): void {
     this.#receipts.forget(stream)
-    this.#deadRecords.forget(stream)
+    this.#records.forget(stream)
   }
 
   /** Whether we still hold the lease, as far as we can know. */
@@ -228,8 +228,7 @@ export class Settlement {
     if (job.orphaned) return
     this.#finished.add(job.stream, job.sequence, job.storedAt)
     this.#receipts.ack(job.reply, job.handler.profile.name, job.stream)
-    if (job.record.dead) this.#deadRecords.acked(job.stream, job.sequence)
-    else if (job.hasRecord) this.#broker.forgetRecord(job.stream, job.sequence)
+    if (job.hasRecord) this.#records.acked(job.stream, job.sequence, job.record.dead !== undefined)
   }
 
   #giveBack(job: InFlightJob, delayMs: number): void {

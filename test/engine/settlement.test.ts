@@ -44,14 +44,29 @@ test('a completed job is acked, remembered and no longer held, in one step', () 
   assert.deepEqual(observer.take(), ['settled JOBS:1 ack'])
 })
 
-test('a record goes when its job is settled for good, and only then', async () => {
+test('G4: a record outlives a lost ack of its job, and goes when none can be', async () => {
   const { clock, broker, settlement, hold } = createSettlement()
   const job = hold(1)
   await settlement.retry(job, 0, entry)
   await clock.pass(25)
-  assert.ok(!broker.take().includes('forget 1'))
   settlement.ack(job)
+  await clock.pass(4 * ackWaitMs - 1)
+  assert.ok(!broker.take().includes('forget 1'))
+  await clock.pass(1)
   assert.ok(broker.take().includes('forget 1'))
+})
+
+test('at a stop the records of completed jobs go behind their acks, those of dead ones stay', async () => {
+  const { broker, settlement, hold } = createSettlement()
+  const [one, two, three] = [hold(1), hold(2), hold(3)]
+  one.hasRecord = true
+  three.hasRecord = true
+  settlement.ack(one)
+  await settlement.deadLetter(two, 'permanent', error, 1)
+  broker.take()
+  settlement.stop()
+  settlement.ack(three)
+  assert.deepEqual(broker.take('barrier'), ['forget 1', 'ack r3.1', 'forget 3'])
 })
 
 test('G1: the record of a dead job outlives a lost ack, and goes when none can be', async () => {

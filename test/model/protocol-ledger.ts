@@ -66,7 +66,6 @@ class JobEntry {
   deadSince: number | undefined
   /** Requests about its record that failed, or vanished with their sender: so many deliveries may count in vain. */
   excuses = 0
-  acksLost = 0
   /** Somebody has given it back since it was last handed out, and its lease has not run out. */
   wasNaked = false
 }
@@ -134,7 +133,7 @@ export class ProtocolLedger {
     delivery.ran = true
     const counted = job.deliveries.filter(({ counts, open }) => counts || open).length
     // The delivery under which it begins is open.
-    if (attempt > counted + job.excuses && !delivery.unread && job.acksLost === 0) {
+    if (attempt > counted + job.excuses && !delivery.unread) {
       this.#breaks(
         'G4',
         sequence,
@@ -203,11 +202,6 @@ export class ProtocolLedger {
     else last.unread = true
   }
 
-  /** An ack was lost alone, and the removal of the record behind it was not: earlier releases are forgotten. */
-  ackLost(sequence: number): void {
-    this.#job(sequence).acksLost += 1
-  }
-
   excused(sequence: number): void {
     const job = this.#job(sequence)
     // Each delivery that came while it was held is in the same record.
@@ -262,7 +256,7 @@ export class ProtocolLedger {
     const counted = job.deliveries.filter(
       (each) => each.counts || (each.open && (each.ran || each.supervisor !== supervisor)),
     ).length
-    if (attempts > counted + job.excuses && !its.unread && job.acksLost === 0) {
+    if (attempts > counted + job.excuses && !its.unread) {
       this.#breaks('G4', sequence, `is dead after ${attempts} attempts, and only ${counted} can have counted`)
     }
     job.deadSince ??= this.step

@@ -218,7 +218,6 @@ export class ProtocolRun {
           act: () => {
             queue.shift()
             this.#lost(wire)
-            if (wire.kind === 'settle' && wire.label.includes('+ACK')) this.#ledger.ackLost(wire.sequence!)
           },
         })
       }

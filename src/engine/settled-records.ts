@@ -3,27 +3,30 @@ import type { Clock } from './clock-port.ts'
 
 /** In ack waits; a lost ack brings the job back after one, and whoever gets it may die as well. */
 const keptAckWaits = 4
-/** With more than this, the oldest are left to expire in the bucket. */
-const limit = 100_000
+/** With more than this, the oldest half is let go of. */
+const limit = 20_000
 
 interface Kept {
   readonly stream: string
   readonly sequence: number
+  readonly isDead: boolean
   /** On the monotonic clock. */
   readonly until: number
 }
 
 /**
- * Removes the records of jobs that are dead, a while after their acks.
+ * Removes the records of jobs that are settled, a while after their acks.
  *
- * Such a record is what tells whoever gets the job once more that nothing is to be run; an ack that the broker
- * loses (a leader that changes, a server that is killed) would otherwise let a job run that has its dead letter.
+ * An ack that the broker loses (a leader that changes, a server that is killed) brings its job back, perhaps to
+ * somebody else. The record of a dead job then tells that nothing is to be run. That of a completed one tells which
+ * deliveries do not count: without it a job that was released often would be given up on although it has completed.
  */
-export class DeadRecords {
+export class SettledRecords {
   readonly #broker: Pick<Broker, 'forgetRecord'>
   readonly #clock: Clock
   readonly #keptMs: number
   #kept: Kept[] = []
+  #stopped = false
   #cancel: (() => void) | undefined
 
   constructor(broker: Pick<Broker, 'forgetRecord'>, clock: Clock, ackWaitMs: number) {
@@ -32,9 +35,10 @@ export class DeadRecords {
     this.#keptMs = ackWaitMs * keptAckWaits
   }
 
-  acked(stream: string, sequence: number): void {
-    if (this.#kept.length >= limit) this.#kept = this.#kept.slice(limit / 2)
-    this.#kept.push({ stream, sequence, until: this.#clock.monotonicMs() + this.#keptMs })
+  acked(stream: string, sequence: number, isDead: boolean): void {
+    this.#kept.push({ stream, sequence, isDead, until: this.#clock.monotonicMs() + this.#keptMs })
+    if (this.#stopped) this.#letGo(1)
+    else if (this.#kept.length > limit) this.#letGo(limit / 2)
     this.#wait()
   }
 
@@ -43,10 +47,11 @@ export class DeadRecords {
     this.#kept = this.#kept.filter((kept) => kept.stream !== stream)
   }
 
-  /** What is left expires in the bucket. */
+  /** Nothing is kept from now on. */
   stop(): void {
+    this.#stopped = true
     this.#cancel?.()
-    this.#kept = []
+    this.#letGo(this.#kept.length)
   }
 
   #wait(): void {
@@ -64,6 +69,13 @@ export class DeadRecords {
     const left = this.#kept.findIndex(({ until }) => until > now)
     for (const { stream, sequence } of this.#kept.splice(0, left < 0 ? this.#kept.length : left)) {
       this.#broker.forgetRecord(stream, sequence)
+    }
+  }
+
+  /** Before their time: those of dead jobs are left to expire in the bucket. */
+  #letGo(count: number): void {
+    for (const { stream, sequence, isDead } of this.#kept.splice(0, count)) {
+      if (!isDead) this.#broker.forgetRecord(stream, sequence)
     }
   }
 }
