@@ -77,7 +77,7 @@ export class Admission {
 
   /**
    * Answers at once for a first delivery; a redelivered job's record has to be read, that of a tick, and that of
-   * a replay.
+   * a replay. So has that of a first delivery when there may be one.
    */
   admit(job: InFlightJob): Admitted | Promise<Admitted> {
     const admitted = this.#admit(job)
@@ -90,7 +90,9 @@ export class Admission {
   #admit(job: InFlightJob): Admitted | Promise<Admitted> {
     const problem = job.headerEntries ? this.#readHeaders(job) : undefined
     job.record = withPriorHistory(noRecord, job.priorHistory)
-    if (job.deliveries > 1) return this.#admitAgain(job, problem)
+    if (job.deliveries > 1 || this.#broker.mayHaveRecord(job.stream, job.sequence)) {
+      return this.#admitAgain(job, problem)
+    }
     job.attempt = job.priorAttempts + 1
     return this.#decide(job, problem, 0)
   }

@@ -47,6 +47,11 @@ export interface Broker {
   barrier(): Promise<void>
   /** Resolves when the server has stored the dead letter; rejects when it has not, or cannot tell. */
   publishDeadLetter(letter: DeadLetter, headers: readonly HeaderEntry[], data: Uint8Array): Promise<void>
+  /**
+   * Whether a job may have a record although it is delivered for the first time: a broker that was killed can have
+   * forgotten earlier deliveries.
+   */
+  mayHaveRecord(stream: string, sequence: number): boolean
   /** The record of the job at this place. Rejects when the bucket cannot be reached. */
   readRecord(stream: string, sequence: number): Promise<AttemptRecord | undefined>
   writeRecord(stream: string, sequence: number, record: AttemptRecord): Promise<void>

@@ -16,6 +16,7 @@ import { DelayedStream } from './delayed-stream.ts'
 import { isStreamMissing, type TopologyReport } from './ensure.ts'
 import { Incarnations } from './incarnations.ts'
 import { IsolationWatch } from './isolation-watch.ts'
+import { KnownRecords } from './known-records.ts'
 import { readOutstanding } from './outstanding.ts'
 import { PrioritySources } from './priority-sources.ts'
 import { Puller, type PullTrouble } from './puller.ts'
@@ -55,6 +56,7 @@ export class JetStreamBroker implements Broker {
   readonly #puller: Puller
   readonly #sources: PrioritySources
   readonly #records: AttemptsBucket
+  readonly #known: KnownRecords
   readonly #deadLetters: DeadLetterStream
   readonly #results: ResultsBucket
   readonly #topology: TopologyKeeper
@@ -73,6 +75,7 @@ export class JetStreamBroker implements Broker {
     this.#listener = parts.listener
     this.#acks = new AckWriter(this.#nc)
     this.#records = new AttemptsBucket(this.#nc, jsm, parts.names, this.#incarnations)
+    this.#known = new KnownRecords(hasty, parts.names.attemptsBucket)
     this.control = new ControlBucket({
       nc: this.#nc,
       jsm,
@@ -161,6 +164,7 @@ export class JetStreamBroker implements Broker {
     const hasty = await jetstreamManager(nc, { checkAPI: false, timeout: hastyMs })
     const broker = new JetStreamBroker(parts, jsm, hasty)
     await broker.#topology.begin()
+    await broker.#known.look()
     broker.#isolation.start()
     broker.#puller.open()
     broker.delayed.open()
@@ -198,6 +202,7 @@ export class JetStreamBroker implements Broker {
   }
 
   #resume(): void {
+    void this.#known.look()
     this.#puller.open()
     this.delayed.open()
     this.control.reset()
@@ -236,6 +241,10 @@ export class JetStreamBroker implements Broker {
       this.#topology.look()
       throw error
     })
+  }
+
+  mayHaveRecord(stream: string, sequence: number): boolean {
+    return this.#known.mayHave(stream, sequence)
   }
 
   readRecord(stream: string, sequence: number): Promise<AttemptRecord | undefined> {

@@ -49,6 +49,21 @@ test('a first delivery runs at once as attempt 1, without reading anything', () 
   assert.deepEqual(broker.take(), [])
 })
 
+test('G1: a job whose earlier deliveries the broker forgot goes on where its record says', async () => {
+  const { broker, admission } = createAdmission()
+  const dead = { reason: 'permanent', attempts: 1 } as const
+  broker.records.set(1, { released: 0, failures: 0, history: [], dead })
+  broker.records.set(2, failedTwice)
+  broker.known.add(1).add(2).add(3)
+  assert.deepEqual(await admission.admit(heldJob(1)), { kind: 'dead', error: undefined, ...dead })
+  const failed = heldJob(2)
+  assert.deepEqual(await admission.admit(failed), { kind: 'run' })
+  assert.equal(failed.attempt, 3)
+  const gone = heldJob(3)
+  assert.deepEqual(await admission.admit(gone), { kind: 'run' })
+  assert.equal(gone.attempt, 1)
+})
+
 test('the headers of a job override its handler', () => {
   const { observer, admission } = createAdmission()
   const job = heldJob(1, {

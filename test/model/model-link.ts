@@ -87,12 +87,15 @@ export class ModelLink implements Broker {
   readonly #deadLetters: DeadLetterStream
   readonly #barriers = new Set<(error: Error) => void>()
   readonly #counts = new Map<string, number>()
+  /** The records that there were when the connection was made. */
+  #known: ReadonlySet<string>
 
   constructor(name: string, broker: MemoryBroker, clock: Timers, watcher: LinkWatcher) {
     this.#name = name
     this.#broker = broker
     this.#clock = clock
     this.#watcher = watcher
+    this.#known = new Set(broker.attempts.keys)
     const connection = this.#connection()
     this.#acks = new AckWriter(connection)
     const largestBytes = (): number => 2 ** 20
@@ -152,6 +155,7 @@ export class ModelLink implements Broker {
   restore(): void {
     this.connected = true
     this.epoch += 1
+    this.#known = new Set(this.#broker.attempts.keys)
     this.listener?.reconnected()
   }
 
@@ -200,6 +204,11 @@ export class ModelLink implements Broker {
     data: Uint8Array,
   ): Promise<void> {
     await this.#deadLetters.publish(letter, headers, data)
+  }
+
+  /** As `KnownRecords` tells it. */
+  mayHaveRecord(stream: string, sequence: number): boolean {
+    return this.#known.has(`${stream}.${sequence}`)
   }
 
   async readRecord(stream: string, sequence: number): Promise<AttemptRecord | undefined> {

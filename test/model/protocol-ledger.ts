@@ -143,7 +143,7 @@ export class ProtocolLedger {
     if (attempt > this.#maxAttempts) this.#breaks('G4', sequence, `begins attempt ${attempt}`)
     // Who had it before that, with or without its lease, may have asked for the record before, too.
     const isDead = job.deadSince !== undefined && delivery.step > job.deadSince
-    if (isDead && job.excuses === 0 && !delivery.unread && !this.#has('broker kill')) {
+    if (isDead && job.excuses === 0 && !delivery.unread) {
       this.#breaks('G1', sequence, 'begins after its dead letter was decided')
     }
     const completed = job.runs.find(({ ending }) => ending === 'complete')

@@ -169,6 +169,13 @@ export class FakeBroker implements Broker {
     this.letters.push({ letter, headers, data })
   }
 
+  /** Jobs that had a record when the connection was made. */
+  readonly known = new Set<number>()
+
+  mayHaveRecord(_stream: string, sequence: number): boolean {
+    return this.known.has(sequence)
+  }
+
   async readRecord(_stream: string, sequence: number): Promise<AttemptRecord | undefined> {
     this.calls.push(`read ${sequence}`)
     await this.readGate?.enter()
