@@ -27,8 +27,8 @@ export interface ClusterNode {
  * Several nats-servers that share one JetStream, on loopback, and everything that can happen to one of them.
  *
  * 1. Every route goes through a link of its own, so that a node can be cut off from the others while clients still
- *    reach it. No port is guessed: the links are there first, and learn where to go once the servers have said where
- *    they listen.
+ *    reach it. No port is guessed: the links are there first, and what connects to them waits until the servers have
+ *    said where they listen. Each server is told of all, itself included: it expects as many members as it has routes.
  * 2. Servers tell neither clients nor each other where else to connect. A client knows what it was given, and no
  *    route goes around its link.
  * 3. The servers end with this process, however that dies.
@@ -45,8 +45,8 @@ export class Cluster {
   /** Starts the servers and waits until a stream can have a replica on each. */
   static async start({ size = 3 }: ClusterOptions = {}): Promise<Cluster> {
     const names = Array.from({ length: size }, (_, n) => `n${n + 1}`)
-    const pairs = names.flatMap((from) => names.filter((to) => to !== from).map((to) => ({ from, to })))
-    const routes = await Promise.all(pairs.map(async (pair) => ({ ...pair, link: await Link.to(nowhere) })))
+    const pairs = names.flatMap((from) => names.map((to) => ({ from, to })))
+    const routes = await Promise.all(pairs.map(async (pair) => ({ ...pair, link: await Link.to() })))
     const started = await Promise.allSettled(
       names.map(async (name) => {
         const config = configOf(
@@ -86,13 +86,17 @@ export class Cluster {
 
   /** Name of the node that leads a stream, as the majority sees it; waits while there is none. */
   leaderOf(stream: string, withinMs?: number): Promise<string> {
+    return eventually(`${stream} has a leader`, () => this.#askForLeader(stream, this.nodes), withinMs)
+  }
+
+  /** Waits until the others have agreed on another leader than this node; answers its name. */
+  takenOver(stream: string, from: string, withinMs?: number): Promise<string> {
     return eventually(
-      `${stream} has a leader`,
-      () =>
-        this.#ask(async (nc) => {
-          const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 1_000 })
-          return (await jsm.streams.info(stream)).cluster?.leader
-        }),
+      `another node than ${from} leads ${stream}`,
+      async () => {
+        const leader = await this.#askForLeader(stream, this.others(from))
+        return leader !== from && leader
+      },
       withinMs,
     )
   }
@@ -140,10 +144,17 @@ export class Cluster {
     for (const { to, link } of this.#routes) if (to === node.name) link.retarget(url)
   }
 
-  /** Asks the nodes in turn until one answers. */
-  async #ask<T>(question: (nc: NatsConnection) => Promise<T>): Promise<T> {
+  #askForLeader(stream: string, nodes: readonly ClusterNode[]): Promise<string | undefined> {
+    return this.#ask(nodes, async (nc) => {
+      const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 1_000 })
+      return (await jsm.streams.info(stream)).cluster?.leader
+    })
+  }
+
+  /** Asks nodes in turn until one answers. */
+  async #ask<T>(nodes: readonly ClusterNode[], question: (nc: NatsConnection) => Promise<T>): Promise<T> {
     const problems: unknown[] = []
-    for (const { url } of this.nodes) {
+    for (const { url } of nodes) {
       let nc: NatsConnection | undefined
       try {
         nc = await connect({ servers: url, timeout: 500, reconnect: false })
@@ -163,7 +174,7 @@ export class Cluster {
     const name = 'IS_THERE_ROOM'
     const { length } = this.nodes
     await eventually('a stream can be on every node', () =>
-      this.#ask(async (nc) => {
+      this.#ask(this.nodes, async (nc) => {
         const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 2_000 })
         await jsm.streams.add({ name, subjects: [name], num_replicas: length, storage: StorageType.Memory })
         return jsm.streams.delete(name)

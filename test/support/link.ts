@@ -15,22 +15,27 @@ export type LinkMode = 'pass' | 'cut' | 'blackhole' | 'to-server-lost' | 'to-cli
 export class Link {
   readonly #server: Server
   readonly #pairs = new Set<Pair>()
-  #target: { host: string; port: number }
+  /** Clients that came before it was known where they go. */
+  readonly #early = new Set<Socket>()
+  #target: { host: string; port: number } | undefined
   #mode: LinkMode = 'pass'
   #delayMs = 0
 
-  private constructor(server: Server, target: { host: string; port: number }) {
+  private constructor(server: Server, target: { host: string; port: number } | undefined) {
     this.#server = server
     this.#target = target
     server.on('connection', (client) => this.#accept(client))
   }
 
-  /** A link to a server at this URL; clients connect to `url` instead. */
-  static async to(serverUrl: string): Promise<Link> {
+  /**
+   * A link to a server at this URL; clients connect to `url` instead. Without a URL they wait until `retarget` says
+   * where they go.
+   */
+  static async to(serverUrl?: string): Promise<Link> {
     const server = createServer({ allowHalfOpen: true })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    return new Link(server, targetOf(serverUrl))
+    return new Link(server, serverUrl === undefined ? undefined : targetOf(serverUrl))
   }
 
   get url(): string {
@@ -58,9 +63,11 @@ export class Link {
     }
   }
 
-  /** Where connections go that come from now on. */
+  /** Where connections go that wait, and that come from now on. */
   retarget(serverUrl: string): void {
     this.#target = targetOf(serverUrl)
+    for (const client of this.#early) this.#accept(client)
+    this.#early.clear()
   }
 
   /** Every byte arrives so much later; 0 is at once. */
@@ -81,6 +88,7 @@ export class Link {
 
   async close(): Promise<void> {
     this.#server.close()
+    for (const client of this.#early) client.destroy()
     for (const pair of [...this.#pairs]) pair.close(true)
     await once(this.#server, 'close')
   }
@@ -88,6 +96,11 @@ export class Link {
   #accept(client: Socket): void {
     if (this.#mode === 'cut') {
       client.resetAndDestroy()
+      return
+    }
+    if (this.#target === undefined) {
+      client.on('error', () => this.#early.delete(client))
+      this.#early.add(client)
       return
     }
     const pair = new Pair(client, connect({ ...this.#target, allowHalfOpen: true }), () =>

@@ -1,46 +1,74 @@
+import { isOlder } from '#src/broker/find-server.js'
+import type { Cluster } from '../../support/cluster.ts'
+import { serverVersion } from '../../support/nats-server.ts'
 import type { Fault } from '../fault.ts'
-import { ackWaitMs, type Stage } from '../stage.ts'
+import type { Stage } from '../stage.ts'
 import { ClusterBroker } from '../stage-broker.ts'
-import { lasting } from './lasting.ts'
 
-function clusterOf(stage: Stage): ClusterBroker['cluster'] {
+/** As long as the servers may take to agree on a leader when every core is busy. */
+const agreeMs = 60_000
+
+function clusterOf(stage: Stage): Cluster {
   if (!(stage.broker instanceof ClusterBroker)) throw new Error('this fault is for a cluster')
   return stage.broker.cluster
 }
 
+/** The trouble lasts until the others have another leader. */
 function ofLeader(
   name: string,
-  strike: (cluster: ClusterBroker['cluster'], leader: string) => Promise<void>,
+  begin: (cluster: Cluster, leader: string) => Promise<void> | void,
+  end: (cluster: Cluster, leader: string) => Promise<void> | void,
 ): Fault {
   return {
     name: `leader of the job stream ${name}`,
-    powers: ['repeat', 'charge often', 'overlap'],
+    // A leader delivers before the others know of it: the next one may count a delivery less.
+    powers: ['repeat', 'charge often', 'overlap', 'forget'],
     async strike(stage) {
       const cluster = clusterOf(stage)
-      await strike(cluster, await cluster.leaderOf('JOBS'))
-      await cluster.leaderOf('JOBS', 60_000)
+      const leader = await cluster.leaderOf('JOBS', agreeMs)
+      await begin(cluster, leader)
+      await cluster.takenOver('JOBS', leader, agreeMs)
+      await end(cluster, leader)
+      await cluster.leaderOf('JOBS', agreeMs)
       return undefined
     },
   }
 }
 
 /**
- * What can happen to the leader of the job stream in a cluster. That it is cut off from the others is measured among
- * the bounds, on a cluster of its own: the servers may take minutes until all of them are current again.
+ * Why a partition does not strike on this server; undefined where it does.
+ *
+ * A candidate that was cut off has a log that is too old to be elected, but on 2.9.10 each of its requests for a vote
+ * makes the others, which could be, wait for their own election anew. Which of them stands first is left to chance,
+ * for each stream and consumer, and for the last of them that may take minutes. Since 2.9.15 who refuses a vote
+ * because its own log is newer stands at once.
  */
+export const partitionTooLong: string | undefined = isOlder(serverVersion, '2.10.0')
+  ? `a cluster of nats-server ${serverVersion} may take minutes to elect leaders after a partition`
+  : undefined
+
+const cutOff = ofLeader(
+  'cut off from the others',
+  (cluster, leader) => cluster.partition(leader),
+  (cluster) => cluster.heal(),
+)
+
+/** What can happen to the leader of the job stream in a cluster of this server. */
 export const clusterFaults: readonly Fault[] = [
-  ofLeader('killed', async (cluster, leader) => {
-    await cluster.kill(leader)
-    await lasting(ackWaitMs)
-    await cluster.restart(leader)
-  }),
-  ofLeader('stopped', async (cluster, leader) => {
-    await cluster.kill(leader, 'SIGTERM')
-    await cluster.restart(leader)
-  }),
-  ofLeader('paused', async (cluster, leader) => {
-    cluster.pause(leader)
-    await lasting(ackWaitMs * 2)
-    cluster.resume(leader)
-  }),
+  ofLeader(
+    'killed',
+    (cluster, leader) => cluster.kill(leader),
+    (cluster, leader) => cluster.restart(leader),
+  ),
+  ofLeader(
+    'stopped',
+    (cluster, leader) => cluster.kill(leader, 'SIGTERM'),
+    (cluster, leader) => cluster.restart(leader),
+  ),
+  ofLeader(
+    'paused',
+    (cluster, leader) => cluster.pause(leader),
+    (cluster, leader) => cluster.resume(leader),
+  ),
+  ...(partitionTooLong === undefined ? [cutOff] : []),
 ]
