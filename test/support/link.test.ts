@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { eventually } from './eventually.ts'
-import { linkTo } from './link.ts'
+import { Link, linkTo } from './link.ts'
 
 /** A server that answers each byte with itself, and what a client behind a link hears from it. */
 async function echo(t: TestContext) {
@@ -15,8 +15,8 @@ async function echo(t: TestContext) {
   await once(server, 'listening')
   t.after(() => server.close())
   const link = await linkTo(t, `nats://127.0.0.1:${(server.address() as AddressInfo).port}`)
-  const dial = () => {
-    const socket = connect(link.port, '127.0.0.1')
+  const dial = (to = link) => {
+    const socket = connect(to.port, '127.0.0.1')
     const heard = { text: '', ended: '' }
     socket.on('data', (chunk) => {
       heard.text += chunk
@@ -104,4 +104,15 @@ test('a reset is a reset, and a delay keeps the order', async (t) => {
   const second = dial()
   for (const letter of 'bcdef') say(second, letter)
   await hears(second, 'bcdef')
+})
+
+test('a client of a link that does not know its server yet waits until it does', async (t) => {
+  const known = await echo(t)
+  const link = await Link.to()
+  t.after(() => link.close())
+  const early = known.dial(link)
+  say(early, 'early')
+  await once(early.socket, 'connect')
+  link.retarget(known.link.url)
+  await known.hears(early, 'early')
 })
