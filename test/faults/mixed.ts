@@ -138,16 +138,12 @@ function* drawn(random: Random, faults: readonly Fault[]): Iterable<Fault> {
 export async function playMixed(seed: number, narrate: (line: string) => void): Promise<RoundReport> {
   const random = new Random(seed).fork(2)
   const isCluster = seed % clusterEvery === 0
-  let lane = 0
-  const draw = (faults: readonly Fault[]): Iterable<Fault> => drawn(random.fork((lane += 1)), faults)
   // A cluster's supervisors have no links, and its servers no accounts.
-  const lanes = isCluster
-    ? [draw(supervisorFaults), draw(clusterFaults)]
-    : [draw(ours), draw(around), draw(around)]
+  const drawnFrom = isCluster ? [supervisorFaults, clusterFaults] : [ours, around, around]
   return playRound({
     seed,
     broker: isCluster ? await ClusterBroker.start() : await SingleBroker.start(),
-    lanes,
+    lanes: drawnFrom.map((faults, lane) => drawn(random.fork(lane), faults)),
     supervisors,
     perSecond: 250 * cpus().length,
     mostOpen: 3_000,
