@@ -83,12 +83,8 @@ async function recovers(stage: Stage): Promise<void> {
     ids.push(id)
     await stage.load.publish(planSpecial(handler, id, { do: 'return' }))
   }
-  await eventually(
-    'new jobs run',
-    async () => {
-      const completed = await stage.accounted()
-      return ids.every((id) => completed.has(id))
-    },
-    recoveryMs,
-  )
+  await stage.progressing('new jobs run', async () => {
+    const completed = await stage.accounted()
+    return ids.every((id) => completed.has(id))
+  })
 }

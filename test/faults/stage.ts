@@ -2,8 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { isOlder } from '#src/broker/find-server.js'
-import { eventually } from '../support/eventually.ts'
 import { JetStreamView } from '../support/jetstream-view.ts'
 import { Ledger } from '../support/ledger.ts'
 import { Link } from '../support/link.ts'
@@ -20,9 +20,10 @@ import type { StageBroker } from './stage-broker.ts'
 
 const handlers = join(projectRoot, 'test/fixtures/handlers/faults')
 const jobStreams = ['JOBS', 'JOBS_HIGH', 'JOBS_LOW', 'JOBS_DELAYED']
-/** After the last fault is healed, everything must have ended by then, on however slow a machine. */
-const drainMs = 120_000
+/** After the last fault is healed jobs go on to end; so long without one end is a standstill, on however slow a machine. */
+const standstillMs = 120_000
 
+const lookMs = 50
 /** Until a fleet is ready, on however slow a machine; each process needs a second of a processor. */
 const startMs = 60_000
 const startMsEach = 5_000
@@ -172,15 +173,58 @@ export class Stage {
     const lines = this.ledger.lines()
     for (; this.#seenLines < lines.length; this.#seenLines += 1) {
       const line = lines[this.#seenLines]!
-      if (line.kind === 'end' && line['how'] === 'returned') this.#completed.add(line.id)
+      const isEnd = line.kind === 'end' && line['how'] === 'returned'
+      if (isEnd && !line.id.startsWith('tick:')) this.#completed.add(line.id)
     }
     return this.#completed
+  }
+
+  /** Waits until the condition holds, for as long as jobs go on to end. */
+  async progressing(what: string, condition: () => Promise<boolean>): Promise<void> {
+    let before = await this.#ended()
+    let changedAt = performance.now()
+    for (;;) {
+      const problem = await condition().then(
+        (holds) => (holds ? undefined : 'it does not hold'),
+        (error: unknown) => (error as Error).message,
+      )
+      if (problem === undefined) return
+      const ended = await this.#ended()
+      if (ended !== before) {
+        before = ended
+        changedAt = performance.now()
+      } else if (performance.now() - changedAt > standstillMs) {
+        throw new Error(`no job ended for ${standstillMs} ms: ${what}: ${problem}; ${await this.#state()}`)
+      }
+      await wait(lookMs)
+    }
+  }
+
+  async #ended(): Promise<number> {
+    await this.letters.read().catch(() => {})
+    return this.#readLedger().size + this.letters.ids.size
+  }
+
+  /** What supervisors and broker say of themselves, for a standstill. */
+  async #state(): Promise<string> {
+    const consumers = await this.view.jsm.consumers
+      .list('JOBS')
+      .next()
+      .catch(() => [])
+    const of = consumers.map(
+      ({ name, num_pending, num_ack_pending, num_waiting }) =>
+        `${name}: ${num_pending} wait, ${num_ack_pending} delivered, ${num_waiting} pulls`,
+    )
+    return [
+      ...of,
+      ...this.fleet.berths.map(({ life, supervisor }) => `${life.pid} ${supervisor.tail()}`),
+    ].join('; ')
   }
 
   /** Ends the load, lets everything end, stops the fleet, and judges. */
   async finish(): Promise<Judgement> {
     await this.load.stop()
-    await this.fleet.ready(drainMs)
+    await this.fleet.ready(standstillMs)
     const late = await this.#drained()
     const counted = await this.fleet.counted()
     const leftovers = [...late, ...(await this.#leftovers())]
@@ -190,6 +234,7 @@ export class Stage {
   }
 
   async close(): Promise<void> {
+    await this.load.stop()
     await this.fleet.destroy()
     await this.view.nc.close()
     for (const link of this.#links) await link.close()
@@ -213,17 +258,13 @@ export class Stage {
   /** Waits until nothing is left to do; what is late then, in words. */
   async #drained(): Promise<string[]> {
     try {
-      await eventually(
-        'every job has ended',
-        async () => {
-          const missing = await this.#missing()
-          if (missing.length > 0) throw new Error(`${missing.length} have not: ${missing.slice(0, 3)}`)
-          const held = await this.fleet.inFlight()
-          if (held > 0) throw new Error(`supervisors hold ${held}`)
-          return true
-        },
-        drainMs,
-      )
+      await this.progressing('every job has ended', async () => {
+        const missing = await this.#missing()
+        if (missing.length > 0) throw new Error(`${missing.length} have not: ${missing.slice(0, 3)}`)
+        const held = await this.fleet.inFlight()
+        if (held > 0) throw new Error(`supervisors hold ${held}`)
+        return true
+      })
       return []
     } catch (error) {
       return [(error as Error).message]
