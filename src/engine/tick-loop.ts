@@ -1,3 +1,4 @@
+import { MillraceError } from '../core/errors.ts'
 import { planTick, type TickSchedule } from '../core/tick-plan.ts'
 import { advanced, firstRecord, published, type TickRecord, tickId } from '../core/ticks.ts'
 import type { Clock } from './clock-port.ts'
@@ -14,6 +15,8 @@ const firstLookMs = 20
 /** Whoever comes new leaves what became due before to the others for so long. */
 const newcomerMs = 2_000
 const holdMs = 250
+/** A record that is ahead by more than the clocks of a fleet may differ is told of. */
+const aheadMs = 60_000
 
 /** What every schedule of a supervisor needs. */
 export interface TickParts {
@@ -104,6 +107,7 @@ export class TickLoop {
     if (record.state === 'claimed') return this.#await(known)
     this.#awaited = undefined
     const now = clock.now()
+    if (record.instant > now + aheadMs) return this.#isAhead(record)
     this.#watchedSince = Math.min(this.#watchedSince, now)
     this.#newUntil ??= clock.monotonicMs() + newcomerMs
     const step = planTick(this.schedule, {
@@ -129,6 +133,18 @@ export class TickLoop {
     this.#say(state, step)
     if (state === 'claimed') await this.#complete(written)
     return 0
+  }
+
+  /**
+   * Nothing ticks before the instant of the record. Whoever wrote it had a clock that was wrong, or was none of us.
+   * It is read again each time, because nobody tells us when it is removed.
+   */
+  #isAhead({ instant }: TickRecord): number {
+    this.#known = undefined
+    const { name } = this.schedule
+    const message = `the record of ${name} is at ${new Date(instant).toISOString()}, ahead of this clock, and nothing ticks before that; correct the clock, or remove the record: it begins anew then`
+    this.#parts.observer.unavailable(name, new MillraceError('topology_conflict', message))
+    return longestSleepMs
   }
 
   #say(state: TickRecord['state'], step: { instant: number; missed: number }): void {

@@ -122,7 +122,7 @@ function decode(text: string): TickRecord | undefined {
     const stored: unknown = JSON.parse(text)
     if (!isRecord(stored) || !tickStates.includes(stored['state'] as TickState)) return undefined
     const instant = Date.parse(String(stored['instant']))
-    if (Number.isNaN(instant)) return undefined
+    if (!(instant >= 0)) return undefined
     const jobs = (stored['jobs'] as [number, number][]).map(([at, sequence]) => ({ instant: at, sequence }))
     const state = stored['state'] as TickState
     const handler = typeof stored['handler'] === 'string' ? { handler: stored['handler'] } : {}

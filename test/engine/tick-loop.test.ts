@@ -231,3 +231,24 @@ test('G7: a stop finishes the tick that is being published and begins no other',
   assert.equal(clock.timers, 0)
   await loop.stop()
 })
+
+test('a record that is far ahead is told of, and the schedule begins anew when it is removed', async (t) => {
+  const { clock, ticks, start } = createWorld(t, { cursor: Date.UTC(2099, 0, 1) })
+  start()
+  await clock.pass(20 * second)
+  assert.deepEqual(ticks.instants, [])
+  const told = ticks.take()
+  assert.ok(told.length >= 4 && told.length <= 6, `once for each look, and not more: ${told.length}`)
+  assert.ok(told.every((line) => line === 'unavailable a'))
+  ticks.records.delete('a')
+  await clock.pass(10 * second)
+  assert.ok(ticks.instants.length >= 4)
+})
+
+test('a record that is a little ahead, by a clock that is, is waited for in silence', async (t) => {
+  const { clock, ticks, start } = createWorld(t, { cursor: day + 30 * second })
+  start()
+  await clock.pass(31 * second)
+  assert.deepEqual(seconds(ticks.instants), [31])
+  assert.deepEqual(ticks.take(), [`published a ${day + 31 * second}`])
+})
