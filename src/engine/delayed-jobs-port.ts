@@ -12,10 +12,10 @@ export interface DelayedJobs {
    */
   store(job: DelayedJob, headers: readonly HeaderEntry[], data: Uint8Array): Promise<void> | undefined
   /**
-   * Publishes a job that is due; resolves and rejects like `store`. Doing it twice is doing it once.
-   * Undefined when the message is for no job's subject, so that somebody else must have put it there.
+   * Publishes a job that is due; resolves and rejects like `store`. Doing it twice is doing it once. Answers with
+   * the reason when no job can be made of the message, so that somebody else must have put it there.
    */
-  publish(delivery: Delivery, due: DueJob): Promise<void> | undefined
+  publish(delivery: Delivery, due: DueJob): Promise<void> | string
   /** Asks for up to `count` messages of the delayed stream; one pull at a time. */
   pull(count: number): void
 }

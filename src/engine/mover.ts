@@ -31,7 +31,8 @@ const strangerMs = 3_600_000
  *    publishes it twice under one message id, and the job stream takes it once.
  * 3. What is not due yet is given back until then, in bursts. On servers that have schedules only what
  *    is due arrives, and this happens only when our clock is behind the server's.
- * 4. One that cannot be published is tried again later; when none can be, nothing is pulled meanwhile.
+ * 4. Of what somebody else put there no job may be made: it stays, is told of, and is looked at each hour.
+ * 5. One that cannot be published is tried again later; when none can be, nothing is pulled meanwhile.
  */
 export class Mover implements DelayedListener {
   readonly #delayed: DelayedJobs
@@ -118,8 +119,8 @@ export class Mover implements DelayedListener {
 
   async #publish(delivery: Delivery, due: DueJob, leaseUntil: number): Promise<void> {
     const published = this.#delayed.publish(delivery, due)
-    if (!published) {
-      this.#stranger(delivery, leaseUntil)
+    if (typeof published === 'string') {
+      this.#stranger(delivery, published, leaseUntil)
       return
     }
     this.#publishing += 1
@@ -137,8 +138,8 @@ export class Mover implements DelayedListener {
     this.#pull()
   }
 
-  #stranger(delivery: Delivery, leaseUntil: number): void {
-    const message = `${delivery.stream}:${delivery.sequence} is for ${delivery.subject}, which is no job's subject; remove it`
+  #stranger(delivery: Delivery, why: string, leaseUntil: number): void {
+    const message = `${delivery.stream}:${delivery.sequence} ${why}; remove it`
     this.#observer.delayRefused(new MillraceError('topology_conflict', message))
     this.#receipts.nak(delivery.reply, strangerMs, leaseUntil, delivery.stream)
   }

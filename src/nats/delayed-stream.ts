@@ -3,12 +3,14 @@ import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
 import { type HeaderEntry, headerBlockBytes } from '../core/dead-letter.ts'
 import { type DelayedJob, type DueJob, dueId } from '../core/delayed-job.ts'
 import { MillraceError } from '../core/errors.ts'
+import { mostOwnHeaders } from '../core/job-headers.ts'
 import { isHandlerName, type Names, priorities } from '../core/names.ts'
 import type { Delivery } from '../engine/broker-port.ts'
 import type { DelayedJobs, DelayedListener } from '../engine/delayed-jobs-port.ts'
 import { encodeHeaders, largestHeaderBytes } from './dead-letter-stream.ts'
 import { DelayedPull } from './delayed-pull.ts'
 import type { DelayedTopology } from './delayed-topology.ts'
+import { isOwnHeader } from './header-block.ts'
 import { deadLetterRoomBytes } from './topology.ts'
 
 const publishMs = 5_000
@@ -16,6 +18,8 @@ const publishMs = 5_000
 const longestScheduleMs = 3.15e12
 /** Room for a message id, and for the headers of a schedule. */
 const addedBytes = 1_024
+/** So many headers may be added here and by the server; with more of its own a job would be unreadable here. */
+const addedHeaders = 8
 
 /**
  * The stream `JOBS_DELAYED`.
@@ -72,7 +76,8 @@ export class DelayedStream implements DelayedJobs {
   }
 
   store(job: DelayedJob, entries: readonly HeaderEntry[], data: Uint8Array): Promise<void> | undefined {
-    if (!this.#topology || !this.#fits(entries, data)) return undefined
+    if (!this.#topology || !this.#fits(headerBlockBytes(entries) + addedBytes, data)) return undefined
+    if (entries.filter(([name]) => isOwnHeader(name)).length > mostOwnHeaders - addedHeaders) return undefined
     const headers = encodeHeaders(entries)
     // A header that the client does not write would be lost: such a job stays where it is.
     if (countValues(headers) !== entries.length) return undefined
@@ -86,10 +91,15 @@ export class DelayedStream implements DelayedJobs {
     return this.#publish(subject, data, headers, dueId(job), this.#names.delayedStream)
   }
 
-  publish(delivery: Delivery, due: DueJob): Promise<void> | undefined {
+  publish(delivery: Delivery, due: DueJob): Promise<void> | string {
     const { subject } = delivery
     const priority = priorities.find((each) => subject === this.#names.jobSubject(delivery.handler, each))
-    if (priority === undefined || !isHandlerName(delivery.handler)) return undefined
+    if (priority === undefined || !isHandlerName(delivery.handler)) {
+      return `is for ${subject}, which is no job's subject`
+    }
+    if (delivery.headerProblem !== undefined) return `cannot be a job: ${delivery.headerProblem}`
+    const withId: HeaderEntry[] = [...due.headers, ['Nats-Msg-Id', due.id]]
+    if (!this.#fits(headerBlockBytes(withId), delivery.data)) return 'is too large to be a job'
     return this.#publish(
       subject,
       delivery.data,
@@ -137,11 +147,10 @@ export class DelayedStream implements DelayedJobs {
     }
   }
 
-  /** Whether the job stream takes the job back, with the headers that it gets here. */
-  #fits(entries: readonly HeaderEntry[], data: Uint8Array): boolean {
-    const bytes = headerBlockBytes(entries) + addedBytes
-    if (bytes > largestHeaderBytes) return false
-    return bytes + data.length <= (this.#nc.info?.max_payload ?? 1024 * 1024) - deadLetterRoomBytes
+  /** Whether the job stream takes it. */
+  #fits(headerBytes: number, data: Uint8Array): boolean {
+    if (headerBytes > largestHeaderBytes) return false
+    return headerBytes + data.length <= (this.#nc.info?.max_payload ?? 1024 * 1024) - deadLetterRoomBytes
   }
 }
 

@@ -61,12 +61,17 @@ export function readHeaderBlock(block: Uint8Array): HeaderReading {
     if (colon < 0) continue
     const name = line.slice(0, colon)
     if (!/^[!-9;-~]*$/.test(name) || /[\r\n]/.test(line)) return broken
-    if (/^(nats|millrace)-/i.test(name)) own += 1
+    if (isOwnHeader(name)) own += 1
     if (own > mostOwnHeaders || entries.length + 1 - own > mostHeaders)
       return { headers: entries, problem: tooMany, unread: countKept(lines, at) }
     entries.push([name, line.slice(colon + 1).trim()])
   }
   return { ...none, headers: entries.length > 0 ? entries : undefined }
+}
+
+/** Whether a header counts among ours and the server's, and not among the application's. */
+export function isOwnHeader(name: string): boolean {
+  return /^(nats|millrace)-/i.test(name)
 }
 
 function countKept(lines: readonly string[], from: number): number {

@@ -265,3 +265,45 @@ test('schedules of the server are turned on in a delayed stream of before, and w
   await eventually('both run', () => ['old', 'new'].every((id) => ledger.ends(id).length === 1))
   for (const id of ['old', 'new']) assertOnTime(ledger, id, due.atMs)
 })
+
+test('what somebody else puts into the delayed stream and can be no job stays there, is told of, and holds nothing up', async (t) => {
+  const world = await World.create(t)
+  const supervisor = await world.supervise()
+  const { broker, ledger } = world
+  const { headers } = await import('@nats-io/transport-node')
+  const large = headers()
+  large.set('X-Large', 'x'.repeat(65_000))
+  large.set('X-Larger', 'x'.repeat(400))
+  const many = headers()
+  for (let index = 0; index < 300; index += 1) many.set(`X-${index}`, '')
+  for (const each of [large, many])
+    await broker.js.publish('delayed.jobs.due.jobs.act', '{"do":"return"}', { headers: each })
+  await eventually('it says so', () =>
+    supervisor.lines.some(({ msg, err }) => {
+      const { message = '' } = (err ?? {}) as { message?: string }
+      return msg.startsWith('delayed job could not be moved') && message.endsWith('remove it')
+    }),
+  )
+  const ids = await broker.enqueueAll('act', [{ do: 'return' }, { do: 'return' }], {
+    headers: { 'Millrace-Run-At': fromNow(1_500).at },
+  })
+  await eventually('others are moved', () => ids.every((id) => ledger.ends(id).length === 1))
+  await waiting(broker, 2)
+  const mover = await broker.jsm.consumers.info('JOBS_DELAYED', 'mover')
+  assert.ok(mover.delivered.consumer_seq <= 8, 'neither comes again and again')
+})
+
+test('a job with as many headers of ours as there may be waits where it is', async (t) => {
+  const world = await World.create(t)
+  await world.supervise()
+  const { broker, ledger } = world
+  const due = fromNow(2_000)
+  const fill = Object.fromEntries(Array.from({ length: 45 }, (_, index) => [`Millrace-X-${index}`, 'x']))
+  const id = await broker.enqueue(
+    'act',
+    { do: 'return' },
+    { headers: { ...fill, 'Millrace-Run-At': due.at } },
+  )
+  await eventually('it runs', () => ledger.ends(id).length === 1)
+  assertOnTime(ledger, id, due.atMs)
+})

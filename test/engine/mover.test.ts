@@ -79,7 +79,7 @@ test('a message that is no job is given back for long, and holds up nothing', as
   delayed.listener.delayedArrived(delivery(7, { stream: 'JOBS_DELAYED', subject: 'other.thing' }))
   await settled()
   assert.deepEqual(broker.take('pull'), ['nak r7.1 3600000'])
-  assert.match(observer.take('delayRefused')[0]!, /JOBS_DELAYED:7 is for other\.thing/)
+  assert.match(observer.take('delayRefused')[0]!, /JOBS_DELAYED:7 is no job; remove it/)
   delayed.listener.delayedPullEnded()
   assert.deepEqual(delayed.take(), ['pull 500', 'pull 500'])
 })

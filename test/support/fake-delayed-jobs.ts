@@ -31,8 +31,8 @@ export class FakeDelayedJobs implements DelayedJobs {
     return this.#answer(() => this.stored.push({ job, headers, data }))
   }
 
-  publish(delivery: Delivery, due: DueJob): Promise<void> | undefined {
-    if (!delivery.subject.startsWith('jobs.')) return undefined
+  publish(delivery: Delivery, due: DueJob): Promise<void> | string {
+    if (!delivery.subject.startsWith('jobs.')) return 'is no job'
     this.calls.push(`publish ${delivery.sequence} ${due.id}`)
     return this.#answer(() => this.published.push({ delivery, due }))
   }
