@@ -6,7 +6,8 @@ import { FakeSharedState } from '../support/fake-shared-state.ts'
 import { FakeTicks } from '../support/fake-ticks.ts'
 import type { MemoryBroker } from '../support/memory-broker.ts'
 import type { ModelClock, Timers } from './model-clock.ts'
-import { type LinkWatcher, ModelLink, names } from './model-link.ts'
+import { type LinkWatcher, ModelLink } from './model-link.ts'
+import { names } from './model-nats.ts'
 
 /** The scaled-down times of the model; their order is that of the defaults. */
 export const times = { ackWaitMs: 3_000, deadlineMs: 1_500, graceMs: 100, drainMs: 1_000 }

@@ -1,5 +1,5 @@
 import type { AttemptRecord } from '#src/core/attempt.js'
-import type { StoredLetter } from './model-link.ts'
+import type { StoredLetter } from './model-nats.ts'
 import type { Ending } from './model-supervisor.ts'
 
 /** What befell a run of the model besides its jobs' own endings. */

@@ -2,10 +2,11 @@ import { completed, type Outcome } from '#src/core/outcome.js'
 import type { Engine } from '#src/engine/engine.js'
 import { MemoryBroker } from '../support/memory-broker.ts'
 import { ModelClock } from './model-clock.ts'
-import type { LinkWatcher, ModelLink, Wire } from './model-link.ts'
+import type { LinkWatcher, ModelLink } from './model-link.ts'
 import { type Ending, handlerName, type ModelRun, ModelSupervisor, times } from './model-supervisor.ts'
 import { type FaultKind, ProtocolLedger } from './protocol-ledger.ts'
 import { settled } from './turns.ts'
+import type { Wire } from './wires.ts'
 
 /** What is explored. */
 export interface ProtocolOptions {
