@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { completed, type Outcome } from '../core/outcome.ts'
-import { describeThrown, outcomeOfThrown } from './error-transfer.ts'
+import { EndedJobs } from './ended-jobs.ts'
+import { outcomeOfThrown } from './error-transfer.ts'
 import type { LoadedHandler } from './handler-import.ts'
 import {
   type AbortRequest,
@@ -19,6 +20,7 @@ import { monotonicMs } from './monotonic.ts'
 import { decodePayload, InvalidPayload } from './payload.ts'
 import { encodeReturned } from './return-value.ts'
 import { checkPayload, isThenable, outcomeOfSchemaFailure, SchemaFailure } from './schema.ts'
+import { ThreadGuard } from './thread-guard.ts'
 import { ThreadJob } from './thread-job.ts'
 
 /** After this long without a turn of the event loop, timers and sockets of the jobs get theirs. */
@@ -41,18 +43,24 @@ export class ThreadLane {
   readonly #owner = new AsyncLocalStorage<ThreadJob>()
   readonly #mailbox: Mailbox
   readonly #running = new Map<number, ThreadJob>()
-  readonly #exit = process.exit.bind(process)
+  readonly #ended = new EndedJobs()
+  readonly #guard: ThreadGuard
   #handlers: readonly (LoadedHandler | undefined)[] = []
-  #ended: ThreadJob[] = []
   #turnStartedAt = 0
   #turnAsked = false
   #fillAsked = false
-  #hasFailures = false
 
   constructor(task: LaneTask) {
     this.#task = task
     this.#table = openTable(task.table, task.slots)
     this.#mailbox = new Mailbox(this.#table)
+    this.#guard = new ThreadGuard({
+      task,
+      table: this.#table,
+      ended: this.#ended,
+      currentJob: () => this.currentJob(),
+      report: () => this.#report(),
+    })
     this.closed = new Promise((resolve) => task.port.once('close', resolve))
   }
 
@@ -63,15 +71,7 @@ export class ThreadLane {
 
   /** Names who is to blame before anything that ends the thread does so. */
   guard(): void {
-    process.on('uncaughtException', (thrown) => this.#uncaught(thrown))
-    process.on('unhandledRejection', (thrown) => this.#unhandled(thrown))
-    process.exit = ((code?: number) => {
-      this.#blame(this.currentJob(), {
-        kind: 'crashed',
-        error: { code: 'thread_exit', message: `the handler called process.exit(${code ?? ''})` },
-      })
-      return this.#exit(code)
-    }) as typeof process.exit
+    this.#guard.start()
   }
 
   /** Begins to take jobs. */
@@ -103,7 +103,7 @@ export class ThreadLane {
   #fill(): void {
     while (this.#running.size < this.#task.concurrency) {
       // What failed is told before anything else begins: the next job may block the thread.
-      if (this.#hasFailures || performance.now() - this.#turnStartedAt > turnMs) {
+      if (this.#ended.hasFailures || performance.now() - this.#turnStartedAt > turnMs) {
         if (!this.#mailbox.isEmpty) this.#askForTurn()
         return
       }
@@ -208,9 +208,9 @@ export class ThreadLane {
     job.outcome = outcome
     job.durationMs = monotonicMs() - job.startedMonotonicMs
     this.#running.delete(job.slot)
-    if (outcome.kind !== 'completed') this.#hasFailures = true
+    if (outcome.kind !== 'completed') this.#ended.hasFailures = true
     else Atomics.store(this.#table.cells, job.slot, cell(job.ticket, phases.done))
-    this.#ended.push(job)
+    this.#ended.add(job)
     this.#askForTurn()
   }
 
@@ -225,74 +225,11 @@ export class ThreadLane {
     })
   }
 
-  /** Sends what has ended; from here on a late rejection of these jobs charges nobody. */
+  /** Sends what has ended; also when nothing has, after jobs that were taken back, to say that it gets on again. */
   #report(): void {
-    if (this.#ended.length === 0 && !this.#mailbox.skipped) return
+    if (this.#ended.isEmpty && !this.#mailbox.skipped) return
     this.#mailbox.skipped = false
-    const finished: number[] = []
-    const others: EndedJob[] = []
-    for (const job of this.#ended) {
-      job.reported = true
-      const outcome = job.outcome!
-      if (outcome.kind === 'completed') finished.push(job.slot, job.ticket, job.durationMs)
-      else others.push({ slot: job.slot, ticket: job.ticket, durationMs: job.durationMs, outcome })
-    }
-    this.#ended = []
-    this.#hasFailures = false
-    this.#task.port.postMessage({ kind: 'results', completed: finished, others })
-  }
-
-  /** A promise of a job was rejected and nothing awaited it: the job that made it has failed. */
-  #unhandled(thrown: unknown): void {
-    const job = this.currentJob()
-    if (!job || job.reported) {
-      this.#leak(job, 'unhandled_rejection', thrown)
-      return
-    }
-    const error = describeThrown(thrown, 'unhandled_rejection')
-    if (!job.outcome) job.floating = error
-    else if (job.outcome.kind === 'completed') {
-      job.outcome = { kind: 'failed', error }
-      Atomics.store(this.#table.cells, job.slot, cell(job.ticket, phases.started))
-    }
-  }
-
-  /** A callback threw outside every promise. Its job has failed, and the thread's state is unknown. */
-  #uncaught(thrown: unknown): void {
-    const job = this.currentJob()
-    if (!job || job.reported) {
-      this.#leak(job, 'uncaught_exception', thrown)
-      return
-    }
-    this.#blame(job, { kind: 'crashed', error: describeThrown(thrown, 'uncaught_exception') })
-    this.#exit(1)
-  }
-
-  /** Reports everything that has ended, then who ends this thread and how. */
-  #blame(job: ThreadJob | undefined, outcome: Outcome): void {
-    if (job && !job.reported) {
-      Atomics.store(this.#table.cells, job.slot, cell(job.ticket, phases.culprit))
-      this.#ended = this.#ended.filter((ended) => ended !== job)
-      job.outcome = outcome
-      job.durationMs = monotonicMs() - job.startedMonotonicMs
-      this.#ended.push(job)
-    }
-    this.#report()
-  }
-
-  #leak(
-    job: ThreadJob | undefined,
-    code: 'uncaught_exception' | 'unhandled_rejection',
-    thrown: unknown,
-  ): void {
-    this.#task.port.postMessage({
-      kind: 'leak',
-      handler: job?.handler.name,
-      jobId: job?.id,
-      attempt: job?.attempt,
-      code,
-      message: describeThrown(thrown).message,
-    })
+    this.#task.port.postMessage(this.#ended.take())
   }
 }
 

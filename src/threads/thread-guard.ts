@@ -1,0 +1,99 @@
+import type { Outcome } from '../core/outcome.ts'
+import type { EndedJobs } from './ended-jobs.ts'
+import { describeThrown } from './error-transfer.ts'
+import { cell, type LaneTable, type LaneTask, phases } from './lane-protocol.ts'
+import { monotonicMs } from './monotonic.ts'
+import type { ThreadJob } from './thread-job.ts'
+
+interface GuardParts {
+  readonly task: LaneTask
+  readonly table: LaneTable
+  readonly ended: EndedJobs
+  /** The job in whose name the current code runs, if any. */
+  currentJob(): ThreadJob | undefined
+  /** Tells the supervisor of everything that has ended. */
+  report(): void
+}
+
+/**
+ * Names who is to blame for what no handler catches.
+ *
+ * 1. A rejection that nobody awaited: the job that made it has failed.
+ * 2. An exception outside of every promise, and `process.exit()`: its job has ended the thread.
+ * 3. Either of them in the name of a job that was reported already, or of none: it is told of, and charges nobody.
+ */
+export class ThreadGuard {
+  readonly #parts: GuardParts
+  readonly #exit = process.exit.bind(process)
+
+  constructor(parts: GuardParts) {
+    this.#parts = parts
+  }
+
+  /** To be called before anything of a handler runs. */
+  start(): void {
+    process.on('uncaughtException', (thrown) => this.#uncaught(thrown))
+    process.on('unhandledRejection', (thrown) => this.#unhandled(thrown))
+    process.exit = ((code?: number) => {
+      this.#blame(this.#parts.currentJob(), {
+        kind: 'crashed',
+        error: { code: 'thread_exit', message: `the handler called process.exit(${code ?? ''})` },
+      })
+      return this.#exit(code)
+    }) as typeof process.exit
+  }
+
+  /** A promise of a job was rejected and nothing awaited it: the job that made it has failed. */
+  #unhandled(thrown: unknown): void {
+    const job = this.#parts.currentJob()
+    if (!job || job.reported) {
+      this.#leak(job, 'unhandled_rejection', thrown)
+      return
+    }
+    const error = describeThrown(thrown, 'unhandled_rejection')
+    if (!job.outcome) job.floating = error
+    else if (job.outcome.kind === 'completed') {
+      job.outcome = { kind: 'failed', error }
+      Atomics.store(this.#parts.table.cells, job.slot, cell(job.ticket, phases.started))
+    }
+  }
+
+  /** A callback threw outside every promise. Its job has failed, and the thread's state is unknown. */
+  #uncaught(thrown: unknown): void {
+    const job = this.#parts.currentJob()
+    if (!job || job.reported) {
+      this.#leak(job, 'uncaught_exception', thrown)
+      return
+    }
+    this.#blame(job, { kind: 'crashed', error: describeThrown(thrown, 'uncaught_exception') })
+    this.#exit(1)
+  }
+
+  /** Reports everything that has ended, then who ends this thread and how. */
+  #blame(job: ThreadJob | undefined, outcome: Outcome): void {
+    const { table, ended, report } = this.#parts
+    if (job && !job.reported) {
+      Atomics.store(table.cells, job.slot, cell(job.ticket, phases.culprit))
+      ended.remove(job)
+      job.outcome = outcome
+      job.durationMs = monotonicMs() - job.startedMonotonicMs
+      ended.add(job)
+    }
+    report()
+  }
+
+  #leak(
+    job: ThreadJob | undefined,
+    code: 'uncaught_exception' | 'unhandled_rejection',
+    thrown: unknown,
+  ): void {
+    this.#parts.task.port.postMessage({
+      kind: 'leak',
+      handler: job?.handler.name,
+      jobId: job?.id,
+      attempt: job?.attempt,
+      code,
+      message: describeThrown(thrown).message,
+    })
+  }
+}
