@@ -214,6 +214,14 @@ test('counters are what the ledger says', () => {
   broken('process 100 counted 1 completed', { ledger: run(1, 2, { pid: otherPid }), counted })
 })
 
+test('only a run that may have lost its lease may fail and not count', () => {
+  const counted = [{ pid, completed: 1, failed: 0, deadLetters: 0 }]
+  const ledger = [...run(1, 2, { how: 'threw' }), ...run(4, 5, { attempt: 2 })]
+  broken('process 100 counted 0 failed', { ledger, counted })
+  broken('process 100 counted 0 failed', { ledger, counted, strikes: [strike(['overlap'], 3, 4)] })
+  assert.deepEqual(findings({ ledger, counted, strikes: [strike(['overlap'], 2, 3)] }), [])
+})
+
 test('a process that is asked to stop ends with 0, and none dies by itself', () => {
   const life = { pid, startedAt: 0, endedAt: 5, endedBy: 'stop', exit: { code: 70, signal: null } } as const
   broken('process 100 was asked to stop', { ledger: run(1, 2), lives: [life] })

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { TestContext } from 'node:test'
-import { jetstreamManager, StorageType } from '@nats-io/jetstream'
+import { type ClusterInfo, jetstreamManager, StorageType } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { type LocalBroker, startLocalBroker } from '#src/broker/local-broker.js'
 import { eventually } from './eventually.ts'
@@ -100,6 +100,27 @@ export class Cluster {
         const leader = await this.#askForLeader(stream, this.others(from))
         return leader !== from && leader
       },
+      withinMs,
+    )
+  }
+
+  /** Waits until every stream and every durable consumer has a leader, and all the others follow it. */
+  async whole(withinMs?: number): Promise<void> {
+    await eventually(
+      'every stream and consumer is whole',
+      () =>
+        this.#ask(this.nodes, async (nc) => {
+          const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 5_000 })
+          for await (const { config, cluster } of jsm.streams.list()) {
+            insistOnWhole(config.name, cluster)
+            for await (const consumer of jsm.consumers.list(config.name)) {
+              const { durable_name } = consumer.config
+              if (durable_name !== undefined)
+                insistOnWhole(`${config.name} ${durable_name}`, consumer.cluster)
+            }
+          }
+          return true
+        }),
       withinMs,
     )
   }
@@ -214,6 +235,12 @@ class Node implements ClusterNode {
   get url(): string {
     return this.broker.url
   }
+}
+
+function insistOnWhole(name: string, cluster: ClusterInfo | undefined): void {
+  if (!cluster?.leader) throw new Error(`${name} has no leader`)
+  const behind = cluster.replicas?.find(({ current, offline }) => !current || offline)
+  if (behind) throw new Error(`${behind.name} does not follow the leader of ${name}`)
 }
 
 function configOf(name: string, dialled: readonly Route[], size: number): string {

@@ -5,15 +5,15 @@ import type { Fault } from '../fault.ts'
 import type { Stage } from '../stage.ts'
 import { ClusterBroker } from '../stage-broker.ts'
 
-/** As long as the servers may take to agree on a leader when every core is busy. */
-const agreeMs = 60_000
+/** As long as the servers may take to agree on all leaders when every core is busy. */
+const agreeMs = 120_000
 
 function clusterOf(stage: Stage): Cluster {
   if (!(stage.broker instanceof ClusterBroker)) throw new Error('this fault is for a cluster')
   return stage.broker.cluster
 }
 
-/** The trouble lasts until the others have another leader. */
+/** The trouble lasts until the others have another leader; it has healed when all have and follow one. */
 function ofLeader(
   name: string,
   begin: (cluster: Cluster, leader: string) => Promise<void> | void,
@@ -29,7 +29,7 @@ function ofLeader(
       await begin(cluster, leader)
       await cluster.takenOver('JOBS', leader, agreeMs)
       await end(cluster, leader)
-      await cluster.leaderOf('JOBS', agreeMs)
+      await cluster.whole(agreeMs)
       return undefined
     },
   }
