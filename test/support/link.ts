@@ -129,6 +129,7 @@ class Pair {
   delayMs = 0
   readonly #flows: readonly Flow[]
   readonly #sockets: readonly Socket[]
+  readonly #resetting = new Set<Socket>()
   readonly #gone: () => void
   #forsaken = false
 
@@ -162,9 +163,14 @@ class Pair {
 
   close(reset = false): void {
     for (const socket of this.#sockets) {
-      if (socket.destroyed) continue
-      if (reset) socket.resetAndDestroy()
-      else socket.destroy()
+      if (socket.destroyed || this.#resetting.has(socket)) continue
+      // Node resets a socket once its end is sent. One that is destroyed while its end is on its way and that was to be
+      // reset is never closed, and a process with such a socket spins at its exit for ever.
+      const isIdle = !socket.connecting && !socket.writableEnded && socket.writableLength === 0
+      if (reset && isIdle) {
+        this.#resetting.add(socket)
+        socket.resetAndDestroy()
+      } else socket.destroy()
     }
     this.#gone()
   }
