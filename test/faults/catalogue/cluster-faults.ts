@@ -2,8 +2,9 @@ import { isOlder } from '#src/broker/find-server.js'
 import type { Cluster } from '../../support/cluster.ts'
 import { serverVersion } from '../../support/nats-server.ts'
 import type { Fault } from '../fault.ts'
-import type { Stage } from '../stage.ts'
+import { ackWaitMs, type Stage } from '../stage.ts'
 import { ClusterBroker } from '../stage-broker.ts'
+import { lasting } from './lasting.ts'
 
 /** As long as the servers may take to agree on all leaders when every core is busy. */
 const agreeMs = 120_000
@@ -13,11 +14,12 @@ function clusterOf(stage: Stage): Cluster {
   return stage.broker.cluster
 }
 
-/** The trouble lasts until the others have another leader; it has healed when all have and follow one. */
+/** The trouble lasts so long, or until the others have another leader; it has healed when all have and follow one. */
 function ofLeader(
   name: string,
   begin: (cluster: Cluster, leader: string) => Promise<void> | void,
   end: (cluster: Cluster, leader: string) => Promise<void> | void,
+  lastsMs?: number,
 ): Fault {
   return {
     name: `leader of the job stream ${name}`,
@@ -27,7 +29,7 @@ function ofLeader(
       const cluster = clusterOf(stage)
       const leader = await cluster.leaderOf('JOBS', agreeMs)
       await begin(cluster, leader)
-      await cluster.takenOver('JOBS', leader, agreeMs)
+      await (lastsMs === undefined ? cluster.takenOver('JOBS', leader, agreeMs) : lasting(lastsMs))
       await end(cluster, leader)
       await cluster.whole(agreeMs)
       return undefined
@@ -69,6 +71,8 @@ export const clusterFaults: readonly Fault[] = [
     'paused',
     (cluster, leader) => cluster.pause(leader),
     (cluster, leader) => cluster.resume(leader),
+    // After a longer one the old leader disturbs elections as after a partition.
+    partitionTooLong === undefined ? undefined : ackWaitMs * 1.5,
   ),
   ...(partitionTooLong === undefined ? [cutOff] : []),
 ]
