@@ -1,4 +1,4 @@
-import type { ProtocolOptions } from './protocol-run.ts'
+import type { ProtocolOptions } from './model-world.ts'
 
 /** Bounds, and what they are good for; the names begin with the guarantees that are looked at. */
 type Explorations = Readonly<Record<string, Partial<ProtocolOptions>>>

@@ -1,4 +1,5 @@
-import { type ProtocolOptions, ProtocolRun, type RunReport } from './protocol-run.ts'
+import type { ProtocolOptions } from './model-world.ts'
+import { ProtocolRun, type RunReport } from './protocol-run.ts'
 import { inModelTurns } from './turns.ts'
 
 /** What an exploration has seen. */

@@ -1,6 +1,6 @@
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { type Exploration, exploreProtocol } from './explore.ts'
-import type { ProtocolOptions } from './protocol-run.ts'
+import type { ProtocolOptions } from './model-world.ts'
 
 /** What can be sent to a thread. */
 type PlainOptions = Partial<Omit<ProtocolOptions, 'tamper'>> & { readonly withinMs?: number }

@@ -4,7 +4,7 @@ import type { Engine } from '#src/engine/engine.js'
 import { longExplorations, quickExplorations } from './explorations.ts'
 import { exploreProtocol, replayProtocol, tellFailure } from './explore.ts'
 import { exploreInThread } from './explorer-thread.ts'
-import type { ProtocolOptions } from './protocol-run.ts'
+import type { ProtocolOptions } from './model-world.ts'
 
 const isLong = process.env['PROTOCOL_MODEL'] === 'long'
 
