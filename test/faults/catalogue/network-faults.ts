@@ -74,7 +74,7 @@ export const networkFaults: readonly Fault[] = [
   inMode('link swallows what goes to the supervisor', 'to-client-lost', beyondLeasesMs, anything),
   inMode('link swallows everything for a moment', 'blackhole', ackWaitMs * 0.25, []),
   onOneLink('link reset', [], ({ link }) => link!.reset()),
-  onOneLink('link reset again and again', [], async ({ link }) => {
+  onOneLink('link reset again and again', anything, async ({ link }) => {
     for (let times = 0; times < 5; times += 1) {
       link!.reset()
       await lasting(120)
