@@ -102,7 +102,7 @@ test('order and one at a time hold through kills, stops and a broker restart', a
   const fleet = await Promise.all([world.supervise(), world.supervise(), world.supervise()])
   const deaths = new Map<number, number>()
   const moves = [{ do: 'sleep', ms: 40 }, { do: ['throw', 'sleep'], ms: 30 }, { do: 'return' }]
-  const jobs = await publish(world, 300, (n) => ({
+  const jobs = await publish(world, 210, (n) => ({
     handler: n % 2 === 0 ? 'act' : 'io',
     key: `k${n % 7}`,
     body: moves[n % 3]!,
@@ -129,7 +129,7 @@ test('order and one at a time hold through kills, stops and a broker restart', a
     () => replace('act', 'SIGTERM'),
   ]
   for (const [index, blow] of blows.entries()) {
-    const enough = 25 + index * 45
+    const enough = 25 + index * 28
     await eventually(`${enough} jobs have begun`, () => begun() >= enough, 60_000)
     await blow()
   }

@@ -54,6 +54,13 @@ export interface Counted {
   readonly deadLetters: number
 }
 
+/** What a supervisor logged of one job. `at` is `machineMs`, as far as its clock was right. */
+export interface Told {
+  readonly pid: number
+  readonly at: number
+  readonly line: string
+}
+
 /** Everything that is known of a round when it is over. */
 export interface Evidence {
   readonly publications: ReadonlyMap<string, Publication>
@@ -62,6 +69,8 @@ export interface Evidence {
   readonly letters: readonly CollectedLetter[]
   /** Ids of jobs whose dead letter a supervisor logged; the record itself may have gone with its stream. */
   readonly saidDead: ReadonlySet<string>
+  /** What supervisors logged of a job: no evidence, but a help to whoever looks at a finding. */
+  told(id: string): readonly Told[]
   readonly strikes: readonly Strike[]
   readonly lives: readonly ProcessLife[]
   readonly counted: readonly Counted[]

@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url'
 import { eventually } from '../support/eventually.ts'
 import type { Link } from '../support/link.ts'
 import { projectRoot, Supervisor } from '../support/supervisor.ts'
-import { type Counted, machineMs, type ProcessLife } from './evidence.ts'
+import { type Counted, machineMs, type ProcessLife, type Told } from './evidence.ts'
 
 const preload = (name: string): string =>
   pathToFileURL(join(projectRoot, 'build/test/fixtures/preload', `${name}.mjs`)).href
@@ -27,6 +27,7 @@ export class Fleet {
   readonly lives: MutableLife[] = []
   /** Ids of jobs whose dead letter somebody logged. */
   readonly saidDead = new Set<string>()
+  readonly #everybody: Supervisor[] = []
   readonly #env: Record<string, string>
   readonly #urlOf: (link: Link | undefined) => string
   #stopping = false
@@ -114,6 +115,19 @@ export class Fleet {
     await this.readyAt(berth)
   }
 
+  /** What all who ever lived logged of a job, in order. */
+  told(id: string): Told[] {
+    const sinceEpoch = Date.now() - machineMs()
+    const told = this.#everybody.flatMap((supervisor) =>
+      supervisor.linesAbout(id).map(({ msg, time, ...more }) => ({
+        pid: supervisor.pid,
+        at: Number(time) - sinceEpoch,
+        line: `${msg} ${['attempt', 'deliveries', 'reason', 'error_code'].flatMap((name) => more[name] ?? []).join(' ')}`,
+      })),
+    )
+    return told.sort((one, other) => one.at - other.at)
+  }
+
   /** What those that live count. */
   async counted(): Promise<Counted[]> {
     return Promise.all(
@@ -176,6 +190,7 @@ export class Fleet {
       exit: undefined,
     }
     this.lives.push(life)
+    this.#everybody.push(supervisor)
     berth.supervisor = supervisor
     berth.life = life
     void supervisor.exited.then((exit) => {

@@ -70,6 +70,7 @@ function findings(more: Partial<Evidence> & { jobs?: readonly Publication[] }): 
     ledger: [],
     letters: [],
     saidDead: new Set(),
+    told: () => [],
     strikes: [],
     lives: [{ pid, startedAt: 0, endedAt: 60_000, endedBy: 'stop', exit: { code: 0, signal: null } }],
     counted: [],

@@ -325,9 +325,11 @@ class Judge {
     for (const letter of this.#letters.get(id) ?? []) {
       told.push(`dead letter ${letter.sequence}: ${letter.reason} ${letter.headers['Millrace-Attempts']}`)
     }
+    for (const { pid, at: instant, line } of this.#evidence.told(id))
+      told.push(`${at(instant)} ms ${pid} logged ${line}`)
     const strikes = this.#evidence.strikes
       .filter((strike) => strike.to >= start)
       .map((strike) => `${at(strike.from)}..${at(strike.to)} ${strike.fault}`)
-    return `${told.join('; ') || 'never ran'}; faults: ${strikes.slice(0, 4).join(', ') || 'none'}`
+    return `${told.join('; ') || 'never ran'}; faults: ${strikes.slice(0, 6).join(', ') || 'none'}`
   }
 }

@@ -25,7 +25,7 @@ export function testFaults(
       broker,
       lanes: [faults],
       supervisors: 2,
-      perSecond: 60,
+      perSecond: 30,
       mostOpen: 100,
       narrate: (line) => t.diagnostic(line),
     })

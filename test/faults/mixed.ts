@@ -52,9 +52,10 @@ const supervisors = 4
 /** Supervisors that lose the broker at once. */
 const stormSize = 50
 
-/** What strikes the processes that we run, and what strikes around them; one and two at a time. */
+/** What strikes the processes that we run, the broker's own process, and what is between and inside: one of each. */
 const ours = [...supervisorFaults, ...jobFaults, ...clockFaults]
-const around = seldomLosing([...brokerFaults, ...networkFaults, ...topologyFaults, ...accessFaults])
+const server = [...brokerFaults, ...accessFaults]
+const between = seldomLosing([...networkFaults, ...topologyFaults])
 
 /** Lets a fleet that is large for this machine lose its broker. */
 export async function runStorm(narrate: (line: string) => void): Promise<MixedReport> {
@@ -150,7 +151,7 @@ export async function playMixed(seed: number, narrate: (line: string) => void): 
   const random = new Random(seed).fork(2)
   const isCluster = seed % clusterEvery === 0
   // A cluster's supervisors have no links, and its servers no accounts.
-  const drawnFrom = isCluster ? [supervisorFaults, clusterFaults] : [ours, around, around]
+  const drawnFrom = isCluster ? [supervisorFaults, clusterFaults] : [ours, server, between]
   return playRound({
     seed,
     broker: isCluster ? await ClusterBroker.start() : await SingleBroker.start(),

@@ -34,7 +34,7 @@ export interface RoundReport extends Judgement {
 /** How long jobs may take to run again after a fault is healed, on however slow a machine. */
 const recoveryMs = 90_000
 /** So many jobs come between two faults that strike one after the other. */
-const jobsBetween = 40
+const jobsBetween = 20
 let probes = 0
 
 /** Lets the faults strike under a load, and judges when everything has ended. */

@@ -10,7 +10,7 @@ export async function playStorm(supervisors: number, narrate: (line: string) => 
     lanes: [brokerFaults.slice(0, 1)],
     supervisors,
     env: { MILLRACE_THREADS: '1' },
-    perSecond: 60,
+    perSecond: 30,
     mostOpen: 100,
     narrate,
   })

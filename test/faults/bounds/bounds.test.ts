@@ -53,7 +53,7 @@ test('a stop always ends', { concurrency: 3 }, async (t) => {
 })
 
 test('threads that end one after the other leave nothing behind', async () => {
-  const { values, measured } = await threadRestarts({ restarts: 20, warmUp: 10 })
+  const { values, measured } = await threadRestarts({ restarts: 12, warmUp: 6 })
   const [grownMb, files, threads, unaccounted] = values
   assert.ok(grownMb! <= 60, measured)
   assert.deepEqual([files, threads, unaccounted], [0, 0, 0], measured)
