@@ -56,12 +56,18 @@ export class Fleet {
   /** Resolves when whoever is in this place takes jobs, also when that is the next one. */
   async readyAt(berth: Berth, withinMs = 60_000): Promise<void> {
     await eventually(
-      `the supervisor at ${berth.index} is ready; it last said ${berth.supervisor.tail()}`,
+      `the supervisor at ${berth.index} is ready`,
       async () => {
-        const { supervisor } = berth
-        if (supervisor.exit !== undefined || !supervisor.lines.some((line) => line.msg === 'running'))
-          return false
-        return (await supervisor.get('/readyz')).status === 200
+        const { supervisor, link } = berth
+        const is = `${supervisor.pid} behind ${link?.mode ?? 'no link'}, last said ${supervisor.lastSaid(5)}`
+        if (supervisor.exit !== undefined) throw new Error(`${is}, has ended`)
+        if (!supervisor.lines.some((line) => line.msg === 'running'))
+          throw new Error(`${is}, does not run yet`)
+        const { status, body } = await supervisor.get('/readyz').catch((error: unknown) => {
+          throw new Error(`${is}, does not answer: ${error}`)
+        })
+        if (status !== 200) throw new Error(`${is}, is not ready: ${body}`)
+        return true
       },
       withinMs,
     )

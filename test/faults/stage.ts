@@ -8,7 +8,7 @@ import { JetStreamView } from '../support/jetstream-view.ts'
 import { Ledger } from '../support/ledger.ts'
 import { Link } from '../support/link.ts'
 import { serverVersion } from '../support/nats-server.ts'
-import { type LogLine, projectRoot } from '../support/supervisor.ts'
+import { projectRoot } from '../support/supervisor.ts'
 import { CollectedLetters } from './collected-letters.ts'
 import { type Evidence, machineMs, type Strike } from './evidence.ts'
 import type { Fault } from './fault.ts'
@@ -217,7 +217,7 @@ export class Stage {
     )
     return [
       ...of,
-      ...this.fleet.berths.map(({ life, supervisor }) => `${life.pid} ${lastOf(supervisor.lines)}`),
+      ...this.fleet.berths.map(({ life, supervisor }) => `${life.pid} ${supervisor.lastSaid(5)}`),
     ].join('; ')
   }
 
@@ -307,10 +307,4 @@ export class Stage {
     }
     return left
   }
-}
-
-/** What a supervisor said last, besides the ticks that go on. */
-function lastOf(lines: readonly LogLine[]): string {
-  const last = lines.filter(({ msg }) => msg !== 'tick published').slice(-5)
-  return JSON.stringify(last.map(({ msg }) => msg))
 }

@@ -98,6 +98,12 @@ export class Supervisor {
     return this.lines.filter((line) => line['job_id'] === jobId)
   }
 
+  /** The messages of its last log lines, without those of ticks, which go on for ever. */
+  lastSaid(count: number): string {
+    const last = this.lines.filter(({ msg }) => msg !== 'tick published').slice(-count)
+    return JSON.stringify(last.map(({ msg, time }) => `${time} ${msg}`))
+  }
+
   async url(): Promise<string> {
     return String((await this.line('listening'))['url'])
   }
