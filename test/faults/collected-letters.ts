@@ -12,6 +12,7 @@ export class CollectedLetters {
   readonly ids = new Set<string>()
   readonly #view: JetStreamView
   readonly #jsm: JetStreamManager
+  readonly #places = new Set<string>()
   #createdAt = ''
   #next = 1
   #reading: Promise<void> = Promise.resolve()
@@ -37,7 +38,10 @@ export class CollectedLetters {
     if (state.messages === 0) return
     for (let seq = Math.max(this.#next, state.first_seq); seq <= state.last_seq; seq += 1) {
       const letter = await this.#view.deadLetterAt(seq)
-      if (letter) {
+      const place = `${created} ${seq}`
+      // A stream that was deleted may be there again for a while after the server was killed.
+      if (letter && !this.#places.has(place)) {
+        this.#places.add(place)
         this.all.push({ ...letter, storedIn: created })
         this.ids.add(letter.jobId)
       }

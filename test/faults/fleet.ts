@@ -11,6 +11,8 @@ const preload = (name: string): string =>
 type MutableLife = { -readonly [Field in keyof ProcessLife]: ProcessLife[Field] }
 
 const stopsAtOnce = 5
+/** One that is to die at some point comes there within this, unless another fault keeps it from its work. */
+const crashMs = 45_000
 
 /** A place in the fleet: a process that is started again when it dies, behind a network of its own. */
 export interface Berth {
@@ -109,7 +111,7 @@ export class Fleet {
     const doomed = await this.#replace(berth, env)
     this.lives.find(({ pid }) => pid === doomed.pid)!.endedBy = 'kill'
     await provoke(doomed)
-    const exit = await doomed.ended(60_000)
+    const exit = await doomed.ended(crashMs)
     if (exit.signal !== 'SIGKILL')
       throw new Error(`it ended with ${JSON.stringify(exit)} and not at ${point}: ${doomed.tail()}`)
     return doomed.pid

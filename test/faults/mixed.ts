@@ -157,8 +157,8 @@ export async function playMixed(seed: number, narrate: (line: string) => void): 
     broker: isCluster ? await ClusterBroker.start() : await SingleBroker.start(),
     lanes: drawnFrom.map((faults, lane) => drawn(random.fork(lane), faults)),
     supervisors,
-    perSecond: 500 * cpus().length,
-    mostOpen: 3_000,
+    perSecond: 1_500 * cpus().length,
+    mostOpen: 10_000,
     quick,
     narrate,
   })
