@@ -1,7 +1,9 @@
+import { JetStreamApiError } from '@nats-io/jetstream'
 import { eventually } from '../../support/eventually.ts'
 import type { Power } from '../evidence.ts'
 import type { Fault } from '../fault.ts'
-import type { Stage } from '../stage.ts'
+import { ackWaitMs, type Stage } from '../stage.ts'
+import { lasting } from './lasting.ts'
 
 async function isThere(stage: Stage, stream: string): Promise<void> {
   await eventually(`${stream} is there again`, () => stage.view.jsm.streams.info(stream))
@@ -31,19 +33,38 @@ const consumerDeleted: Fault = {
   },
 }
 
+/** Lets a stream take so many messages more while something is done, and then as many as it likes. */
+async function limited(
+  stage: Stage,
+  stream: string,
+  room: number,
+  during: () => Promise<unknown>,
+): Promise<void> {
+  const { streams } = stage.view.jsm
+  const { state } = await streams.info(stream)
+  try {
+    await streams.update(stream, { max_msgs: state.messages + room })
+    await during()
+  } finally {
+    await eventually(`${stream} takes messages`, () => streams.update(stream, { max_msgs: -1 }))
+  }
+}
+
 const full: Fault = {
   name: 'JOBS full',
   powers: [],
   async strike(stage) {
     // Never below what is there: the server would delete the oldest. Messages that no handler takes fill it up.
-    const { state } = await stage.view.jsm.streams.info('JOBS')
-    await stage.view.jsm.streams.update('JOBS', { max_msgs: state.messages + 100 })
-    await eventually('the broker refuses jobs', async () => {
-      for (let n = 0; n < 50; n += 1) await stage.view.js.publish('jobs.filling', '{}').catch(() => {})
-      return [...stage.load.publications.values()].some((it) => it.state === 'refused')
-    })
-    await stage.view.jsm.streams.purge('JOBS', { filter: 'jobs.filling' })
-    await stage.view.jsm.streams.update('JOBS', { max_msgs: -1 })
+    const { jsm, js } = stage.view
+    const isRefused = (error: unknown): boolean => error instanceof JetStreamApiError
+    await limited(stage, 'JOBS', 100, () =>
+      eventually('the broker refuses jobs', async () => {
+        const fill = async (): Promise<boolean> =>
+          js.publish('jobs.filling', '{}').then(() => false, isRefused)
+        return (await Promise.all(Array.from({ length: 50 }, fill))).some((refused) => refused)
+      }).then(() => lasting(ackWaitMs * 0.3)),
+    )
+    await eventually('the filling is gone', () => jsm.streams.purge('JOBS', { filter: 'jobs.filling' }))
     return undefined
   },
 }
@@ -52,14 +73,13 @@ const deadFull: Fault = {
   name: 'JOBS_DEAD full',
   powers: [],
   async strike(stage) {
-    const { state } = await stage.view.jsm.streams.info('JOBS_DEAD')
-    await stage.view.jsm.streams.update('JOBS_DEAD', { max_msgs: state.messages + 3 })
-    await eventually('a dead letter is refused', () =>
-      stage.fleet.berths.some(({ supervisor }) =>
-        supervisor.lines.some((line) => line.msg === 'dead letter refused, trying again'),
+    await limited(stage, 'JOBS_DEAD', 3, () =>
+      eventually('a dead letter is refused', () =>
+        stage.fleet.berths.some(({ supervisor }) =>
+          supervisor.lines.some((line) => line.msg === 'dead letter refused, trying again'),
+        ),
       ),
     )
-    await stage.view.jsm.streams.update('JOBS_DEAD', { max_msgs: -1 })
     return undefined
   },
 }
