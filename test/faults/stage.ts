@@ -63,6 +63,7 @@ export class Stage {
   readonly #taken = new Set<Berth>()
   readonly #striking = new AsyncLocalStorage<Set<Berth>>()
   readonly #completed = new Set<string>()
+  #struck = 0
   #seenLines = 0
   /** Jobs that were open when a stream had been deleted: most of them never end. */
   #writtenOff = 0
@@ -126,7 +127,7 @@ export class Stage {
 
   /** How many faults have struck. */
   get struck(): number {
-    return this.#strikes.length
+    return this.#struck
   }
 
   /** Lets a fault strike and heal, and notes what it may have done to whom. */
@@ -139,6 +140,7 @@ export class Stage {
     } finally {
       for (const berth of own) this.#taken.delete(berth)
       if (fault.powers.includes('lose')) this.#writtenOff += Math.max(0, await this.open(0))
+      this.#struck += 1
       // One that could not be carried out to its end may have hit anybody.
       this.#strikes.push({ fault: fault.name, powers: fault.powers, pids, from, to: machineMs() })
     }
@@ -146,12 +148,15 @@ export class Stage {
 
   /** Puts right whatever faults have left behind. */
   async heal(): Promise<void> {
+    const from = machineMs()
     for (const link of this.#links) {
       link.delay(0)
       link.set('pass')
     }
     for (const { supervisor } of this.fleet.berths) supervisor.signal('SIGCONT')
     await this.broker.heal()
+    // Whoever reads the story of a job wants to know: the server looks at everybody's credentials again.
+    this.#strikes.push({ fault: 'everything healed', powers: [], pids: undefined, from, to: machineMs() })
   }
 
   /** How many jobs have not ended, besides those that a fault may have deleted. */
