@@ -77,6 +77,7 @@ export class Load {
     for (;;) {
       await this.#attempt(publication)
       if (publication.state === 'accepted') return
+      if (this.#nc.isClosed()) throw new Error("the load's connection is closed")
       await wait(againMs)
     }
   }

@@ -51,7 +51,13 @@ export class JetStreamView {
     namespace = 'jobs',
     more: NodeConnectionOptions = {},
   ): Promise<JetStreamView> {
-    const always = { maxReconnectAttempts: -1, reconnectTimeWait: 100, name: 'test' }
+    // A server that stood still tells whoever comes that they took too long to log in; twice would end it for good.
+    const always = {
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 100,
+      ignoreAuthErrorAbort: true,
+      name: 'test',
+    }
     const nc = await connect({ servers: url.split(','), ...always, ...more })
     return new JetStreamView(nc, await jetstreamManager(nc, { checkAPI: false, timeout: 2_000 }), namespace)
   }
