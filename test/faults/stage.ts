@@ -269,12 +269,26 @@ export class Stage {
         if (missing.length > 0) throw new Error(`${missing.length} have not: ${missing.slice(0, 3)}`)
         const held = await this.fleet.inFlight()
         if (held > 0) throw new Error(`supervisors hold ${held}`)
+        // Nobody knows whether the broker has jobs whose publish had no answer.
+        const left = await this.#undelivered()
+        if (left > 0) throw new Error(`the broker holds ${left} that it will deliver`)
         return true
       })
       return []
     } catch (error) {
       return [(error as Error).message]
     }
+  }
+
+  /** How many jobs consumers have yet to deliver, or wait for. */
+  async #undelivered(): Promise<number> {
+    let left = 0
+    for (const stream of jobStreams) {
+      for await (const { name, num_pending, num_ack_pending } of this.view.jsm.consumers.list(stream)) {
+        if (name !== 'tick') left += num_pending + num_ack_pending
+      }
+    }
+    return left
   }
 
   async #missing(): Promise<string[]> {
