@@ -57,14 +57,18 @@ const full: Fault = {
     // Never below what is there: the server would delete the oldest. Messages that no handler takes fill it up.
     const { jsm, js } = stage.view
     const isRefused = (error: unknown): boolean => error instanceof JetStreamApiError
-    await limited(stage, 'JOBS', 100, () =>
-      eventually('the broker refuses jobs', async () => {
-        const fill = async (): Promise<boolean> =>
-          js.publish('jobs.filling', '{}').then(() => false, isRefused)
-        return (await Promise.all(Array.from({ length: 50 }, fill))).some((refused) => refused)
-      }).then(() => lasting(ackWaitMs * 0.3)),
-    )
-    await eventually('the filling is gone', () => jsm.streams.purge('JOBS', { filter: 'jobs.filling' }))
+    try {
+      await limited(stage, 'JOBS', 100, async () => {
+        await eventually('the broker refuses jobs', async () => {
+          const fill = async (): Promise<boolean> =>
+            js.publish('jobs.filling', '{}').then(() => false, isRefused)
+          return (await Promise.all(Array.from({ length: 50 }, fill))).some((refused) => refused)
+        })
+        await lasting(ackWaitMs * 0.3)
+      })
+    } finally {
+      await eventually('the filling is gone', () => jsm.streams.purge('JOBS', { filter: 'jobs.filling' }))
+    }
     return undefined
   },
 }
