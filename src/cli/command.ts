@@ -27,6 +27,8 @@ export interface Console {
   read(): Promise<Buffer>
   /** Resolves when what was printed has been taken, so that millions of lines do not pile up. */
   taken(): Promise<void>
+  /** Wipes the terminal that the data goes to; nothing when it goes elsewhere. */
+  wipe(): void
   /** Whether somebody sits at stdin and can be asked. */
   readonly interactive: boolean
   /** Asks on stderr, and answers with the line that is typed. */

@@ -11,6 +11,7 @@ import { result } from './result.ts'
 import { resume } from './resume.ts'
 import { schedulesLs } from './schedules-ls.ts'
 import { start } from './start.ts'
+import { status } from './status.ts'
 
 /** Every command, in the order of the help. */
 export const commands: readonly Command[] = [
@@ -20,6 +21,7 @@ export const commands: readonly Command[] = [
   cancel,
   pause,
   resume,
+  status,
   schedulesLs,
   deadLs,
   deadShow,

@@ -16,6 +16,10 @@ const console: Console = {
   taken: async () => {
     if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain')
   },
+  wipe: () => {
+    // The home position first, so that nothing flickers: what follows overwrites, and the rest is cleared.
+    if (process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[J')
+  },
   interactive: process.stdin.isTTY === true,
   ask,
   columns: process.stdout.isTTY ? process.stdout.columns : undefined,

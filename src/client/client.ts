@@ -5,6 +5,7 @@ import type { Names } from '../core/names.ts'
 import type { ClientBroker } from '../nats/client-broker.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { checkHandler, checkJobId, composeJob, type EnqueueOptions } from './new-job.ts'
+import { type Queues, readQueues } from './queues.ts'
 import { readTick, type ScheduleTick } from './schedule-tick.ts'
 import { defaultTimeoutMs, type WaitOptions, waitForOutcome } from './wait-for.ts'
 
@@ -127,6 +128,16 @@ export class Client {
     const newest = await broker.newest(names.ticksStream, names.tickSubjects)
     const prefix = names.tickSubject('').length
     return newest.map(({ subject, text }) => readTick(subject.slice(prefix), text))
+  }
+
+  /**
+   * What waits, runs and was given up on, by handler, whether or not a supervisor runs; undefined when there is no
+   * stream of jobs. Some requests for each handler, so not more often than every few seconds. Needs an operator's
+   * permissions.
+   */
+  async queues(): Promise<Queues | undefined> {
+    this.#requireOpen()
+    return readQueues(this.#parts.broker)
   }
 
   /** The dead letters of the namespace: to look at, replay and discard. Needs an operator's permissions. */

@@ -12,5 +12,6 @@ export type {
   ReplayOptions,
 } from './dead-letters.ts'
 export type { EnqueueOptions } from './new-job.ts'
+export type { HandlerQueue, Queues } from './queues.ts'
 export type { ScheduleTick } from './schedule-tick.ts'
 export type { WaitOptions } from './wait-for.ts'

@@ -1,4 +1,9 @@
-import { JetStreamApiError, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
+import {
+  JetStreamApiError,
+  type JetStreamManager,
+  jetstreamManager,
+  type StoredMsg,
+} from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { MillraceError } from '../core/errors.ts'
 import type { JobOutcome } from '../core/job-outcome.ts'
@@ -6,18 +11,25 @@ import type { Names } from '../core/names.ts'
 import { explainRequest } from './broker-errors.ts'
 import { ClientPublisher, type Publication, type Stored } from './client-publisher.ts'
 import { DeadLetterStore } from './dead-letter-store.ts'
+import { isStreamMissing } from './ensure.ts'
+import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
 import { ResultsBucket } from './results-bucket.ts'
 
-export type { NatsConnection }
+export type { NatsConnection, QueueDepth }
 
 const requestMs = 2_000
-const streamMissing = 10059
 const messageMissing = 10037
 
 /** The newest message on a subject, as text. */
 export interface StoredText {
   readonly subject: string
   readonly text: string
+}
+
+/** An entry of the control bucket. */
+export interface ControlEntry {
+  readonly key: string
+  readonly value: string
 }
 
 /** JetStream as an application sees it: it stores, asks and listens, and pulls nothing. */
@@ -67,6 +79,34 @@ export class ClientBroker {
   }
 
   /**
+   * The entries of the control bucket whose keys begin with `<prefix>.`, by key; none when there is no bucket.
+   *
+   * @throws {MillraceError} when the broker does not say.
+   */
+  async control(prefix: string): Promise<ControlEntry[]> {
+    const bucket = this.#names.controlBucket
+    const begin = `$KV.${bucket}.`
+    const stored = await this.#newest(`KV_${bucket}`, `${begin}${prefix}.>`)
+    return stored
+      .filter(({ header }) => header.get('KV-Operation') === '')
+      .map((entry) => ({ key: entry.subject.slice(begin.length), value: entry.string() }))
+  }
+
+  /**
+   * How much waits where, for every handler that has a consumer; undefined when there is no stream of jobs.
+   *
+   * @throws {MillraceError} when the broker does not say.
+   */
+  async depth(): Promise<QueueDepth | undefined> {
+    try {
+      return await readQueueDepth(this.#jsm, this.#names, 'all')
+    } catch (error) {
+      if (isStreamMissing(error)) return undefined
+      throw explainRequest(error, requestMs)
+    }
+  }
+
+  /**
    * How a job ended; undefined when that is not known.
    *
    * @throws {MillraceError} when the broker does not say.
@@ -101,18 +141,32 @@ export class ClientBroker {
    * @throws {MillraceError} when the broker does not say.
    */
   async newest(stream: string, filter: string): Promise<StoredText[]> {
+    const stored = await this.#newest(stream, filter)
+    return stored.map((message) => ({ subject: message.subject, text: message.string() }))
+  }
+
+  async #newest(stream: string, filter: string): Promise<StoredMsg[]> {
     try {
       const { state } = await this.#jsm.streams.info(stream, { subjects_filter: filter })
-      const found: StoredText[] = []
+      const found: StoredMsg[] = []
       for (const subject of Object.keys(state.subjects ?? {}).sort()) {
-        const stored = await this.#jsm.streams.getMessage(stream, { last_by_subj: subject })
-        if (stored) found.push({ subject, text: stored.string() })
+        const stored = await this.#lastOf(stream, subject)
+        if (stored) found.push(stored)
       }
       return found
     } catch (error) {
-      if (error instanceof JetStreamApiError && [streamMissing, messageMissing].includes(error.code))
-        return []
+      if (isStreamMissing(error)) return []
       throw explainRequest(error, requestMs)
+    }
+  }
+
+  /** It may be gone since it was listed. */
+  async #lastOf(stream: string, subject: string): Promise<StoredMsg | undefined> {
+    try {
+      return (await this.#jsm.streams.getMessage(stream, { last_by_subj: subject })) ?? undefined
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === messageMissing) return undefined
+      throw error
     }
   }
 

@@ -1,5 +1,5 @@
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
-import { consumerName, type Names, type Priority, priorities } from '../core/names.ts'
+import { consumerName, isHandlerName, type Names, type Priority, priorities } from '../core/names.ts'
 import { moverName } from './delayed-topology.ts'
 
 const streamMissing = 10059
@@ -11,6 +11,8 @@ export interface QueueDepth {
   readonly deadLetters: ReadonlyMap<string, number>
   /** Jobs on subjects that no consumer takes. */
   readonly unclaimed: number
+  /** The same by handler, a subject that no handler can have by its own name. */
+  readonly unclaimedOf: ReadonlyMap<string, number>
   /**
    * Jobs that a consumer's filter matches and that it neither waits for nor has handed out: at least so
    * many, because jobs that ended while we asked cannot be told apart from them.
@@ -26,33 +28,42 @@ export interface HandlerDepth {
   readonly redelivered: number
   /** Age of the oldest job that is still in the stream; 0 when there is none. */
   readonly oldestAgeSeconds: number
+  /** Open requests for jobs: none while nobody works on the handler, or everybody is full. */
+  readonly pulls: number
+  /** Its consumer is paused at the server, whoever did that. */
+  readonly pausedAtServer: boolean
 }
 
 /**
  * Asks the broker how much waits: one request for the dead letters and two for the delayed jobs, three for each
  * stream with jobs, and one or two for each of its consumers, so it is done when somebody looks and not more
- * often than every few seconds. The priorities of a handler are added up.
+ * often than every few seconds. The priorities of a handler are added up. `all` are the handlers that have a
+ * consumer.
  */
 export async function readQueueDepth(
   jsm: JetStreamManager,
   names: Names,
-  handlers: readonly string[],
+  handlers: readonly string[] | 'all',
 ): Promise<QueueDepth> {
   const dead = (await readStream(jsm, names.deadStream, names.deadSubjects)).subjects
   const prefix = names.deadSubject('')
   const byHandler = new Map<string, HandlerDepth>()
+  const unclaimedOf = new Map<string, number>()
   let unclaimed = 0
   let stranded = 0
   for (const priority of priorities) {
     const depth = await readPriority(jsm, names, priority, handlers)
     unclaimed += depth.unclaimed
     stranded += depth.stranded
+    for (const [handler, jobs] of depth.unclaimedOf)
+      unclaimedOf.set(handler, (unclaimedOf.get(handler) ?? 0) + jobs)
     for (const [handler, more] of depth.handlers) byHandler.set(handler, sum(byHandler.get(handler), more))
   }
   return {
     handlers: byHandler,
     deadLetters: new Map([...dead].map(([subject, count]) => [subject.slice(prefix.length), count])),
     unclaimed,
+    unclaimedOf,
     stranded,
     delayed: await countDelayed(jsm, names.delayedStream),
   }
@@ -78,13 +89,14 @@ async function readPriority(
   jsm: JetStreamManager,
   names: Names,
   priority: Priority,
-  handlers: readonly string[],
+  handlers: readonly string[] | 'all',
 ): Promise<Omit<QueueDepth, 'deadLetters' | 'delayed'>> {
+  const prefix = names.jobSubject('', priority)
   const stream = names.streamOf(priority)
   const byHandler = new Map<string, HandlerDepth>()
   const before = await readStream(jsm, stream, names.subjectsOf(priority))
   if (priority !== 'normal' && before.messages === 0)
-    return { handlers: byHandler, unclaimed: 0, stranded: 0 }
+    return { handlers: byHandler, unclaimed: 0, unclaimedOf: new Map(), stranded: 0 }
   const jobs = before.subjects
   const claimed = new Set<string>()
   let accounted = 0
@@ -93,24 +105,33 @@ async function readPriority(
     if (filter === undefined) continue
     claimed.add(filter)
     accounted += consumer.num_pending + consumer.num_ack_pending
-    const handler = handlers.find((name) => consumerName(name) === consumer.name)
-    if (handler === undefined) continue
+    const handler =
+      handlers === 'all'
+        ? filter.slice(prefix.length)
+        : handlers.find((name) => consumerName(name) === consumer.name)
+    if (handler === undefined || !isHandlerName(handler)) continue
     byHandler.set(handler, {
       pending: consumer.num_pending,
       ackPending: consumer.num_ack_pending,
       redelivered: consumer.num_redelivered,
       oldestAgeSeconds: jobs.has(filter) ? await oldestAge(jsm, stream, filter) : 0,
+      pulls: consumer.num_waiting,
+      pausedAtServer: consumer.paused === true,
     })
   }
   const after = await readStream(jsm, stream, names.subjectsOf(priority))
   const ended = before.messages + (after.lastSequence - before.lastSequence) - after.messages
+  const unclaimedOf = new Map<string, number>()
   let unclaimed = 0
   let matched = 0
   for (const [subject, count] of jobs) {
     if (claimed.has(subject)) matched += count
-    else unclaimed += count
+    else {
+      unclaimed += count
+      unclaimedOf.set(subject.slice(prefix.length), count)
+    }
   }
-  return { handlers: byHandler, unclaimed, stranded: Math.max(0, matched - accounted - ended) }
+  return { handlers: byHandler, unclaimed, unclaimedOf, stranded: Math.max(0, matched - accounted - ended) }
 }
 
 function sum(one: HandlerDepth | undefined, other: HandlerDepth): HandlerDepth {
@@ -120,6 +141,8 @@ function sum(one: HandlerDepth | undefined, other: HandlerDepth): HandlerDepth {
     ackPending: one.ackPending + other.ackPending,
     redelivered: one.redelivered + other.redelivered,
     oldestAgeSeconds: Math.max(one.oldestAgeSeconds, other.oldestAgeSeconds),
+    pulls: one.pulls + other.pulls,
+    pausedAtServer: one.pausedAtServer || other.pausedAtServer,
   }
 }
 

@@ -15,6 +15,7 @@ async function typed(words: readonly string[]) {
     },
     read: async () => Buffer.from('{'),
     taken: async () => {},
+    wipe: () => {},
     interactive: false,
     ask: async () => '',
     columns: undefined,

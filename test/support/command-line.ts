@@ -14,6 +14,9 @@ export interface CommandRun {
 /** A command that runs. */
 export interface RunningCommand {
   readonly ended: Promise<CommandRun>
+  /** What it has written so far. */
+  readonly stdout: string
+  readonly stderr: string
   kill(signal: NodeJS.Signals): void
 }
 
@@ -47,5 +50,14 @@ export function startMillrace(
   const ended = new Promise<CommandRun>((resolve) =>
     child.once('close', (code) => resolve({ code, stdout, stderr })),
   )
-  return { ended, kill: (signal) => child.kill(signal) }
+  return {
+    ended,
+    get stdout() {
+      return stdout
+    },
+    get stderr() {
+      return stderr
+    },
+    kill: (signal) => child.kill(signal),
+  }
 }
