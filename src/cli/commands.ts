@@ -9,6 +9,7 @@ import { enqueue } from './enqueue.ts'
 import { pause } from './pause.ts'
 import { result } from './result.ts'
 import { resume } from './resume.ts'
+import { retriesLs } from './retries-ls.ts'
 import { schedulesLs } from './schedules-ls.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
@@ -22,6 +23,7 @@ export const commands: readonly Command[] = [
   pause,
   resume,
   status,
+  retriesLs,
   schedulesLs,
   deadLs,
   deadShow,

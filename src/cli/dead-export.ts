@@ -1,6 +1,7 @@
 import { type Command, cliExitCodes } from './command.ts'
-import { deadLetterJson, JsonArray } from './dead-letter-json.ts'
+import { deadLetterJson } from './dead-letter-json.ts'
 import { narrateMissing, readSelection, selectionFlags, whichHelp } from './dead-selection.ts'
+import { JsonArray } from './json-array.ts'
 import { ProgressLines } from './progress-lines.ts'
 import { withClient } from './with-client.ts'
 

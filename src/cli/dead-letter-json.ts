@@ -1,6 +1,5 @@
 import type { DeadLetterRecord } from '../core/dead-letter-record.ts'
 import { payloadText } from '../core/payload-text.ts'
-import type { Console } from './command.ts'
 
 /** A dead letter as `dead ls --json` has it; contract. */
 export function deadLetterRow(letter: DeadLetterRecord) {
@@ -37,27 +36,4 @@ function headersOf({ stored }: DeadLetterRecord): Record<string, string | string
   return Object.fromEntries(
     [...headers].map(([name, values]) => [name, values.length === 1 ? values[0]! : values]),
   )
-}
-
-/** Prints one array piece by piece, an element a line, so that it need not fit into memory. */
-export class JsonArray {
-  readonly #console: Console
-  #begun = false
-
-  constructor(console: Console) {
-    this.#console = console
-  }
-
-  async add(elements: readonly string[]): Promise<void> {
-    if (elements.length === 0) return
-    const [first, ...rest] = elements
-    const lines = [`${this.#begun ? ',' : '['}${first}`, ...rest.map((element) => `,${element}`)]
-    this.#begun = true
-    this.#console.print(lines.join('\n'))
-    await this.#console.taken()
-  }
-
-  end(): void {
-    this.#console.print(this.#begun ? ']' : '[]')
-  }
 }

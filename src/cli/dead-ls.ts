@@ -1,6 +1,7 @@
 import { type Command, cliExitCodes } from './command.ts'
-import { deadLetterRow, JsonArray } from './dead-letter-json.ts'
+import { deadLetterRow } from './dead-letter-json.ts'
 import { narrateMissing, readSelection, selectionFlags, whichHelp } from './dead-selection.ts'
+import { JsonArray } from './json-array.ts'
 import { Table } from './table.ts'
 import { withClient } from './with-client.ts'
 

@@ -6,6 +6,7 @@ import type { ClientBroker } from '../nats/client-broker.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { checkHandler, checkJobId, composeJob, type EnqueueOptions } from './new-job.ts'
 import { type Queues, readQueues } from './queues.ts'
+import { checkRetrySelection, type RetrySelection, readRetries, type WaitingRetry } from './retries.ts'
 import { readTick, type ScheduleTick } from './schedule-tick.ts'
 import { defaultTimeoutMs, type WaitOptions, waitForOutcome } from './wait-for.ts'
 
@@ -138,6 +139,19 @@ export class Client {
   async queues(): Promise<Queues | undefined> {
     this.#requireOpen()
     return readQueues(this.#parts.broker)
+  }
+
+  /**
+   * Jobs that wait for another attempt, those that failed first before the others, as they are found. One request
+   * for each job that has failed, and no more than `selection.limit` jobs. Needs an operator's permissions.
+   *
+   * @throws {MillraceError} `invalid_job` for a selection that makes no sense; `topology_missing` and
+   *   `broker_unreachable`.
+   */
+  retries(selection: RetrySelection = {}): AsyncGenerator<WaitingRetry[], void, undefined> {
+    this.#requireOpen()
+    checkRetrySelection(selection)
+    return readRetries(this.#parts.broker, this.#parts.names, selection, this.#parts.requestMs)
   }
 
   /** The dead letters of the namespace: to look at, replay and discard. Needs an operator's permissions. */

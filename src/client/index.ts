@@ -13,5 +13,6 @@ export type {
 } from './dead-letters.ts'
 export type { EnqueueOptions } from './new-job.ts'
 export type { HandlerQueue, Queues } from './queues.ts'
+export type { RetrySelection, WaitingRetry } from './retries.ts'
 export type { ScheduleTick } from './schedule-tick.ts'
 export type { WaitOptions } from './wait-for.ts'

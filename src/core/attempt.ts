@@ -17,6 +17,8 @@ export interface AttemptRecord {
   readonly repeats?: number
   /** Epoch milliseconds: the next attempt must not begin before. */
   readonly notBefore?: number
+  /** Epoch milliseconds: when the broker was asked to bring it back. For people; nothing is decided by it. */
+  readonly dueAt?: number
   /** Set before a dead letter is published: whoever gets this job again finishes that, and runs nothing. */
   readonly dead?: { readonly reason: DeadReason; readonly attempts: number; readonly error?: AttemptError }
 }
@@ -28,7 +30,7 @@ export const noRecord: AttemptRecord = { released: 0, failures: 0, history: [] }
  * what it should be counts as missing, because half a record is better than none, and no job is lost for it.
  */
 export function readAttemptRecord(stored: Readonly<Record<string, unknown>>): AttemptRecord {
-  const { released, failures, history, repeats, notBefore, dead } = stored
+  const { released, failures, history, repeats, notBefore, dueAt, dead } = stored
   const reason = isRecord(dead) ? deadReasons.find((known) => known === dead['reason']) : undefined
   return {
     released: isCount(released) ? released : 0,
@@ -36,6 +38,7 @@ export function readAttemptRecord(stored: Readonly<Record<string, unknown>>): At
     history: historyOf(history),
     ...(isCount(repeats) ? { repeats } : {}),
     ...(typeof notBefore === 'number' && Number.isFinite(notBefore) ? { notBefore } : {}),
+    ...(typeof dueAt === 'number' && Number.isFinite(dueAt) ? { dueAt } : {}),
     ...(reason && isRecord(dead) ? { dead: { reason, ...readDeath(dead) } } : {}),
   }
 }

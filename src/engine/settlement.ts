@@ -96,7 +96,7 @@ export class Settlement {
   }
 
   async retry(job: InFlightJob, delayMs: number, entry: HistoryEntry): Promise<void> {
-    job.record = withFailure(job.record, entry)
+    job.record = { ...withFailure(job.record, entry), dueAt: this.#clock.now() + delayMs }
     await this.#write(job)
     this.#bursts.add(() => this.#giveBack(job, delayMs))
     this.#observer.settled(job, 'retry')
@@ -104,6 +104,7 @@ export class Settlement {
 
   async release(job: InFlightJob, delayMs: number): Promise<void> {
     if (!job.betweenAttempts) job.record = withRelease(job.record)
+    if (delayMs > 0) job.record = { ...job.record, dueAt: this.#clock.now() + delayMs }
     await this.#insist(job)
     if (delayMs > 0) this.#bursts.add(() => this.#giveBack(job, delayMs))
     else this.#giveBack(job, 0)

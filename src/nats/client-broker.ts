@@ -13,6 +13,7 @@ import { ClientPublisher, type Publication, type Stored } from './client-publish
 import { DeadLetterStore } from './dead-letter-store.ts'
 import { isStreamMissing } from './ensure.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
+import { RecordedAttempts } from './recorded-attempts.ts'
 import { ResultsBucket } from './results-bucket.ts'
 
 export type { NatsConnection, QueueDepth }
@@ -40,6 +41,7 @@ export class ClientBroker {
   readonly #publisher: ClientPublisher
   readonly #results: ResultsBucket
   #deadLetters: DeadLetterStore | undefined
+  #attempts: RecordedAttempts | undefined
 
   private constructor(nc: NatsConnection, jsm: JetStreamManager, names: Names) {
     this.#nc = nc
@@ -57,6 +59,12 @@ export class ClientBroker {
   get deadLetters(): DeadLetterStore {
     this.#deadLetters ??= new DeadLetterStore(this.#nc, this.#jsm, this.#names)
     return this.#deadLetters
+  }
+
+  /** The bucket of attempts, for operators. */
+  get attempts(): RecordedAttempts {
+    this.#attempts ??= new RecordedAttempts(this.#nc, this.#jsm, this.#names)
+    return this.#attempts
   }
 
   /** Resolves when the server has stored it; rejects with a `MillraceError`. */

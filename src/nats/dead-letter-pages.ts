@@ -161,5 +161,8 @@ export function entriesOf(headers: MsgHdrs | undefined): HeaderEntry[] {
 }
 
 function pageFailed(how: string): MillraceError {
-  return new MillraceError('broker_request_failed', `the NATS server did not deliver dead letters: ${how}`)
+  return new MillraceError(
+    'broker_request_failed',
+    `the NATS server did not deliver what a stream holds: ${how}`,
+  )
 }

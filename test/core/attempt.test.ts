@@ -125,6 +125,7 @@ test('a stored record is read as it was written', () => {
     history: [{ attempt: 1, outcome: 'failed', error: 'no luck' }],
     repeats: 1,
     notBefore: 1_700_000_000_000,
+    dueAt: 1_700_000_000_000,
     dead: { reason: 'permanent' as const, attempts: 2, error: { code: 'handler_error', message: 'no luck' } },
   }
   assert.deepEqual(readAttemptRecord({ stream: 'x', ...record }), record)
@@ -135,7 +136,15 @@ test('whatever a record holds, its attempts are counted, and nothing of it can b
     fc.jsonValue(),
     fc.constantFrom(-1, 1.5, 1e308, '2', null, true, [], [null], [{ attempt: 1 }]),
   )
-  const fields = { released: odd, failures: odd, history: odd, repeats: odd, notBefore: odd, dead: odd }
+  const fields = {
+    released: odd,
+    failures: odd,
+    history: odd,
+    repeats: odd,
+    notBefore: odd,
+    dueAt: odd,
+    dead: odd,
+  }
   const dead = fc.record({
     reason: odd,
     attempts: odd,

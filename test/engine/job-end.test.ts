@@ -8,9 +8,10 @@ const completed = { kind: 'completed' } as const
 const failed = { kind: 'failed', error } as const
 
 test('a failure is recorded, given back after its backoff and told', async () => {
-  const { broker, observer, addLane, deliver, end } = fakeEngine()
+  const { broker, clock, observer, addLane, deliver, end } = fakeEngine()
   const lane = addLane()
   await end(lane, (await deliver(7))!, failed, 12.4)
+  assert.equal(broker.records.get(7)?.dueAt, clock.now() + 1_000)
   assert.deepEqual(broker.take('pull'), ['write 7 released=0 failures=1', 'nak r7.1 1000'])
   assert.deepEqual(broker.records.get(7)?.history, [
     {

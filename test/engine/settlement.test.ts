@@ -109,6 +109,7 @@ test('a record that could not be read is not replaced: what happened since is ad
     failures: 2,
     history: [entry, { ...entry, attempt: 2 }],
     repeats: 2,
+    dueAt: clock.now(),
   })
   const third = hold(2, { deliveries: 2 })
   third.recordUnread = true

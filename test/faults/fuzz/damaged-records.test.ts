@@ -37,7 +37,7 @@ const oddFields: readonly object[] = [
   { history: [null, 7, 'x', [], {}, { attempt: 'one', outcome: 3 }] },
   { history: [{ attempt: 1, outcome: 'failed', more: {} }] },
   { history: [{ attempt: 1, outcome: 'o'.repeat(50_000), error: '\u0000\r\n' }] },
-  { repeats: '1', notBefore: 'tomorrow' },
+  { repeats: '1', notBefore: 'tomorrow', dueAt: {} },
   { dead: true },
   { dead: {} },
   { dead: { reason: 'boredom', attempts: 1 } },
