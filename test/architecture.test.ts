@@ -35,7 +35,7 @@ const allowed: Record<string, readonly string[]> = {
   broker: ['core'],
   schedules: ['core'],
   client: ['core', 'config', 'nats'],
-  cli: ['core', 'config', 'client', ''],
+  cli: ['core', 'config', 'client', 'threads', ''],
   runtime: [
     'core',
     'engine',

@@ -5,6 +5,7 @@ import { deadExport } from './dead-export.ts'
 import { deadLs } from './dead-ls.ts'
 import { deadReplay } from './dead-replay.ts'
 import { deadShow } from './dead-show.ts'
+import { doctor } from './doctor.ts'
 import { enqueue } from './enqueue.ts'
 import { pause } from './pause.ts'
 import { result } from './result.ts'
@@ -30,4 +31,5 @@ export const commands: readonly Command[] = [
   deadReplay,
   deadDiscard,
   deadExport,
+  doctor,
 ]

@@ -3,12 +3,12 @@ import type { Client } from '../client/client.ts'
 import { createClient } from '../client/create-client.ts'
 
 /** A command gives up on the broker after this; contract. */
-const patienceMs = 5_000
+export const patienceMs = 5_000
 
 /** Runs with a client for the broker that the environment names, and closes it. */
 export async function withClient<T>(use: (client: Client) => Promise<T>): Promise<T> {
   const client = await createClient({
-    name: `${userName()}@${hostname()}`,
+    name: clientName(),
     connectMs: patienceMs,
     requestMs: patienceMs,
   })
@@ -17,6 +17,11 @@ export async function withClient<T>(use: (client: Client) => Promise<T>): Promis
   } finally {
     await client.close()
   }
+}
+
+/** Who types here: `sam@ops`. */
+export function clientName(): string {
+  return `${userName()}@${hostname()}`
 }
 
 function userName(): string {

@@ -2,8 +2,8 @@ import { readSettings } from '../config/settings.ts'
 import { MillraceError } from '../core/errors.ts'
 import { namesFor } from '../core/names.ts'
 import { ClientBroker, type NatsConnection } from '../nats/client-broker.ts'
-import { connectBroker } from '../nats/connection.ts'
 import { Client } from './client.ts'
+import { connectWithin } from './connect-within.ts'
 
 /**
  * How a client finds the broker. What the environment says (`NATS_URL`, `NATS_CREDS`, `MILLRACE_NAMESPACE` and
@@ -76,37 +76,9 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     const broker = await ClientBroker.open(connection, names)
     return new Client({ broker, names, name, requestMs, close: async () => {} })
   }
-  const search = new AbortController()
-  // One attempt at a server that does not answer at all takes seconds; the search ends in the middle of it.
-  let lastFailure: MillraceError | undefined
-  const timer = setTimeout(() => {
-    const where = settings.nats.servers.join(', ')
-    // What an attempt before it failed of says more than that this one was cut short.
-    search.abort(
-      lastFailure ??
-        new MillraceError(
-          'broker_unreachable',
-          `no NATS server answered at ${where} within ${connectMs} ms; start one there, or set NATS_URL`,
-        ),
-    )
-  }, connectMs + 100)
-  try {
-    const own = await connectBroker(
-      { ...settings, startupMs: connectMs },
-      {
-        supervisorId: name,
-        inboxPrefix: options.inboxPrefix,
-        onEvent: (event) => {
-          if (event.kind === 'waiting') lastFailure = event.error
-        },
-        signal: search.signal,
-      },
-    )
-    const broker = await ClientBroker.open(own.nc, names)
-    return new Client({ broker, names, name, requestMs, close: () => own.close() })
-  } finally {
-    clearTimeout(timer)
-  }
+  const own = await connectWithin(settings, { name, connectMs, inboxPrefix: options.inboxPrefix })
+  const broker = await ClientBroker.open(own.nc, names)
+  return new Client({ broker, names, name, requestMs, close: () => own.close() })
 }
 
 function checkOptions(options: ClientOptions): void {

@@ -125,6 +125,11 @@ test('with the accounts of deploy/nats, each role can do all of its work without
   await supervisor.said(/"job_id":"two"[^\n]*"reason":"cancelled"/)
   assert.notEqual((await control.get('cancelled.two'))?.operation, 'PUT')
   const env = { NATS_URL: broker.url, NATS_USER: 'admin', NATS_PASSWORD: 'admin' }
+  const settings = { ...env, MILLRACE_HANDLERS: folder, MILLRACE_ACK_WAIT_MS: '1000' }
+  for (const command of [['status'], ['retries', 'ls'], ['doctor']]) {
+    const { code, stdout, stderr } = await millrace(command, settings)
+    assert.equal(code, 0, stdout + stderr)
+  }
   for (const args of [
     ['show', '1'],
     ['replay', '--handler', 'bad'],

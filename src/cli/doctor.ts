@@ -1,0 +1,89 @@
+import { examineBroker } from '../client/doctor.ts'
+import { failed } from '../client/doctor-rules.ts'
+import { advice, type Finding, fine, wrong } from '../client/finding.ts'
+import { readSettings, type SettingsReading } from '../config/settings.ts'
+import { MillraceError } from '../core/errors.ts'
+import { findHandlers } from '../threads/handlers-folder.ts'
+import { type Command, type Console, cliExitCodes } from './command.ts'
+import { clientName, patienceMs } from './with-client.ts'
+
+/** `millrace doctor`: what keeps jobs from being run, and what helps. */
+export const doctor: Command = {
+  name: 'doctor',
+  arguments: '',
+  takes: [0, 0],
+  summary: 'look for what is wrong with the broker and the settings',
+  details:
+    'Compares what is at the broker with what a supervisor with the settings of this environment needs, and changes\n' +
+    'nothing. Every error and warning comes with what helps. Exits with 1 for errors, with 0 for warnings alone.',
+  flags: {},
+  example: 'millrace doctor',
+
+  async run({ json }, console) {
+    const findings = await examineAll()
+    if (json) console.print(JSON.stringify(findings.map(rowOf)))
+    else for (const finding of findings) console.print(linesOf(finding))
+    const errors = findings.filter(({ level }) => level === 'error').length
+    const warnings = findings.filter(({ level }) => level === 'warning').length
+    narrateCount(errors, warnings, console)
+    return errors > 0 ? cliExitCodes.failed : cliExitCodes.ok
+  },
+}
+
+async function examineAll(): Promise<Finding[]> {
+  let reading: SettingsReading
+  try {
+    reading = readSettings({ environment: process.env })
+  } catch (error) {
+    if (error instanceof MillraceError) return [failed('settings', error)]
+    throw error
+  }
+  const { settings, sources, warnings } = reading
+  const isMeant = sources.handlers.origin !== 'default'
+  const { handlers, findings } = handlersIn(settings.handlersFolder, isMeant)
+  const remedy = 'millrace config shows what is set, and docs/settings.md what it does'
+  return [
+    ...warnings.map((warning) => advice('settings', warning, remedy)),
+    ...findings,
+    ...(await examineBroker({
+      settings,
+      handlers: isMeant ? handlers : [],
+      likelyHandlers: isMeant ? [] : handlers,
+      name: clientName(),
+      connectMs: patienceMs,
+    })),
+  ]
+}
+
+/** Whoever looks from a machine without handlers looks at those that have a consumer. */
+function handlersIn(folder: string, isMeant: boolean): { handlers: string[]; findings: Finding[] } {
+  try {
+    const handlers = findHandlers(folder).map(({ name }) => name)
+    return { handlers, findings: [fine('handlers', `there are ${handlers.length} in ${folder}`)] }
+  } catch (error) {
+    if (!(error instanceof MillraceError)) throw error
+    if (isMeant || error.code !== 'handlers_missing') {
+      const remedy = 'build the handlers, or set MILLRACE_HANDLERS to the folder of the compiled files'
+      return { handlers: [], findings: [wrong('handlers', error.message, remedy)] }
+    }
+    const message = `there are none in ${folder} here: only handlers that have a consumer are looked at`
+    return { handlers: [], findings: [fine('handlers', message)] }
+  }
+}
+
+/** As `doctor --json` has it. */
+function rowOf({ level, check, message, remedy }: Finding) {
+  return { level, check, message, remedy: remedy ?? null }
+}
+
+function linesOf({ level, check, message, remedy }: Finding): string {
+  const indent = ' '.repeat('warning  '.length)
+  const line = `${level.padEnd(indent.length)}${check}: ${message.replaceAll('\n', `\n${indent}`)}`
+  return remedy === undefined ? line : `${line}\n${indent}-> ${remedy}`
+}
+
+function narrateCount(errors: number, warnings: number, console: Console): void {
+  const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
+  if (errors + warnings === 0) console.narrate('nothing is wrong')
+  else console.narrate(`${counted(errors, 'error')}, ${counted(warnings, 'warning')}`)
+}
