@@ -4,6 +4,8 @@ import { MillraceError } from '../core/errors.ts'
 export interface Flag {
   /** What its value is, for the help; a flag without one takes none. */
   readonly value?: string
+  /** Every value that there is, for shells to complete. */
+  readonly choices?: readonly string[]
   readonly help: string
   /** It may be given several times. */
   readonly multiple?: true
@@ -45,6 +47,8 @@ export interface Command {
   readonly arguments: string
   /** How many arguments there may be. */
   readonly takes: readonly [least: number, most: number]
+  /** Everything that the first argument can be, for shells to complete. */
+  readonly choices?: readonly string[]
   readonly summary: string
   /** What the help says below the usage. */
   readonly details?: string

@@ -1,5 +1,7 @@
 import { cancel } from './cancel.ts'
 import type { Command } from './command.ts'
+import { completionOf } from './completion.ts'
+import { config } from './config.ts'
 import { deadDiscard } from './dead-discard.ts'
 import { deadExport } from './dead-export.ts'
 import { deadLs } from './dead-ls.ts'
@@ -32,4 +34,6 @@ export const commands: readonly Command[] = [
   deadDiscard,
   deadExport,
   doctor,
+  config,
+  completionOf(() => commands),
 ]

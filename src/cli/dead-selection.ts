@@ -1,11 +1,16 @@
 import { checkSelection, type DeadLetterSelection } from '../client/dead-letters.ts'
+import { deadReasons } from '../core/verdict.ts'
 import { type Console, type Flag, type Typed, usageError } from './command.ts'
 import { readDuration } from './duration.ts'
 
 /** Which dead letters a command is about. */
 export const selectionFlags: Readonly<Record<string, Flag>> = {
   handler: { value: '<handler>', help: 'only those of this handler' },
-  reason: { value: '<reason>', help: 'only those with this reason, such as exhausted or expired' },
+  reason: {
+    value: '<reason>',
+    choices: deadReasons,
+    help: 'only those with this reason, such as exhausted or expired',
+  },
   since: {
     value: '<duration|instant>',
     help: 'only those that died in the last 30m, 2h, or since 2026-01-31T12:00:00Z',

@@ -24,6 +24,7 @@ export const enqueue: Command = {
     key: { value: '<key>', help: 'jobs of the handler with the same key run one at a time, in order' },
     priority: {
       value: `<${priorities.join('|')}>`,
+      choices: priorities,
       help: 'how soon beside other jobs; normal when left out',
     },
     header: { value: '<Name:value>', multiple: true, help: 'a header for the handler; may be repeated' },

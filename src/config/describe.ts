@@ -27,8 +27,16 @@ export function describeSettings(settings: Settings, sources: SettingSources): S
   return settingNames.map((name) => ({
     name: settingTable[name].variable,
     value: settingValue(masked, name),
-    source: sources[name].origin,
+    source: originOf(name, settings, sources),
   }))
+}
+
+/** User, password and token may have come with the address. */
+function originOf(name: SettingName, { nats }: Settings, sources: SettingSources): SettingOrigin {
+  const { origin } = sources[name]
+  const carried = { natsUser: nats.user, natsPassword: nats.password, natsToken: nats.token }
+  const isCarried = origin === 'default' && name in carried && carried[name as keyof typeof carried] !== null
+  return isCarried ? sources.natsUrl.origin : origin
 }
 
 function settingValue(masked: Settings, name: SettingName): unknown {
