@@ -1,7 +1,7 @@
 import { describeSettings } from '../config/describe.ts'
 import { readSettings, type SettingName, type SettingSource, settingTable } from '../config/settings.ts'
 import { type Command, cliExitCodes } from './command.ts'
-import { Table } from './table.ts'
+import { tableOf } from './table.ts'
 
 /** `millrace config`: the settings in effect, and where each comes from. */
 export const config: Command = {
@@ -24,7 +24,7 @@ export const config: Command = {
         value: value ?? settingTable[names[index]!].default.text ?? 'off',
         source: sourceText(name, source, sources[names[index]!]),
       }))
-      console.print(new Table(console.columns).add(lines))
+      console.print(tableOf(lines, console.columns))
     }
     for (const warning of warnings) console.narrate(`warning: ${warning}`)
     return cliExitCodes.ok

@@ -3,17 +3,31 @@ import type { Command } from './command.ts'
 
 /** What `millrace --help` says. */
 export function helpForAll(commands: readonly Command[]): string {
-  const usages = commands.map((command) => `${command.name} ${command.arguments}`.trim())
-  const lines = commands.map((command, index) => `  ${padded(usages[index]!, usages)}  ${command.summary}`)
   return [
     'usage: millrace <command> [arguments] [flags]',
     '',
-    ...lines,
+    ...summaries(commands),
     '',
     'millrace <command> --help explains a command. Every command takes --json. The broker and the namespace come',
     'from the environment: NATS_URL, NATS_CREDS and their like, MILLRACE_NAMESPACE.',
     'Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 broker unreachable; start has its own.',
   ].join('\n')
+}
+
+/** What `millrace dead --help` says: the commands that begin with that word. */
+export function helpForFamily(word: string, commands: readonly Command[]): string {
+  return [
+    `usage: millrace ${word} <command> [arguments] [flags]`,
+    '',
+    ...summaries(commands),
+    '',
+    `millrace ${word} <command> --help explains a command.`,
+  ].join('\n')
+}
+
+function summaries(commands: readonly Command[]): string[] {
+  const usages = commands.map((command) => `${command.name} ${command.arguments}`.trim())
+  return commands.map((command, index) => `  ${padded(usages[index]!, usages)}  ${command.summary}`)
 }
 
 /** What `millrace <command> --help` says. */

@@ -3,25 +3,37 @@ import { nearestName } from '../core/nearest-name.ts'
 import { readArguments } from './arguments.ts'
 import { type Command, type Console, cliExitCodeOf, cliExitCodes } from './command.ts'
 import { commands } from './commands.ts'
-import { helpFor, helpForAll } from './help.ts'
+import { helpFor, helpForAll, helpForFamily } from './help.ts'
 
 /** Runs what was typed, and answers the exit code. Never throws: an error is one message on stderr. */
-export async function run(words: readonly string[], console: Console): Promise<number> {
-  const [first] = words
-  if (first === '--help' || first === '-h' || first === 'help') {
-    console.print(helpForAll(commands))
-    return cliExitCodes.ok
-  }
+export async function run(typed: readonly string[], console: Console): Promise<number> {
+  const [first] = typed
   if (first === '--version') {
     console.print(packageVersion())
     return cliExitCodes.ok
   }
+  // `help enqueue` is `enqueue --help`.
+  const asksHelp = first === 'help'
+  const words = asksHelp ? typed.slice(1) : typed
+  if (first === '--help' || first === '-h' || (asksHelp && words.length === 0)) {
+    console.print(helpForAll(commands))
+    return cliExitCodes.ok
+  }
   const found = findCommand(words)
   if (!found) {
+    const family = familyOf(words)
+    if (family.length > 0 && (asksHelp || words.includes('--help') || words.includes('-h'))) {
+      console.print(helpForFamily(words[0]!, family))
+      return cliExitCodes.ok
+    }
     console.narrate(first === undefined ? helpForAll(commands) : unknownCommand(words))
     return cliExitCodes.usage
   }
   const { command, rest } = found
+  if (asksHelp) {
+    console.print(helpFor(command))
+    return cliExitCodes.ok
+  }
   try {
     const typed = readArguments(command, rest)
     if (typed.help) {
@@ -43,16 +55,32 @@ function findCommand(words: readonly string[]): { command: Command; rest: readon
   return undefined
 }
 
+/** The commands that begin with the first word and one more: `dead ls`, `dead show`, … */
+function familyOf([first = '']: readonly string[]): readonly Command[] {
+  return commands.filter(({ name }) => name.startsWith(`${first} `))
+}
+
 function unknownCommand(words: readonly string[]): string {
-  const names = commands.map((command) => command.name)
   const [first = '', second] = words
-  const family = names.filter((name) => name.startsWith(`${first} `))
-  if (family.length > 0)
-    return `error: millrace ${first} needs one of ${family.map((name) => name.slice(first.length + 1)).join(', ')}`
+  if (first.startsWith('-'))
+    return `error: ${first} comes before a command, and belongs behind it: millrace <command> ${first}`
   const typed = second === undefined ? first : `${first} ${second}`
-  const nearest = nearestName(first, names) ?? nearestName(typed, names)
+  const names = commands.map(({ name }) => name)
+  const pairs = names.filter((name) => name.includes(' '))
+  const family = familyOf(words)
+  if (family.length > 0) {
+    const nearest = second === undefined ? null : nearestName(second, family.map(secondWord))
+    const hint = nearest === null ? '' : `, did you mean millrace ${first} ${nearest}?`
+    return `error: millrace ${first} needs one of ${family.map(secondWord).join(', ')}${hint}`
+  }
+  const starts = new Set(names.map((name) => name.split(' ')[0]!))
+  const nearest = (second === undefined ? null : nearestName(typed, pairs)) ?? nearestName(first, starts)
   const hint = nearest === null ? 'see millrace --help' : `did you mean ${nearest}?`
   return `error: ${JSON.stringify(first)} is not a command, ${hint}`
+}
+
+function secondWord({ name }: Command): string {
+  return name.slice(name.indexOf(' ') + 1)
 }
 
 function packageVersion(): string {

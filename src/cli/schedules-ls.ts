@@ -21,7 +21,7 @@ export const schedulesLs: Command = {
       state: state ?? null,
     }))
     if (json) console.print(JSON.stringify(rows))
-    else if (rows.length > 0) console.print(tableOf(rows))
+    else if (rows.length > 0) console.print(tableOf(rows, console.columns))
     else console.narrate('no schedule has ticked yet')
     return cliExitCodes.ok
   },

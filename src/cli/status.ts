@@ -1,6 +1,6 @@
 import type { HandlerQueue, Queues } from '../client/queues.ts'
 import { type Command, type Console, cliExitCodeOf, cliExitCodes } from './command.ts'
-import { Table } from './table.ts'
+import { tableOf } from './table.ts'
 import { withClient } from './with-client.ts'
 
 const everyMs = 2_000
@@ -83,7 +83,12 @@ function showStatus(queues: Queues | undefined, console: Console): void {
   const { handlers, unclaimed, delayed, stranded } = queues
   const hasOwners = handlers.some(({ owner }) => owner !== undefined)
   if (handlers.length > 0)
-    console.print(new Table(console.columns).add(handlers.map((queue) => lineOf(queue, hasOwners))))
+    console.print(
+      tableOf(
+        handlers.map((queue) => lineOf(queue, hasOwners)),
+        console.columns,
+      ),
+    )
   else console.narrate('no handler has a consumer, a pause or a dead letter')
   for (const { handler, jobs } of unclaimed)
     console.print(`${counted(jobs)} of ${handler} that no consumer takes: no supervisor has had this handler`)

@@ -16,15 +16,23 @@ export function nearestName(name: string, known: Iterable<string>): string | nul
   return nearest
 }
 
-/** Levenshtein's distance: how many letters to insert, delete or replace. */
+/**
+ * How many letters to insert, delete or replace, or neighbours to swap, which is what fingers do most.
+ * Source: "optimal string alignment", the restricted distance of Damerau and Levenshtein.
+ */
 export function editDistance(from: string, to: string): number {
+  let beforePrevious: number[] = []
   let previous = Array.from({ length: to.length + 1 }, (_, index) => index)
   for (let row = 1; row <= from.length; row++) {
     const current = [row]
     for (let column = 1; column <= to.length; column++) {
       const replace = previous[column - 1]! + (from[row - 1] === to[column - 1] ? 0 : 1)
-      current.push(Math.min(replace, previous[column]! + 1, current[column - 1]! + 1))
+      const edits = Math.min(replace, previous[column]! + 1, current[column - 1]! + 1)
+      const isSwap = from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1]
+      const canSwap = row > 1 && column > 1 && isSwap
+      current.push(canSwap ? Math.min(edits, beforePrevious[column - 2]! + 1) : edits)
     }
+    beforePrevious = previous
     previous = current
   }
   return previous[to.length]!

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { commands } from '#src/cli/commands.js'
 import { bashCompletion } from '#src/cli/completion-bash.js'
 import { fishCompletion } from '#src/cli/completion-fish.js'
 import { zshCompletion } from '#src/cli/completion-zsh.js'
+import { tempDir } from '../support/temp-dir.ts'
 
 /** What bash offers after these words; the last one is being typed. */
 function offered(t: TestContext, ...words: string[]): string[] | undefined {
@@ -49,13 +52,16 @@ test('zsh and fish get every command and flag, each word in quotes that hold', (
   }
 })
 
-test('the scripts are understood by the shells that are here', (t) => {
+test('the scripts are understood by the shells that are here', async (t) => {
+  const folder = await tempDir(t)
   for (const [shell, script] of [
     ['bash', bashCompletion(commands)],
     ['zsh', zshCompletion(commands)],
     ['fish', fishCompletion(commands)],
   ] as const) {
-    const { error, status, stderr } = spawnSync(shell, ['-n'], { input: script, encoding: 'utf8' })
+    const file = join(folder, shell)
+    writeFileSync(file, script)
+    const { error, status, stderr } = spawnSync(shell, ['-n', file], { encoding: 'utf8' })
     if (error) t.diagnostic(`there is no ${shell}`)
     else assert.deepEqual([status, stderr], [0, ''])
   }

@@ -27,7 +27,18 @@ test('what is typed wrongly is one message and exit 2, without a look for the br
   const wrong: [string[], RegExp][] = [
     [[], /usage: millrace <command>/],
     [['enqueu', 'a'], /"enqueu" is not a command, did you mean enqueue\?/],
-    [['schedules'], /millrace schedules needs one of ls/],
+    [['schedules'], /millrace schedules needs one of ls$/m],
+    [['dead', 'replya'], /needs one of ls, show, .* did you mean millrace dead replay\?/],
+    [['ded', 'show', '1'], /"ded" is not a command, did you mean dead show\?/],
+    [['retrys'], /"retrys" is not a command, did you mean retries\?/],
+    [['shedules', 'ls'], /did you mean schedules ls\?/],
+    [['stauts'], /did you mean status\?/],
+    [['help', 'stauts'], /did you mean status\?/],
+    [['entirely-unheard-of'], /see millrace --help/],
+    [['--json', 'status'], /--json comes before a command, .* millrace <command> --json/],
+    [['status', '--wach'], /did you mean --watch\?/],
+    [['retries', 'ls', '--limit', '0'], /--limit must be a whole number/],
+    [['completion', 'powershell'], /one of bash, zsh, fish, got "powershell"/],
     [['enqueue'], /something is missing: millrace enqueue <handler>/],
     [['enqueue', 'a', '{}', '--kee', 'k'], /did you mean --key\?/],
     [['enqueue', 'a b', '{}'], /a handler's name is made of/],
@@ -63,5 +74,16 @@ test('help and version are data', async () => {
   assert.deepEqual([enqueue.code, enqueue.stderr], [0, ''])
   assert.match(enqueue.stdout, /--priority <high\|normal\|low>/)
   assert.match((await typed(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/)
+  assert.deepEqual(await typed(['help', 'enqueue']), enqueue)
+  for (const words of [
+    ['dead', '--help'],
+    ['help', 'dead'],
+  ]) {
+    const family = await typed(words)
+    assert.equal(family.code, 0)
+    assert.match(family.stdout, /^usage: millrace dead <command>/)
+    assert.match(family.stdout, /^ {2}dead replay /m)
+    assert.doesNotMatch(family.stdout, /enqueue/)
+  }
   for (const word of ['--help', '-h', 'help']) assert.match((await typed([word])).stdout, /usage: millrace/)
 })
