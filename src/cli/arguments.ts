@@ -2,10 +2,20 @@ import { parseArgs } from 'node:util'
 import { nearestName } from '../core/nearest-name.ts'
 import { type Command, type Flag, type Typed, usageError } from './command.ts'
 
-/** Flags that every command has. */
-export const commonFlags: Readonly<Record<string, Flag>> = {
+const contextFlag: Readonly<Record<string, Flag>> = {
+  context: {
+    value: '<name>',
+    help: 'what the environment does not say comes from this context of the nats CLI',
+  },
+}
+const commonFlags: Readonly<Record<string, Flag>> = {
   json: { help: 'write JSON to stdout, for programs' },
   help: { help: 'explain this command' },
+}
+
+/** The flags of a command, its own and those that others have, too. */
+export function flagsOf({ flags, ownConnection }: Command): Readonly<Record<string, Flag>> {
+  return { ...flags, ...(ownConnection ? {} : contextFlag), ...commonFlags }
 }
 
 /**
@@ -18,7 +28,7 @@ export function readArguments(
   command: Command,
   words: readonly string[],
 ): Typed & { readonly help: boolean } {
-  const flags = { ...command.flags, ...commonFlags }
+  const flags = flagsOf(command)
   // Not strict, because Node's own complaints name no flag that is near.
   const { tokens, positionals } = parseArgs({
     args: [...words],
@@ -49,6 +59,7 @@ export function readArguments(
     positionals,
     help,
     json: values.has('json'),
+    context: values.get('context')?.[0],
     text: (name) => values.get(name)?.[0],
     texts: (name) => values.get(name) ?? [],
   }

@@ -14,9 +14,13 @@ export const cancel: Command = {
   flags: {},
   example: 'millrace cancel JOBS:42',
 
-  async run({ positionals: [id], json }, console) {
+  async run(typed, console) {
+    const {
+      positionals: [id],
+      json,
+    } = typed
     checkJobId(id!)
-    await withClient((client) => client.cancel(id!))
+    await withClient(typed, (client) => client.cancel(id!))
     if (json) console.print(JSON.stringify({ id, cancelled: true }))
     console.narrate(`asked to cancel ${id}`)
     return cliExitCodes.ok

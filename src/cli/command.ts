@@ -15,6 +15,8 @@ export interface Flag {
 export interface Typed {
   readonly positionals: readonly string[]
   readonly json: boolean
+  /** The nats context that was asked for. */
+  readonly context: string | undefined
   /** The value of a flag that was given. */
   text(flag: string): string | undefined
   /** Every value of a flag that may be repeated. */
@@ -54,6 +56,8 @@ export interface Command {
   readonly details?: string
   readonly flags: Readonly<Record<string, Flag>>
   readonly example: string
+  /** It connects by itself, or not at all, so there is no context to choose. */
+  readonly ownConnection?: true
   /** What wrong usage exits with, when it is not 2. */
   readonly usageExitCode?: number
   /** Returns the exit code. */

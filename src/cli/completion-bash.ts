@@ -1,5 +1,6 @@
+import { flagsOf } from './arguments.ts'
 import type { Command } from './command.ts'
-import { firstWords, flagsOf, quoted } from './completion-words.ts'
+import { firstWords, quoted } from './completion-words.ts'
 
 /** For bash 3.2 and newer; needs nothing of the package bash-completion. */
 export function bashCompletion(commands: readonly Command[]): string {
@@ -39,7 +40,7 @@ complete -o default -F _millrace millrace
 }
 
 function commandCase(command: Command): string {
-  const flags = flagsOf(command).map(([flag]) => `--${flag}`)
+  const flags = Object.entries(flagsOf(command)).map(([flag]) => `--${flag}`)
   return `      ${quoted(command.name)}) words=${list([...(command.choices ?? []), ...flags])} ;;`
 }
 
@@ -48,7 +49,7 @@ function valueCases(commands: readonly Command[]): string[] {
   const free: string[] = []
   const cases: string[] = []
   for (const command of commands) {
-    for (const [flag, { value, choices }] of flagsOf(command)) {
+    for (const [flag, { value, choices }] of Object.entries(flagsOf(command))) {
       const pattern = quoted(`${command.name} --${flag}`)
       if (choices) cases.push(`    ${pattern}) words=${list(choices)} ;;`)
       else if (value !== undefined) free.push(pattern)

@@ -1,5 +1,6 @@
+import { flagsOf } from './arguments.ts'
 import type { Command } from './command.ts'
-import { firstWords, flagsOf } from './completion-words.ts'
+import { firstWords } from './completion-words.ts'
 
 /** For fish 3 and newer. */
 export function fishCompletion(commands: readonly Command[]): string {
@@ -15,7 +16,7 @@ export function fishCompletion(commands: readonly Command[]): string {
     const here = fishQuoted(seen.join('; and '))
     if (command.choices)
       lines.push(`complete -c millrace -f -n ${here} -a ${fishQuoted(command.choices.join(' '))}`)
-    for (const [name, { help, value, choices }] of flagsOf(command)) {
+    for (const [name, { help, value, choices }] of Object.entries(flagsOf(command))) {
       const takes = value === undefined ? '' : choices ? ` -x -a ${fishQuoted(choices.join(' '))}` : ' -r'
       lines.push(`complete -c millrace -n ${here} -l ${name}${takes} -d ${fishQuoted(help)}`)
     }

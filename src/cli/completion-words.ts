@@ -1,5 +1,4 @@
-import { commonFlags } from './arguments.ts'
-import type { Command, Flag } from './command.ts'
+import type { Command } from './command.ts'
 
 /** What the first word after `millrace` can be. */
 export interface FirstWord {
@@ -19,11 +18,6 @@ export function firstWords(commands: readonly Command[]): FirstWord[] {
     words.set(word, { word, summary: rest ? all : summary, second })
   }
   return [...words.values()]
-}
-
-/** The flags of a command, those that every command has included. */
-export function flagsOf({ flags }: Command): [name: string, flag: Flag][] {
-  return Object.entries({ ...flags, ...commonFlags })
 }
 
 /** In single quotes, as every one of these shells takes it literally. */

@@ -1,5 +1,6 @@
+import { flagsOf } from './arguments.ts'
 import type { Command, Flag } from './command.ts'
-import { firstWords, flagsOf, quoted } from './completion-words.ts'
+import { firstWords, quoted } from './completion-words.ts'
 
 /** For the completion system of zsh (compinit). */
 export function zshCompletion(commands: readonly Command[]): string {
@@ -49,7 +50,7 @@ function described({ word, summary }: { word: string; summary: string }): string
 }
 
 function argumentsOf(command: Command): string[] {
-  const flags = flagsOf(command).map(([name, flag]) => flagSpec(name, flag))
+  const flags = Object.entries(flagsOf(command)).map(([name, flag]) => flagSpec(name, flag))
   return [...flags, command.choices ? `1:argument:(${command.choices.join(' ')})` : '*:argument:_files']
 }
 

@@ -22,6 +22,7 @@ export function completionOf(commands: () => readonly Command[]): Command {
       'zsh:  millrace completion zsh > ~/.zfunc/_millrace, where ~/.zfunc is in fpath.\n' +
       'fish: millrace completion fish > ~/.config/fish/completions/millrace.fish',
     flags: {},
+    ownConnection: true,
     example: 'source <(millrace completion bash)',
 
     async run({ positionals: [shell], json }, console) {

@@ -1,5 +1,6 @@
 import { describeSettings } from '../config/describe.ts'
-import { readSettings, type SettingName, type SettingSource, settingTable } from '../config/settings.ts'
+import { type SettingName, type SettingSource, settingTable } from '../config/settings.ts'
+import { readCliSettings } from './cli-settings.ts'
 import { type Command, cliExitCodes } from './command.ts'
 import { tableOf } from './table.ts'
 
@@ -13,8 +14,8 @@ export const config: Command = {
   flags: {},
   example: 'MILLRACE_THREADS=4 millrace config',
 
-  async run({ json }, console) {
-    const { settings, sources, warnings } = readSettings({ environment: process.env })
+  async run({ json, context: flag }, console) {
+    const { settings, sources, warnings, context } = readCliSettings(flag)
     const rows = describeSettings(settings, sources)
     if (json) console.print(JSON.stringify(rows))
     else {
@@ -22,7 +23,7 @@ export const config: Command = {
       const lines = rows.map(({ name, value, source }, index) => ({
         name,
         value: value ?? settingTable[names[index]!].default.text ?? 'off',
-        source: sourceText(name, source, sources[names[index]!]),
+        source: source === 'option' ? `context ${context}` : sourceText(name, source, sources[names[index]!]),
       }))
       console.print(tableOf(lines, console.columns))
     }

@@ -30,7 +30,7 @@ export async function runChange(change: Change, typed: Typed, console: Console):
   const [now, done] = change.verb
   const isDry = typed.texts('dry-run').length > 0
   const asks = console.interactive && typed.texts('yes').length === 0
-  return withClient(async (client) => {
+  return withClient(typed, async (client) => {
     if (isDry || asks) {
       const count = await client.deadLetters.count(selection)
       if (isDry) {

@@ -24,7 +24,7 @@ export const deadExport: Command = {
     const array = new JsonArray(console)
     const progress = new ProgressLines(console)
     let count = 0
-    await withClient(async (client) => {
+    await withClient(typed, async (client) => {
       for await (const page of client.deadLetters.pages(selection, { payloads: true })) {
         await array.add(page.map((letter) => deadLetterJson(letter, true)))
         count += page.length

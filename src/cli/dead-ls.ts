@@ -21,7 +21,7 @@ export const deadLs: Command = {
     const array = new JsonArray(console)
     const table = new Table(console.columns)
     let count = 0
-    await withClient(async (client) => {
+    await withClient(typed, async (client) => {
       for await (const page of client.deadLetters.pages(selection)) {
         count += page.length
         const rows = page.map(deadLetterRow)

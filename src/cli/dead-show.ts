@@ -18,10 +18,11 @@ export const deadShow: Command = {
   flags: { payload: { help: 'the payload, too' } },
   example: 'millrace dead show 12 --payload',
 
-  async run({ positionals, json, texts }, console) {
+  async run(typed, console) {
+    const { positionals, json, texts } = typed
     const withPayload = texts('payload').length > 0
     const letters: DeadLetterRecord[] = []
-    await withClient(async (client) => {
+    await withClient(typed, async (client) => {
       for await (const page of client.deadLetters.pages({ which: positionals }, { payloads: true }))
         letters.push(...page)
     })

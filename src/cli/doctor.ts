@@ -1,9 +1,9 @@
 import { examineBroker } from '../client/doctor.ts'
 import { failed } from '../client/doctor-rules.ts'
 import { advice, type Finding, fine, wrong } from '../client/finding.ts'
-import { readSettings, type SettingsReading } from '../config/settings.ts'
 import { MillraceError } from '../core/errors.ts'
 import { findHandlers } from '../threads/handlers-folder.ts'
+import { type CliSettings, readCliSettings } from './cli-settings.ts'
 import { type Command, type Console, cliExitCodes } from './command.ts'
 import { clientName, patienceMs } from './with-client.ts'
 
@@ -19,8 +19,8 @@ export const doctor: Command = {
   flags: {},
   example: 'millrace doctor',
 
-  async run({ json }, console) {
-    const findings = await examineAll()
+  async run({ json, context }, console) {
+    const findings = await examineAll(context)
     if (json) console.print(JSON.stringify(findings.map(rowOf)))
     else for (const finding of findings) console.print(linesOf(finding))
     const errors = findings.filter(({ level }) => level === 'error').length
@@ -30,15 +30,15 @@ export const doctor: Command = {
   },
 }
 
-async function examineAll(): Promise<Finding[]> {
-  let reading: SettingsReading
+async function examineAll(context: string | undefined): Promise<Finding[]> {
+  let reading: CliSettings
   try {
-    reading = readSettings({ environment: process.env })
+    reading = readCliSettings(context)
   } catch (error) {
     if (error instanceof MillraceError) return [failed('settings', error)]
     throw error
   }
-  const { settings, sources, warnings } = reading
+  const { settings, sources, warnings, inboxPrefix } = reading
   const isMeant = sources.handlers.origin !== 'default'
   const { handlers, findings } = handlersIn(settings.handlersFolder, isMeant)
   const remedy = 'millrace config shows what is set, and docs/settings.md what it does'
@@ -51,6 +51,7 @@ async function examineAll(): Promise<Finding[]> {
       likelyHandlers: isMeant ? [] : handlers,
       name: clientName(),
       connectMs: patienceMs,
+      inboxPrefix,
     })),
   ]
 }

@@ -37,7 +37,7 @@ export const enqueue: Command = {
     const payload = await readPayload(source, headers, console)
     const options = { ...readOptions(typed), headers }
     checkJob(handler!, payload, options)
-    const job = await withClient((client) => client.enqueue(handler!, payload, options))
+    const job = await withClient(typed, (client) => client.enqueue(handler!, payload, options))
     if (typed.json) console.print(JSON.stringify(job))
     else console.print(job.id)
     const what = job.duplicate ? 'a duplicate of' : 'stored as'

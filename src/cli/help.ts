@@ -1,4 +1,4 @@
-import { commonFlags } from './arguments.ts'
+import { flagsOf } from './arguments.ts'
 import type { Command } from './command.ts'
 
 /** What `millrace --help` says. */
@@ -9,7 +9,8 @@ export function helpForAll(commands: readonly Command[]): string {
     ...summaries(commands),
     '',
     'millrace <command> --help explains a command. Every command takes --json. The broker and the namespace come',
-    'from the environment: NATS_URL, NATS_CREDS and their like, MILLRACE_NAMESPACE.',
+    'from the environment: NATS_URL, NATS_CREDS and their like, MILLRACE_NAMESPACE; or from a context of the nats CLI:',
+    '--context <name>, NATS_CONTEXT.',
     'Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 broker unreachable; start has its own.',
   ].join('\n')
 }
@@ -32,7 +33,7 @@ function summaries(commands: readonly Command[]): string[] {
 
 /** What `millrace <command> --help` says. */
 export function helpFor(command: Command): string {
-  const flags = { ...command.flags, ...commonFlags }
+  const flags = flagsOf(command)
   const typed = Object.entries(flags).map(([name, { value }]) => `--${name}${value ? ` ${value}` : ''}`)
   return [
     `usage: ${`millrace ${command.name} ${command.arguments}`.trim()} [flags]`,

@@ -12,9 +12,13 @@ export const pause: Command = {
   flags: {},
   example: 'millrace pause email.send',
 
-  async run({ positionals: [handler], json }, console) {
+  async run(typed, console) {
+    const {
+      positionals: [handler],
+      json,
+    } = typed
     checkHandler(handler!)
-    await withClient((client) => client.pause(handler!))
+    await withClient(typed, (client) => client.pause(handler!))
     if (json) console.print(JSON.stringify({ handler, paused: true }))
     console.narrate(`${handler} is paused`)
     return cliExitCodes.ok

@@ -17,11 +17,16 @@ export const result: Command = {
   flags: { wait: { value: '<duration>', help: 'wait so long for the end of the job: 500ms, 30s, 5m, 1h' } },
   example: 'millrace result JOBS:42 --wait 30s',
 
-  async run({ positionals: [id], json, text }, console) {
+  async run(typed, console) {
+    const {
+      positionals: [id],
+      json,
+      text,
+    } = typed
     checkJobId(id!)
     const wait = text('wait')
     const timeoutMs = wait === undefined ? undefined : readDuration('--wait', wait)
-    const outcome = await withClient((client) =>
+    const outcome = await withClient(typed, (client) =>
       timeoutMs === undefined ? client.outcome(id!) : client.waitFor(id!, { timeoutMs }),
     )
     if (!outcome) {

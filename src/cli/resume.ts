@@ -12,9 +12,13 @@ export const resume: Command = {
   flags: {},
   example: 'millrace resume email.send',
 
-  async run({ positionals: [handler], json }, console) {
+  async run(typed, console) {
+    const {
+      positionals: [handler],
+      json,
+    } = typed
     checkHandler(handler!)
-    await withClient((client) => client.resume(handler!))
+    await withClient(typed, (client) => client.resume(handler!))
     if (json) console.print(JSON.stringify({ handler, paused: false }))
     console.narrate(`${handler} is not paused`)
     return cliExitCodes.ok

@@ -21,7 +21,8 @@ export const retriesLs: Command = {
   },
   example: 'millrace retries ls --handler email.send',
 
-  async run({ json, text }, console) {
+  async run(typed, console) {
+    const { json, text } = typed
     const must = 'a whole number of at least 1'
     const limit = readNumber('--limit', text('limit'), /^[1-9]\d{0,14}$/, must)
     const array = new JsonArray(console)
@@ -31,7 +32,7 @@ export const retriesLs: Command = {
     const onMore = (): void => {
       isCut = true
     }
-    await withClient(async (client) => {
+    await withClient(typed, async (client) => {
       for await (const page of client.retries({ handler: text('handler'), limit, onMore })) {
         count += page.length
         if (json) await array.add(page.map((retry) => JSON.stringify(rowOf(retry))))

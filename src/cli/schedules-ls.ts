@@ -12,8 +12,9 @@ export const schedulesLs: Command = {
   flags: {},
   example: 'millrace schedules ls --json',
 
-  async run({ json }, console) {
-    const ticks = await withClient((client) => client.ticks())
+  async run(typed, console) {
+    const { json } = typed
+    const ticks = await withClient(typed, (client) => client.ticks())
     const rows = ticks.map(({ schedule, handler, at, state }) => ({
       schedule,
       handler: handler ?? schedule,

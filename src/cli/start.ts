@@ -11,6 +11,7 @@ export const start: Command = {
     'The same as node dist/supervisor.js. Settings are environment variables; the log is JSON on stdout. Exits with\n' +
     '0 clean, 64 usage, 69 no broker, 70 internal, 75 restart wanted, 77 not permitted, 78 settings.',
   flags: {},
+  ownConnection: true,
   example: 'NATS_URL=nats://127.0.0.1:4222 MILLRACE_HANDLERS=dist/handlers millrace start',
   usageExitCode: exitCodes.usage,
 

@@ -18,8 +18,9 @@ export const status: Command = {
   flags: { watch: { help: 'show it again every 2 s, until Ctrl-C' } },
   example: 'millrace status --watch',
 
-  async run({ json, texts }, console) {
-    await withClient(async (client) => {
+  async run(typed, console) {
+    const { json, texts } = typed
+    await withClient(typed, async (client) => {
       const show = async (): Promise<void> => {
         const queues = await client.queues()
         if (watches) console.wipe()

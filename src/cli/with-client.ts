@@ -1,16 +1,23 @@
 import { hostname, userInfo } from 'node:os'
 import type { Client } from '../client/client.ts'
-import { createClient } from '../client/create-client.ts'
+import { openClient } from '../client/create-client.ts'
+import { readCliSettings } from './cli-settings.ts'
+import type { Typed } from './command.ts'
 
 /** A command gives up on the broker after this; contract. */
 export const patienceMs = 5_000
 
-/** Runs with a client for the broker that the environment names, and closes it. */
-export async function withClient<T>(use: (client: Client) => Promise<T>): Promise<T> {
-  const client = await createClient({
+/** Runs with a client for the broker that the environment names, or the context does, and closes it. */
+export async function withClient<T>(
+  { context }: Pick<Typed, 'context'>,
+  use: (client: Client) => Promise<T>,
+): Promise<T> {
+  const { settings, inboxPrefix } = readCliSettings(context)
+  const client = await openClient(settings, {
     name: clientName(),
     connectMs: patienceMs,
     requestMs: patienceMs,
+    inboxPrefix,
   })
   try {
     return await use(client)

@@ -1,9 +1,9 @@
-import { readSettings } from '../config/settings.ts'
+import { readSettings, type Settings } from '../config/settings.ts'
 import { MillraceError } from '../core/errors.ts'
 import { namesFor } from '../core/names.ts'
 import { ClientBroker, type NatsConnection } from '../nats/client-broker.ts'
 import { Client } from './client.ts'
-import { connectWithin } from './connect-within.ts'
+import { type ConnectWithinOptions, connectWithin } from './connect-within.ts'
 
 /**
  * How a client finds the broker. What the environment says (`NATS_URL`, `NATS_CREDS`, `MILLRACE_NAMESPACE` and
@@ -76,7 +76,17 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
     const broker = await ClientBroker.open(connection, names)
     return new Client({ broker, names, name, requestMs, close: async () => {} })
   }
-  const own = await connectWithin(settings, { name, connectMs, inboxPrefix: options.inboxPrefix })
+  return openClient(settings, { name, connectMs, requestMs, inboxPrefix: options.inboxPrefix })
+}
+
+/** The same with settings that were read already. Throws as `createClient` does. */
+export async function openClient(
+  settings: Settings,
+  options: ConnectWithinOptions & { readonly requestMs: number },
+): Promise<Client> {
+  const { name, requestMs } = options
+  const names = namesFor(settings.namespace)
+  const own = await connectWithin(settings, options)
   const broker = await ClientBroker.open(own.nc, names)
   return new Client({ broker, names, name, requestMs, close: () => own.close() })
 }

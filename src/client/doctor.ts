@@ -31,6 +31,7 @@ export interface DoctorOptions {
   readonly likelyHandlers: readonly string[]
   readonly name: string
   readonly connectMs: number
+  readonly inboxPrefix: string | undefined
 }
 
 /**

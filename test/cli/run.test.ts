@@ -67,6 +67,7 @@ test('what is typed wrongly is one message and exit 2, without a look for the br
 test('wrong usage of start is the 64 of a supervisor', async () => {
   assert.equal((await typed(['start', '--thread', '7'])).code, 64)
   assert.equal((await typed(['start', 'now'])).code, 64)
+  assert.equal((await typed(['start', '--context', 'orders'])).code, 64)
 })
 
 test('help and version are data', async () => {

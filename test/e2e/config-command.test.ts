@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { settingNames, settingTable } from '#src/config/table.js'
 import { millrace } from '../support/command-line.ts'
+import { startTestServer } from '../support/nats-server.ts'
+import { tempDir } from '../support/temp-dir.ts'
 
 test('config shows every setting with its source, and no secret, without a broker', async () => {
   const env = {
@@ -42,4 +46,31 @@ test('config shows every setting with its source, and no secret, without a broke
   assert.deepEqual([wrong.code, wrong.stdout], [1, ''])
   assert.match(wrong.stderr, /MILLRACE_THREADS must be/)
   assert.match(wrong.stderr, /MILLRACE_THREDS is not a setting, did you mean MILLRACE_THREADS\?/)
+})
+
+test('commands connect by a context of the nats CLI, and the environment comes before it', async (t) => {
+  const config = 'authorization { user: sam, password: hush }'
+  const [home, server] = await Promise.all([tempDir(t), startTestServer(t, { config })])
+  const folder = join(home, '.config/nats/context')
+  mkdirSync(folder, { recursive: true })
+  const context = { url: server.url, user: 'sam', password: 'hush' }
+  writeFileSync(join(folder, 'orders.json'), JSON.stringify(context))
+  const env = { HOME: home }
+
+  const flag = await millrace(['status', '--json', '--context', 'orders'], env)
+  assert.equal(flag.code, 0, flag.stderr)
+  const variable = await millrace(['schedules', 'ls', '--json'], { ...env, NATS_CONTEXT: 'orders' })
+  assert.equal(variable.code, 0, variable.stderr)
+  const diagnosis = await millrace(['doctor', '--context', 'orders', '--json'], env)
+  assert.match(diagnosis.stdout, /"message":"nats-server \d/)
+  const away = { ...env, NATS_URL: 'nats://127.0.0.1:1' }
+  assert.equal((await millrace(['status', '--context', 'orders'], away)).code, 4)
+  const wrong = { ...env, NATS_USER: 'sam', NATS_PASSWORD: 'not that' }
+  const refused = await millrace(['status', '--context', 'orders'], wrong)
+  assert.equal(refused.code, 1)
+  const shown = await millrace(['config', '--context', 'orders'], env)
+  assert.match(shown.stdout, /^NATS_PASSWORD +\*\*\* +context orders$/m)
+  const missing = await millrace(['status', '--context', 'ordres'], env)
+  assert.equal(missing.code, 1)
+  assert.match(missing.stderr, /^error: there is no nats context "ordres" .* did you mean orders\?\n$/)
 })
