@@ -3,7 +3,9 @@ import { cutToWidth, textWidth } from './text-width.ts'
 
 type Row = Readonly<Record<string, unknown>>
 
-/** A column is not made narrower than this for the sake of the others. */
+/** Long texts give way down to this; then titles, down to `shortTitle`; then everything, down to `narrowest`. */
+const longText = 24
+const shortTitle = 5
 const narrowest = 8
 const gap = '  '
 
@@ -21,6 +23,8 @@ export class Table {
   readonly #width: number | undefined
   #titles: readonly string[] | undefined
   #widths: number[] = []
+  /** The same without the titles. */
+  #contents: number[] = []
 
   constructor(width?: number) {
     this.#width = width
@@ -28,15 +32,16 @@ export class Table {
 
   add(rows: readonly Row[]): string {
     const lines: string[][] = []
-    if (!this.#titles) {
-      this.#titles = Object.keys(rows[0] ?? {})
-      lines.push([...this.#titles])
-    }
+    const isFirst = this.#titles === undefined
+    this.#titles ??= Object.keys(rows[0] ?? {})
     for (const row of rows) lines.push(this.#titles.map((title) => terminalText(String(row[title] ?? '-'))))
-    this.#widths = this.#titles.map((_, column) =>
-      Math.max(this.#widths[column] ?? 0, ...lines.map((line) => textWidth(line[column]!))),
+    this.#contents = this.#titles.map((_, column) =>
+      Math.max(this.#contents[column] ?? 0, ...lines.map((line) => textWidth(line[column]!))),
     )
-    const widths = this.#width === undefined ? this.#widths : fitted(this.#widths, this.#width)
+    if (isFirst) lines.unshift([...this.#titles])
+    this.#widths = this.#titles.map((title, column) => Math.max(this.#contents[column]!, textWidth(title)))
+    const widths =
+      this.#width === undefined ? this.#widths : fitted(this.#widths, this.#contents, this.#width)
     return lines.map((line) => this.#line(line, widths)).join('\n')
   }
 
@@ -53,14 +58,33 @@ export class Table {
   }
 }
 
-/** The same widths, the widest of them lowered to one limit, so that all fit. */
-function fitted(widths: readonly number[], room: number): readonly number[] {
-  const total = (limit: number): number =>
-    widths.reduce((sum, width) => sum + Math.min(width, limit), gap.length * (widths.length - 1))
-  let limit = Math.max(narrowest, ...widths)
-  while (limit > narrowest && total(limit) > room) limit -= 1
-  const left = Math.max(0, room - total(limit))
-  // One column more or less is given to the first that was cut.
-  const first = widths.findIndex((width) => width > limit)
-  return widths.map((width, column) => Math.min(width, column === first ? limit + left : limit))
+/** The same widths, made smaller until all fit, as far as that goes. */
+function fitted(widths: readonly number[], contents: readonly number[], room: number): readonly number[] {
+  const texts = lowered(widths, longText, room)
+  if (total(texts) <= room) return widened(texts, widths, room)
+  const titles = texts.map((width, column) => Math.min(width, Math.max(contents[column]!, shortTitle)))
+  const all = lowered(titles, narrowest, room)
+  return widened(all, texts, room)
+}
+
+/** The widest lowered to one limit, which is the highest that fits, or `least`. */
+function lowered(widths: readonly number[], least: number, room: number): readonly number[] {
+  const at = (limit: number): readonly number[] => widths.map((width) => Math.min(width, limit))
+  let limit = Math.max(least, ...widths)
+  while (limit > least && total(at(limit)) > room) limit -= 1
+  return at(limit)
+}
+
+/** What is left of the room is given to the first columns that can use it. */
+function widened(widths: readonly number[], most: readonly number[], room: number): readonly number[] {
+  let left = Math.max(0, room - total(widths))
+  return widths.map((width, column) => {
+    const more = Math.min(left, most[column]! - width)
+    left -= more
+    return width + more
+  })
+}
+
+function total(widths: readonly number[]): number {
+  return widths.reduce((sum, width) => sum + width, gap.length * (widths.length - 1))
 }

@@ -12,6 +12,11 @@ test('the widest columns give way when a terminal is too narrow, and the others 
   assert.equal(tableOf(rows).split('\n')[1]!.length, 113)
 })
 
+test('where long texts have given way, titles do before names are cut', () => {
+  const rows = [{ handler: 'file.archive', ack_pending: 3, redelivered: 12, dead: 0 }]
+  assert.equal(tableOf(rows, 35), 'handler       ack_pen…  rede…  dead\nfile.archive  3         12     0')
+})
+
 test('no line is wider than the terminal, whatever is in it', () => {
   const cell = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 60 }), fc.integer(), fc.constant(null))
   const row = fc.record({ first: cell, second: cell, third: cell })
