@@ -74,7 +74,7 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
   const { connection } = options
   if (connection) {
     const broker = await ClientBroker.open(connection, names)
-    return new Client({ broker, names, name, requestMs, close: async () => {} })
+    return new Client({ broker, names, name, requestMs, close: async () => broker.release() })
   }
   const search = new AbortController()
   // One attempt at a server that does not answer at all takes seconds; the search ends in the middle of it.
@@ -103,7 +103,11 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
       },
     )
     const broker = await ClientBroker.open(own.nc, names)
-    return new Client({ broker, names, name, requestMs, close: () => own.close() })
+    const close = (): Promise<void> => {
+      broker.release()
+      return own.close()
+    }
+    return new Client({ broker, names, name, requestMs, close })
   } finally {
     clearTimeout(timer)
   }
