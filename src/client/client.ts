@@ -4,18 +4,16 @@ import type { JobOutcome } from '../core/job-outcome.ts'
 import type { Names } from '../core/names.ts'
 import type { ClientBroker } from '../nats/client-broker.ts'
 import { DeadLetters } from './dead-letters.ts'
-import { checkHandler, checkJobId, composeJob, type EnqueueOptions } from './new-job.ts'
+import {
+  checkManyOptions,
+  type EnqueueManyOptions,
+  type EnqueueManyReport,
+  ManyJobs,
+} from './enqueue-many.ts'
+import { type EnqueuedJob, enqueuedJob } from './enqueued-job.ts'
+import { checkHandler, checkJobId, composeJob, type EnqueueOptions, type JobToEnqueue } from './new-job.ts'
 import { readTick, type ScheduleTick } from './schedule-tick.ts'
 import { defaultTimeoutMs, type WaitOptions, waitForOutcome } from './wait-for.ts'
-
-/** Where a job was stored. */
-export interface EnqueuedJob {
-  readonly id: string
-  readonly stream: string
-  readonly sequence: number
-  /** The stream has had a job with this id within its duplicate window: nothing new was stored. */
-  readonly duplicate: boolean
-}
 
 /** What a client is made of. */
 export interface ClientParts {
@@ -55,8 +53,30 @@ export class Client {
     this.#requireOpen()
     const { broker, names, requestMs } = this.#parts
     const job = composeJob(names, handler, payload, options, Date.now())
-    const { stream, sequence, duplicate } = await broker.publish(job, requestMs)
-    return { id: job.id, stream, sequence, duplicate }
+    const stored = await broker.publish(job, requestMs)
+    return enqueuedJob(job, stored)
+  }
+
+  /**
+   * Stores many jobs, several at once, from anything that can be iterated; takes the next one only when there is
+   * room, so a generator of millions is never held in memory. A job that cannot be stored is counted and does not
+   * stop the others.
+   *
+   * Resolves when every job that was taken is stored or has failed; also after an abort, an error with
+   * `stopOnError` or `close`, and then `stopped` says so.
+   *
+   * @throws {MillraceError} `invalid_job` when the options cannot be understood; `client_closed` when the client
+   *   was closed before; and whatever `jobs`, `onStored` or `onFailure` throw, once what is under way has ended.
+   */
+  async enqueueMany(
+    jobs: Iterable<JobToEnqueue> | AsyncIterable<JobToEnqueue>,
+    options: EnqueueManyOptions = {},
+  ): Promise<EnqueueManyReport> {
+    this.#requireOpen()
+    const { broker, names, requestMs } = this.#parts
+    checkManyOptions(options)
+    const many = new ManyJobs(broker, names, { ...options, requestMs: options.requestMs ?? requestMs })
+    return many.enqueue(jobs, this.#closed.signal)
   }
 
   /** Begins no more jobs of a handler on any supervisor, within 2 s; what runs goes on. Lasts until `resume`. */

@@ -30,9 +30,18 @@ export interface EnqueueOptions {
   maxAttempts?: number | undefined
 }
 
+/** One of the jobs of `enqueueMany`: what `enqueue` takes, in one object. */
+export interface JobToEnqueue<Handler extends string = string, Payload = unknown> extends EnqueueOptions {
+  /** May be left out when `enqueueMany` is told a handler for all. */
+  handler?: Handler | undefined
+  payload?: Payload
+}
+
 /** A job as it goes to the broker. */
 export interface NewJob {
   readonly id: string
+  /** The id is the caller's, and may have been enqueued before. */
+  readonly idGiven: boolean
   readonly subject: string
   readonly stream: string
   readonly headers: readonly HeaderEntry[]
@@ -51,6 +60,10 @@ const optionNames = [
   'maxAttempts',
 ] as const satisfies readonly (keyof EnqueueOptions)[]
 
+/** What a job can be without that a header says it. */
+const silentNames: readonly string[] = ['id', 'priority', 'handler', 'payload']
+
+const noHeaders: readonly HeaderEntry[] = []
 const longestDelayMs = 100 * 365 * 86_400_000
 
 /**
@@ -71,16 +84,52 @@ export function composeJob(
     if (!(optionNames as readonly string[]).includes(name))
       throw invalidJob(`${name} is not an option of enqueue; there are ${optionNames.join(', ')}`)
   }
+  return compose(names, handler, payload, options, nowMs)
+}
+
+/**
+ * The same for one of many jobs.
+ *
+ * @param handlerOfAll - for a job that names none.
+ * @throws {MillraceError} `invalid_job`, with the value and the remedy.
+ */
+export function composeJobOfMany(
+  names: Names,
+  job: JobToEnqueue,
+  handlerOfAll: string | undefined,
+  nowMs: number,
+): NewJob {
+  if (typeof job !== 'object' || job === null || Array.isArray(job))
+    throw invalidJob('a job is an object such as { handler, payload, id }')
+  for (const name of Object.keys(job)) {
+    if (name !== 'handler' && name !== 'payload' && !(optionNames as readonly string[]).includes(name))
+      throw invalidJob(
+        `${name} is not an option of a job; there are handler, payload, ${optionNames.join(', ')}`,
+      )
+  }
+  const handler = job.handler ?? handlerOfAll
+  checkHandler(handler)
+  return compose(names, handler, job.payload, job, nowMs)
+}
+
+function compose(
+  names: Names,
+  handler: string,
+  payload: unknown,
+  options: EnqueueOptions,
+  nowMs: number,
+): NewJob {
   const priority = options.priority ?? 'normal'
   if (!priorities.includes(priority))
     throw invalidJob(`priority must be one of ${priorities.join(', ')}, got ${shown(priority)}`)
   const id = options.id ?? randomUUID()
   checkJobId(id)
   const { data, contentType } = encodePayload(payload)
-  const headers = composeHeaders(options, contentType, nowMs)
-  checkHeaders(headers)
+  const headers = saysMore(options, contentType) ? composeHeaders(options, contentType, nowMs) : noHeaders
+  if (headers.length > 0) checkHeaders(headers)
   return {
     id,
+    idGiven: options.id !== undefined,
     subject: names.jobSubject(handler, priority),
     stream: names.streamOf(priority),
     headers,
@@ -98,7 +147,7 @@ export function checkJob(handler: string, payload: unknown, options: EnqueueOpti
 }
 
 /** @throws {MillraceError} `invalid_job` when no handler can have this name. */
-export function checkHandler(handler: unknown): void {
+export function checkHandler(handler: unknown): asserts handler is string {
   if (typeof handler === 'string' && isHandlerName(handler)) return
   throw invalidJob(
     `a handler's name is made of letters, digits and hyphens, with dots between, such as email.send; got ${shown(handler)}`,
@@ -118,6 +167,13 @@ export function checkJobId(id: unknown): void {
   throw invalidJob(
     `a job's id is text of 1 to ${longestKeyedIdBytes} bytes without control characters and without spaces around it; got ${shown(id)}`,
   )
+}
+
+/** Whether there is anything to say in headers: most jobs have none, and looking for each would cost as much. */
+function saysMore(options: EnqueueOptions, contentType: string | undefined): boolean {
+  if (contentType !== undefined) return true
+  for (const name in options) if (!silentNames.includes(name)) return true
+  return false
 }
 
 function encodePayload(payload: unknown): { data: Uint8Array | string; contentType: string | undefined } {

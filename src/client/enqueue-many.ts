@@ -1,0 +1,258 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { MillraceError } from '../core/errors.ts'
+import type { Names } from '../core/names.ts'
+import { type EnqueuedJob, enqueuedJob } from './enqueued-job.ts'
+import { composeJobOfMany, type JobToEnqueue, type NewJob } from './new-job.ts'
+import { Taker } from './taker.ts'
+
+/** A job of `enqueueMany` that the server has. */
+export interface StoredJob extends EnqueuedJob {
+  /** Its place among the jobs, from 0. */
+  readonly index: number
+}
+
+/** A job of `enqueueMany` that is not stored; after `broker_unreachable` that is not known. */
+export interface FailedJob {
+  /** Its place among the jobs, from 0. */
+  readonly index: number
+  /** Undefined when the job was refused before it had one. */
+  readonly id: string | undefined
+  readonly error: MillraceError
+}
+
+/** How many jobs are stored, and what became of the others. */
+export interface EnqueueManyReport {
+  /** New in their streams. */
+  readonly stored: number
+  /** Had been enqueued before, by the ids that they were given. */
+  readonly duplicates: number
+  readonly failed: number
+  /** The first 1,000 that failed, by index; `onFailure` hears of all. */
+  readonly failures: readonly FailedJob[]
+  /** Why there may have been more jobs that were not taken; undefined when all were. */
+  readonly stopped: 'aborted' | 'error' | 'closed' | undefined
+}
+
+/** How `enqueueMany` goes about it. Every field is optional. */
+export interface EnqueueManyOptions<Handler extends string = string> {
+  /** Of every job that names none. */
+  handler?: Handler | undefined
+  /** Too few wait for the network between jobs; more than a few thousand only cost memory. @default 2000 */
+  inFlightJobs?: number | undefined
+  /** Of all payloads and headers that the server has not confirmed. @default 8388608 */
+  inFlightBytes?: number | undefined
+  /** How long to try until the server has confirmed a job. @default that of the client */
+  requestMs?: number | undefined
+  /** Take no more jobs once one has failed. @default false */
+  stopOnError?: boolean | undefined
+  /** Take no more jobs once it aborts; those under way are waited for. */
+  signal?: AbortSignal | undefined
+  /** Hears of each job that the server has, in whatever order it confirms them. */
+  onStored?: ((job: StoredJob) => void) | undefined
+  /** Hears of each job that failed. */
+  onFailure?: ((failure: FailedJob) => void) | undefined
+}
+
+const optionNames = [
+  'handler',
+  'inFlightJobs',
+  'inFlightBytes',
+  'requestMs',
+  'stopOnError',
+  'signal',
+  'onStored',
+  'onFailure',
+] as const satisfies readonly (keyof EnqueueManyOptions)[]
+
+const mostFailures = 1_000
+/** A source that is always ready lets others have their turn after so many jobs. */
+const turnJobs = 1_024
+
+/** Where jobs go: one call each, and the owner hears what became of it. */
+export interface ManyJobsBroker {
+  send(job: NewJob, timeoutMs: number, owner: JobOwner, tag: number): number
+}
+
+/** Hears of each job once; `bytes` is what `send` returned, or returns soon. */
+export interface JobOwner {
+  stored(index: number, job: NewJob, stored: { sequence: number; duplicate: boolean }, bytes: number): void
+  failed(index: number, job: NewJob, error: MillraceError, bytes: number): void
+}
+
+/**
+ * Enqueues many jobs: one use of it is one call of `enqueueMany`.
+ *
+ * 1. Takes jobs as long as there is room for them, by number and by bytes.
+ * 2. Hands each to the broker, which tells later what became of it; no promise is made for a job.
+ * 3. Waits for room until half of it is free, so that jobs go out in pieces and not one by one.
+ */
+export class ManyJobs implements JobOwner {
+  readonly #broker: ManyJobsBroker
+  readonly #names: Names
+  readonly #options: EnqueueManyOptions & { requestMs: number }
+  readonly #mostJobs: number
+  readonly #mostBytes: number
+  readonly #failures: FailedJob[] = []
+  #jobs = 0
+  #bytes = 0
+  #stored = 0
+  #duplicates = 0
+  #failed = 0
+  #stopped: EnqueueManyReport['stopped']
+  #thrown: { readonly error: unknown } | undefined
+  #taker: Taker<JobToEnqueue> | undefined
+  #enough: { jobs: number; bytes: number; resolve: () => void } | undefined
+
+  constructor(broker: ManyJobsBroker, names: Names, options: EnqueueManyOptions & { requestMs: number }) {
+    this.#broker = broker
+    this.#names = names
+    this.#options = options
+    this.#mostJobs = options.inFlightJobs ?? 2_000
+    this.#mostBytes = options.inFlightBytes ?? 8 * 1_048_576
+  }
+
+  async enqueue(
+    jobs: Iterable<JobToEnqueue> | AsyncIterable<JobToEnqueue>,
+    closed: AbortSignal,
+  ): Promise<EnqueueManyReport> {
+    const { signal } = this.#options
+    const onAbort = (): void => this.#stop('aborted')
+    const onClosed = (): void => this.#stop('closed')
+    signal?.addEventListener('abort', onAbort)
+    closed.addEventListener('abort', onClosed)
+    if (signal?.aborted) onAbort()
+    try {
+      if (!this.#stopped) await this.#takeAll(new Taker(jobs))
+    } catch (error) {
+      this.#thrown ??= { error }
+    }
+    await this.#until(0, 0)
+    signal?.removeEventListener('abort', onAbort)
+    closed.removeEventListener('abort', onClosed)
+    if (this.#thrown) throw this.#thrown.error
+    return this.#report()
+  }
+
+  stored(index: number, job: NewJob, stored: { sequence: number; duplicate: boolean }, bytes: number): void {
+    const enqueued = enqueuedJob(job, stored)
+    if (enqueued.duplicate) this.#duplicates += 1
+    else this.#stored += 1
+    const { onStored } = this.#options
+    if (onStored) this.#tell(() => onStored({ index, ...enqueued }))
+    this.#ended(bytes)
+  }
+
+  failed(index: number, job: NewJob, error: MillraceError, bytes: number): void {
+    this.#fail({ index, id: job.id, error })
+    this.#ended(bytes)
+  }
+
+  async #takeAll(taker: Taker<JobToEnqueue>): Promise<void> {
+    this.#taker = taker
+    let done = false
+    try {
+      for (let index = 0; !this.#stopped; index += 1) {
+        let next = taker.next()
+        if (next instanceof Promise) next = await next
+        if (next.done) {
+          done = true
+          return
+        }
+        if (this.#stopped) return
+        this.#take(next.value, index)
+        if (this.#jobs >= this.#mostJobs || this.#bytes >= this.#mostBytes)
+          await this.#until(this.#mostJobs / 2, this.#mostBytes / 2)
+        else if (index % turnJobs === turnJobs - 1) await nextTurn()
+      }
+    } finally {
+      if (!done) taker.leave()
+    }
+  }
+
+  #take(entry: JobToEnqueue, index: number): void {
+    const { handler, requestMs } = this.#options
+    let job: NewJob
+    try {
+      job = composeJobOfMany(this.#names, entry, handler, Date.now())
+    } catch (error) {
+      if (!(error instanceof MillraceError)) throw error
+      const id = typeof entry?.id === 'string' ? entry.id : undefined
+      this.#fail({ index, id, error })
+      return
+    }
+    this.#jobs += 1
+    // It may fail before this returns; adding to what was there before would then count it for ever.
+    const bytes = this.#broker.send(job, requestMs, this, index)
+    this.#bytes += bytes
+  }
+
+  #fail(failure: FailedJob): void {
+    this.#failed += 1
+    if (this.#failures.length < mostFailures) this.#failures.push(failure)
+    const { onFailure, stopOnError } = this.#options
+    if (onFailure) this.#tell(() => onFailure(failure))
+    if (stopOnError) this.#stop('error')
+  }
+
+  /** What a caller's function throws must not reach the connection that called us. */
+  #tell(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      this.#thrown ??= { error }
+      this.#stop('error')
+    }
+  }
+
+  #stop(why: NonNullable<EnqueueManyReport['stopped']>): void {
+    this.#stopped ??= why
+    this.#taker?.interrupt()
+    // What is under way is waited for at the end, not while there might be room for more.
+    if (this.#enough && this.#enough.jobs > 0) this.#release()
+  }
+
+  #ended(bytes: number): void {
+    this.#jobs -= 1
+    this.#bytes -= bytes
+    const enough = this.#enough
+    if (enough && this.#jobs <= enough.jobs && this.#bytes <= enough.bytes) this.#release()
+  }
+
+  #release(): void {
+    this.#enough?.resolve()
+    this.#enough = undefined
+  }
+
+  /** Resolves when no more than so much is under way. */
+  async #until(jobs: number, bytes: number): Promise<void> {
+    if (this.#jobs <= jobs && this.#bytes <= bytes) return
+    await new Promise<void>((resolve) => {
+      this.#enough = { jobs, bytes, resolve }
+    })
+  }
+
+  #report(): EnqueueManyReport {
+    return {
+      stored: this.#stored,
+      duplicates: this.#duplicates,
+      failed: this.#failed,
+      failures: this.#failures.sort((one, other) => one.index - other.index),
+      stopped: this.#stopped,
+    }
+  }
+}
+
+/** @throws {MillraceError} `invalid_job` with every problem. */
+export function checkManyOptions(options: EnqueueManyOptions): void {
+  const problems: string[] = []
+  for (const name of Object.keys(options)) {
+    if (!(optionNames as readonly string[]).includes(name))
+      problems.push(`${name} is not an option of enqueueMany; there are ${optionNames.join(', ')}`)
+  }
+  for (const name of ['inFlightJobs', 'inFlightBytes', 'requestMs'] as const) {
+    const value = options[name]
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1))
+      problems.push(`${name} must be a whole number of at least 1, got ${String(value)}`)
+  }
+  if (problems.length > 0) throw new MillraceError('invalid_job', problems.join('\n'))
+}
