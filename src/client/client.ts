@@ -11,7 +11,15 @@ import {
   ManyJobs,
 } from './enqueue-many.ts'
 import { type EnqueuedJob, enqueuedJob } from './enqueued-job.ts'
-import { checkHandler, checkJobId, composeJob, type EnqueueOptions, type JobToEnqueue } from './new-job.ts'
+import type {
+  AnyHandlers,
+  EnqueueArguments,
+  HandlerName,
+  JobOf,
+  PayloadOf,
+  ResultOf,
+} from './handler-types.ts'
+import { checkHandler, checkJobId, composeJob, type JobToEnqueue } from './new-job.ts'
 import { readTick, type ScheduleTick } from './schedule-tick.ts'
 import { defaultTimeoutMs, type WaitOptions, waitForOutcome } from './wait-for.ts'
 
@@ -31,8 +39,11 @@ export interface ClientParts {
  *
  * Everything that it stores is confirmed by the server before the promise resolves. What a lost connection
  * may have swallowed is sent again, within `requestMs`; that never makes two jobs of one.
+ *
+ * `Handlers` is a type that has the handlers by their names, so that names, payloads and results are checked by
+ * the compiler; without it every name and every payload is accepted.
  */
-export class Client {
+export class Client<Handlers extends object = AnyHandlers> {
   readonly #parts: ClientParts
   readonly #closed = new AbortController()
   #deadLetters: DeadLetters | undefined
@@ -49,7 +60,10 @@ export class Client {
    *   `topology_missing`, `not_permitted`; `broker_unreachable` when nothing was confirmed within `requestMs`:
    *   whether the job is stored is not known then, and enqueuing it again under the same id is safe.
    */
-  async enqueue(handler: string, payload?: unknown, options: EnqueueOptions = {}): Promise<EnqueuedJob> {
+  async enqueue<Name extends HandlerName<Handlers>>(
+    handler: Name,
+    ...[payload, options = {}]: EnqueueArguments<PayloadOf<Handlers, Name>>
+  ): Promise<EnqueuedJob> {
     this.#requireOpen()
     const { broker, names, requestMs } = this.#parts
     const job = composeJob(names, handler, payload, options, Date.now())
@@ -68,26 +82,26 @@ export class Client {
    * @throws {MillraceError} `invalid_job` when the options cannot be understood; `client_closed` when the client
    *   was closed before; and whatever `jobs`, `onStored` or `onFailure` throw, once what is under way has ended.
    */
-  async enqueueMany(
-    jobs: Iterable<JobToEnqueue> | AsyncIterable<JobToEnqueue>,
-    options: EnqueueManyOptions = {},
+  async enqueueMany<Shared extends HandlerName<Handlers> = never>(
+    jobs: Iterable<JobOf<Handlers, Shared>> | AsyncIterable<JobOf<Handlers, Shared>>,
+    options: EnqueueManyOptions<Shared> = {},
   ): Promise<EnqueueManyReport> {
     this.#requireOpen()
     const { broker, names, requestMs } = this.#parts
     checkManyOptions(options)
     const many = new ManyJobs(broker, names, { ...options, requestMs: options.requestMs ?? requestMs })
-    return many.enqueue(jobs, this.#closed.signal)
+    return many.enqueue(jobs as Iterable<JobToEnqueue>, this.#closed.signal)
   }
 
   /** Begins no more jobs of a handler on any supervisor, within 2 s; what runs goes on. Lasts until `resume`. */
-  async pause(handler: string): Promise<void> {
+  async pause(handler: HandlerName<Handlers>): Promise<void> {
     checkHandler(handler)
     const entry = { at: new Date().toISOString(), by: this.#parts.name }
     await this.#control(pausedKey(handler), JSON.stringify(entry))
   }
 
   /** Ends a pause; nothing happens when there is none. */
-  async resume(handler: string): Promise<void> {
+  async resume(handler: HandlerName<Handlers>): Promise<void> {
     checkHandler(handler)
     await this.#control(pausedKey(handler), undefined)
   }
@@ -119,7 +133,12 @@ export class Client {
    * @throws {MillraceError} `wait_timeout` after `timeoutMs`, `client_closed`, `invalid_job`;
    *   `signal.reason` when the signal aborts.
    */
-  async waitFor<Result = unknown>(jobId: string, options: WaitOptions = {}): Promise<JobOutcome<Result>> {
+  async waitFor<Name extends HandlerName<Handlers>>(
+    jobId: string,
+    options: WaitOptions & { handler: Name },
+  ): Promise<JobOutcome<ResultOf<Handlers, Name>>>
+  async waitFor<Result = unknown>(jobId: string, options?: WaitOptions): Promise<JobOutcome<Result>>
+  async waitFor(jobId: string, options: WaitOptions = {}): Promise<JobOutcome> {
     this.#requireOpen()
     checkJobId(jobId)
     const { timeoutMs = defaultTimeoutMs, signal, onProgress, handler } = options
@@ -133,8 +152,7 @@ export class Client {
     const stopListening = onProgress ? this.#listen(jobId, handler, onProgress) : undefined
     try {
       const closed = this.#closed.signal
-      const outcome = await waitForOutcome(this.#parts.broker, jobId, { timeoutMs, signal, closed })
-      return outcome as JobOutcome<Result>
+      return await waitForOutcome(this.#parts.broker, jobId, { timeoutMs, signal, closed })
     } finally {
       stopListening?.()
     }

@@ -13,6 +13,7 @@ export type {
 } from './dead-letters.ts'
 export type { EnqueueManyOptions, EnqueueManyReport, FailedJob, StoredJob } from './enqueue-many.ts'
 export type { EnqueuedJob } from './enqueued-job.ts'
+export type { AnyHandlers, HandlerName, JobOf, PayloadOf, ResultOf } from './handler-types.ts'
 export type { EnqueueOptions, JobToEnqueue } from './new-job.ts'
 export type { ScheduleTick } from './schedule-tick.ts'
 export type { WaitOptions } from './wait-for.ts'
