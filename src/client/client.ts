@@ -20,6 +20,7 @@ import type {
   ResultOf,
 } from './handler-types.ts'
 import { checkHandler, checkJobId, composeJob, type JobToEnqueue } from './new-job.ts'
+import type { PayloadCheck } from './payload-check.ts'
 import { readTick, type ScheduleTick } from './schedule-tick.ts'
 import { defaultTimeoutMs, type WaitOptions, waitForOutcome } from './wait-for.ts'
 
@@ -30,6 +31,8 @@ export interface ClientParts {
   /** Who pauses a handler, for whoever looks why it is paused. */
   readonly name: string
   readonly requestMs: number
+  /** Refuses a payload that its handler would refuse, when the handlers are at hand. */
+  readonly checkPayload?: PayloadCheck | undefined
   close(): Promise<void>
 }
 
@@ -65,8 +68,9 @@ export class Client<Handlers extends object = AnyHandlers> {
     ...[payload, options = {}]: EnqueueArguments<PayloadOf<Handlers, Name>>
   ): Promise<EnqueuedJob> {
     this.#requireOpen()
-    const { broker, names, requestMs } = this.#parts
+    const { broker, names, requestMs, checkPayload } = this.#parts
     const job = composeJob(names, handler, payload, options, Date.now())
+    if (checkPayload) await checkPayload(job)
     const stored = await broker.publish(job, requestMs)
     return enqueuedJob(job, stored)
   }
@@ -87,9 +91,10 @@ export class Client<Handlers extends object = AnyHandlers> {
     options: EnqueueManyOptions<Shared> = {},
   ): Promise<EnqueueManyReport> {
     this.#requireOpen()
-    const { broker, names, requestMs } = this.#parts
+    const { broker, names, requestMs, checkPayload } = this.#parts
     checkManyOptions(options)
-    const many = new ManyJobs(broker, names, { ...options, requestMs: options.requestMs ?? requestMs })
+    const chosen = { ...options, requestMs: options.requestMs ?? requestMs }
+    const many = new ManyJobs(broker, names, chosen, checkPayload)
     return many.enqueue(jobs as Iterable<JobToEnqueue>, this.#closed.signal)
   }
 

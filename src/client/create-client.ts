@@ -5,13 +5,14 @@ import { ClientBroker, type NatsConnection } from '../nats/client-broker.ts'
 import { connectBroker } from '../nats/connection.ts'
 import { Client } from './client.ts'
 import type { AnyHandlers } from './handler-types.ts'
+import { payloadCheck } from './payload-check.ts'
 
 /**
  * How a client finds the broker. What the environment says (`NATS_URL`, `NATS_CREDS`, `MILLRACE_NAMESPACE` and
  * their like, see the settings) comes before what is said here, as for a supervisor, so that an operator has the
  * last word.
  */
-export interface ClientOptions {
+export interface ClientOptions<Handlers extends object = AnyHandlers> {
   /** As in `NATS_URL`. @default nats://127.0.0.1:4222 */
   servers?: string | readonly string[] | undefined
   /** An open connection of your own, which stays yours to close. With it, the settings of NATS do not matter. */
@@ -30,6 +31,11 @@ export interface ClientOptions {
   connectMs?: number | undefined
   /** How long to try until the server has confirmed what was stored. @default 5000 */
   requestMs?: number | undefined
+  /**
+   * Handlers by name, as their files export them: a payload that the schema of its handler refuses is
+   * `invalid_job` then, and nothing is sent.
+   */
+  handlers?: Partial<Handlers> | undefined
   /** Instead of `process.env`; `{}` leaves the environment out. */
   environment?: Readonly<Record<string, string | undefined>> | undefined
 }
@@ -46,6 +52,7 @@ const optionNames = [
   'name',
   'connectMs',
   'requestMs',
+  'handlers',
   'environment',
 ] as const satisfies readonly (keyof ClientOptions)[]
 
@@ -61,7 +68,7 @@ const defaultMs = 5_000
  *   there is no broker for it within `connectMs`.
  */
 export async function createClient<Handlers extends object = AnyHandlers>(
-  options: ClientOptions = {},
+  options: ClientOptions<Handlers> = {},
 ): Promise<Client<Handlers>> {
   const { name = 'client', connectMs = defaultMs, requestMs = defaultMs } = options
   checkOptions(options)
@@ -78,9 +85,17 @@ export async function createClient<Handlers extends object = AnyHandlers>(
   })
   const names = namesFor(settings.namespace)
   const { connection } = options
+  const checkPayload = options.handlers && payloadCheck(options.handlers as Record<string, unknown>)
   if (connection) {
     const broker = await ClientBroker.open(connection, names)
-    return new Client<Handlers>({ broker, names, name, requestMs, close: async () => broker.release() })
+    return new Client<Handlers>({
+      broker,
+      names,
+      name,
+      requestMs,
+      checkPayload,
+      close: async () => broker.release(),
+    })
   }
   const search = new AbortController()
   // One attempt at a server that does not answer at all takes seconds; the search ends in the middle of it.
@@ -113,13 +128,13 @@ export async function createClient<Handlers extends object = AnyHandlers>(
       broker.release()
       return own.close()
     }
-    return new Client<Handlers>({ broker, names, name, requestMs, close })
+    return new Client<Handlers>({ broker, names, name, requestMs, checkPayload, close })
   } finally {
     clearTimeout(timer)
   }
 }
 
-function checkOptions(options: ClientOptions): void {
+function checkOptions(options: ClientOptions<object>): void {
   const problems: string[] = []
   for (const option of Object.keys(options)) {
     if (!(optionNames as readonly string[]).includes(option))

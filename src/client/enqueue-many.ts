@@ -3,6 +3,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { Names } from '../core/names.ts'
 import { type EnqueuedJob, enqueuedJob } from './enqueued-job.ts'
 import { composeJobOfMany, type JobToEnqueue, type NewJob } from './new-job.ts'
+import type { PayloadCheck } from './payload-check.ts'
 import { Taker } from './taker.ts'
 
 /** A job of `enqueueMany` that the server has. */
@@ -90,6 +91,7 @@ export class ManyJobs implements JobOwner {
   readonly #broker: ManyJobsBroker
   readonly #names: Names
   readonly #options: EnqueueManyOptions & { requestMs: number }
+  readonly #checkPayload: PayloadCheck | undefined
   readonly #mostJobs: number
   readonly #mostBytes: number
   readonly #failures: FailedJob[] = []
@@ -103,8 +105,14 @@ export class ManyJobs implements JobOwner {
   #taker: Taker<JobToEnqueue> | undefined
   #enough: { jobs: number; bytes: number; resolve: () => void } | undefined
 
-  constructor(broker: ManyJobsBroker, names: Names, options: EnqueueManyOptions & { requestMs: number }) {
+  constructor(
+    broker: ManyJobsBroker,
+    names: Names,
+    options: EnqueueManyOptions & { requestMs: number },
+    checkPayload?: PayloadCheck,
+  ) {
     this.#broker = broker
+    this.#checkPayload = checkPayload
     this.#names = names
     this.#options = options
     this.#mostJobs = options.inFlightJobs ?? 2_000
@@ -159,7 +167,8 @@ export class ManyJobs implements JobOwner {
           return
         }
         if (this.#stopped) return
-        this.#take(next.value, index)
+        const taking = this.#take(next.value, index)
+        if (taking) await taking
         if (this.#jobs >= this.#mostJobs || this.#bytes >= this.#mostBytes)
           await this.#until(this.#mostJobs / 2, this.#mostBytes / 2)
         else if (index % turnJobs === turnJobs - 1) await nextTurn()
@@ -169,20 +178,37 @@ export class ManyJobs implements JobOwner {
     }
   }
 
-  #take(entry: JobToEnqueue, index: number): void {
-    const { handler, requestMs } = this.#options
-    let job: NewJob
+  /** Sends a job; later, when its handler's schema takes its time. */
+  #take(entry: JobToEnqueue, index: number): void | Promise<void> {
     try {
-      job = composeJobOfMany(this.#names, entry, handler, Date.now())
+      const job = composeJobOfMany(this.#names, entry, this.#options.handler, Date.now())
+      const checking = this.#checkPayload?.(job)
+      if (checking) return this.#sendChecked(job, index, checking)
+      this.#send(job, index)
     } catch (error) {
-      if (!(error instanceof MillraceError)) throw error
-      const id = typeof entry?.id === 'string' ? entry.id : undefined
-      this.#fail({ index, id, error })
-      return
+      this.#refuse(error, index, entry?.id)
     }
+    return undefined
+  }
+
+  async #sendChecked(job: NewJob, index: number, checking: Promise<void>): Promise<void> {
+    try {
+      await checking
+      this.#send(job, index)
+    } catch (error) {
+      this.#refuse(error, index, job.idGiven ? job.id : undefined)
+    }
+  }
+
+  #refuse(error: unknown, index: number, id: unknown): void {
+    if (!(error instanceof MillraceError)) throw error
+    this.#fail({ index, id: typeof id === 'string' ? id : undefined, error })
+  }
+
+  #send(job: NewJob, index: number): void {
     this.#jobs += 1
     // It may fail before this returns; adding to what was there before would then count it for ever.
-    const bytes = this.#broker.send(job, requestMs, this, index)
+    const bytes = this.#broker.send(job, this.#options.requestMs, this, index)
     this.#bytes += bytes
   }
 

@@ -42,6 +42,7 @@ export interface NewJob {
   readonly id: string
   /** The id is the caller's, and may have been enqueued before. */
   readonly idGiven: boolean
+  readonly handler: string
   readonly subject: string
   readonly stream: string
   readonly headers: readonly HeaderEntry[]
@@ -130,6 +131,7 @@ function compose(
   return {
     id,
     idGiven: options.id !== undefined,
+    handler,
     subject: names.jobSubject(handler, priority),
     stream: names.streamOf(priority),
     headers,

@@ -216,3 +216,26 @@ test('what can be neither jobs nor options is refused in words', async () => {
   for (const options of [{ inFlightJobs: 0 }, { inFlightBytes: 1.5 }, { requestMs: '5s' }, { inFlight: 5 }])
     assert.throws(() => checkManyOptions(options as never), { code: 'invalid_job' })
 })
+
+test('what a schema refuses is not sent, and a schema that takes its time keeps the order', async () => {
+  const broker = new SlowBroker()
+  const check = (job: NewJob) => {
+    if (job.id === 'bad') throw new MillraceError('invalid_job', 'no')
+    if (job.id === 'bad later') return Promise.reject(new MillraceError('invalid_job', 'no'))
+    return job.id === '1' ? new Promise<void>((resolve) => setImmediate(resolve)) : Promise.resolve()
+  }
+  const options = { requestMs: 1_000, handler: 'a' }
+  const ids = ['1', 'bad', '2', 'bad later', '3']
+  const report = await new ManyJobs(broker, names, options, check).enqueue(
+    ids.map((id) => ({ id, payload: 'stored' })),
+    neverClosed,
+  )
+  assert.deepEqual(broker.sent, ['1', '2', '3'])
+  assert.deepEqual(
+    report.failures.map(({ index, id }) => [index, id]),
+    [
+      [1, 'bad'],
+      [3, 'bad later'],
+    ],
+  )
+})

@@ -126,6 +126,14 @@ export async function untyped(create: typeof createClient, jobs: JobToEnqueue[])
   await client.enqueue(7)
   const other = await create<Handlers>({ namespace: 'other' })
   holds<Same<typeof other, Client<Handlers>>>()
+  const { send, remind } = handlerFiles()
+  const inferred = await create({ handlers: { 'email.send': send, 'invoice.remind': remind } })
+  await inferred.enqueue('email.send', { to: 'a@b.c' })
+  // @ts-expect-error handlers that are at hand are types, too
+  await inferred.enqueue('email.send', { to: 7 })
+  // @ts-expect-error and the only ones
+  await inferred.enqueue('email.sent', { to: 'a' })
+  await create<Handlers>({ handlers: { 'email.send': send } })
 }
 
 test('the types of handlers reach whoever enqueues, as the compiler has checked', () => {

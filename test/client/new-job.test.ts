@@ -26,6 +26,7 @@ test('a job without options is its payload on its subject, with an id of its own
     subject: 'jobs.email.send',
     stream: 'JOBS',
     idGiven: false,
+    handler: 'email.send',
     headers: {},
     data: '{"to":"a@b.c"}',
   })
@@ -49,6 +50,7 @@ test('options become the headers of the contract', () => {
     subject: 'high.jobs.email.send',
     stream: 'JOBS_HIGH',
     idGiven: true,
+    handler: 'email.send',
     data: '',
     headers: {
       traceparent: '00-1',

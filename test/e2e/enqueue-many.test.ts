@@ -181,6 +181,26 @@ test('a broker that is killed in the midst of it has every job once in the end',
   )
 })
 
+test('a client that has the handlers refuses what their schemas would, and stores the rest', async (t) => {
+  const { world } = await prepared(t)
+  const { default: thumbnail } = await import('#src/handlers/image/thumbnail.js')
+  const handlers = { 'image.thumbnail': thumbnail }
+  const client = await createClient({ servers: world.server.url, environment: {}, handlers })
+  t.after(() => client.close())
+  const payload = { source: 'secret.png', output: 'b.png', width: 7 }
+  const wrong = { ...payload, width: 0.5 }
+  await assert.rejects(
+    client.enqueue('image.thumbnail', wrong),
+    ({ code, message }: NodeJS.ErrnoException) => {
+      assert.equal(code, 'invalid_job')
+      return !message.includes('secret')
+    },
+  )
+  const report = await client.enqueueMany([{ payload: wrong }, { payload }], { handler: 'image.thumbnail' })
+  assert.deepEqual([report.stored, report.failures[0]?.error.code], [1, 'invalid_job'])
+  assert.equal((await storedJobs(world)).length, 1)
+})
+
 test('an abort leaves what was confirmed stored, and nothing else', async (t) => {
   const { world, client } = await prepared(t)
   const abort = new AbortController()
