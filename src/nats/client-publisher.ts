@@ -69,7 +69,6 @@ export class ClientPublisher {
     this.#nc = nc
     this.#jsm = jsm
     this.#writer = new PublishWriter(nc)
-    void nc.closed().then(() => this.#failAll(connectionClosed))
   }
 
   /**
@@ -251,13 +250,14 @@ export class ClientPublisher {
     })
   }
 
-  /** A publish that is not permitted has no answer; the server complains on the side. */
+  /** A publish that is not permitted has no answer; the server complains on the side. Ends with the connection. */
   #watch(): AsyncIterable<Status> {
     const statuses = this.#nc.status()
     void (async () => {
       for await (const status of statuses) {
         if (status.type === 'error' && isViolation(status.error)) this.#forbidden(status.error)
       }
+      if (this.#nc.isClosed()) this.#failAll(connectionClosed)
     })()
     return statuses
   }

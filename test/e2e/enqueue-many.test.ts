@@ -201,6 +201,21 @@ test('a client that has the handlers refuses what their schemas would, and store
   assert.equal((await storedJobs(world)).length, 1)
 })
 
+test('what is under way when its connection ends fails at once', async (t) => {
+  const { world, client } = await prepared(t, {}, { requestMs: 60_000 })
+  world.server.kill('SIGSTOP')
+  const enqueuing = client.enqueueMany(numbered(10), { handler: 'a' })
+  const single = assert.rejects(client.enqueue('a'), { code: 'client_closed' })
+  await client.close()
+  world.server.kill('SIGCONT')
+  const { failures } = await enqueuing
+  assert.deepEqual(
+    failures.map(({ error }) => error.code),
+    Array(10).fill('client_closed'),
+  )
+  await single
+})
+
 test('an abort leaves what was confirmed stored, and nothing else', async (t) => {
   const { world, client } = await prepared(t)
   const abort = new AbortController()
@@ -220,14 +235,16 @@ test('an abort leaves what was confirmed stored, and nothing else', async (t) =>
   assert.equal((await storedJobs(world)).length, report.stored)
 })
 
-test('a client that is closed says how far it came, and takes its subscription along', async (t) => {
+test('a client that is closed says how far it came, and leaves nothing at the connection', async (t) => {
   const { world } = await prepared(t)
   const connection = await connect({ servers: world.server.url })
   t.after(() => connection.close())
   const client = await createClient({ connection, environment: {} })
-  const { subscriptions } = (connection as unknown as { protocol: { subscriptions: { size(): number } } })
-    .protocol
-  const before = subscriptions.size()
+  const { protocol } = connection as unknown as {
+    protocol: { subscriptions: { size(): number }; listeners: unknown[] }
+  }
+  const held = (): number[] => [protocol.subscriptions.size(), protocol.listeners.length]
+  const before = held()
   const report = await client.enqueueMany(numbered(1_000_000), {
     handler: 'a',
     onStored: ({ index }) => {
@@ -236,6 +253,6 @@ test('a client that is closed says how far it came, and takes its subscription a
   })
   assert.equal(report.stopped, 'closed')
   assert.equal((await storedJobs(world)).length, report.stored)
-  assert.equal(subscriptions.size(), before)
+  assert.deepEqual(held(), before)
   await assert.rejects(client.enqueueMany([]), { code: 'client_closed' })
 })
