@@ -4,12 +4,8 @@ import type { JobOutcome } from '../core/job-outcome.ts'
 import type { Names } from '../core/names.ts'
 import type { ClientBroker } from '../nats/client-broker.ts'
 import { DeadLetters } from './dead-letters.ts'
-import {
-  checkManyOptions,
-  type EnqueueManyOptions,
-  type EnqueueManyReport,
-  ManyJobs,
-} from './enqueue-many.ts'
+import { ManyJobs } from './enqueue-many.ts'
+import { checkManyOptions, type EnqueueManyOptions, type EnqueueManyReport } from './enqueue-many-options.ts'
 import { type EnqueuedJob, enqueuedJob } from './enqueued-job.ts'
 import type {
   AnyHandlers,

@@ -11,7 +11,7 @@ export type {
   DeadLetters,
   ReplayOptions,
 } from './dead-letters.ts'
-export type { EnqueueManyOptions, EnqueueManyReport, FailedJob, StoredJob } from './enqueue-many.ts'
+export type { EnqueueManyOptions, EnqueueManyReport, FailedJob, StoredJob } from './enqueue-many-options.ts'
 export type { EnqueuedJob } from './enqueued-job.ts'
 export type { AnyHandlers, HandlerName, JobOf, PayloadOf, ResultOf } from './handler-types.ts'
 export type { EnqueueOptions, JobToEnqueue } from './new-job.ts'

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { longestKeyedIdBytes } from '../core/control-keys.ts'
 import type { HeaderEntry } from '../core/dead-letter.ts'
-import { MillraceError } from '../core/errors.ts'
-import { mostHeaders, readJobHeaders } from '../core/job-headers.ts'
 import { isHandlerName, type Names, namesFor, type Priority, priorities } from '../core/names.ts'
+import { invalidJob, jobHeaders, shown } from './new-job-headers.ts'
 
 /** How and when a job is to run. Every field is optional. */
 export interface EnqueueOptions {
@@ -60,12 +59,6 @@ const optionNames = [
   'deadlineMs',
   'maxAttempts',
 ] as const satisfies readonly (keyof EnqueueOptions)[]
-
-/** What a job can be without that a header says it. */
-const silentNames: readonly string[] = ['id', 'priority', 'handler', 'payload']
-
-const noHeaders: readonly HeaderEntry[] = []
-const longestDelayMs = 100 * 365 * 86_400_000
 
 /**
  * Builds the message of a job and checks everything that the supervisor would check: what it would refuse is
@@ -126,8 +119,7 @@ function compose(
   const id = options.id ?? randomUUID()
   checkJobId(id)
   const { data, contentType } = encodePayload(payload)
-  const headers = saysMore(options, contentType) ? composeHeaders(options, contentType, nowMs) : noHeaders
-  if (headers.length > 0) checkHeaders(headers)
+  const headers = jobHeaders(options, contentType, nowMs)
   return {
     id,
     idGiven: options.id !== undefined,
@@ -171,13 +163,6 @@ export function checkJobId(id: unknown): void {
   )
 }
 
-/** Whether there is anything to say in headers: most jobs have none, and looking for each would cost as much. */
-function saysMore(options: EnqueueOptions, contentType: string | undefined): boolean {
-  if (contentType !== undefined) return true
-  for (const name in options) if (!silentNames.includes(name)) return true
-  return false
-}
-
 function encodePayload(payload: unknown): { data: Uint8Array | string; contentType: string | undefined } {
   if (payload === undefined) return { data: '', contentType: undefined }
   if (payload instanceof Uint8Array) return { data: payload, contentType: 'application/octet-stream' }
@@ -193,88 +178,4 @@ function encodePayload(payload: unknown): { data: Uint8Array | string; contentTy
       `the payload is a ${typeof payload} that JSON cannot hold; pass plain values or a Uint8Array`,
     )
   return { data: json, contentType: undefined }
-}
-
-function composeHeaders(
-  options: EnqueueOptions,
-  contentType: string | undefined,
-  nowMs: number,
-): HeaderEntry[] {
-  const headers: HeaderEntry[] = []
-  const given = Object.entries(options.headers ?? {})
-  if (given.length > mostHeaders)
-    throw invalidJob(`a job has at most ${mostHeaders} headers, got ${given.length}; use the payload`)
-  for (const [name, value] of given) {
-    if (!/^[!#$%&'*+.^_`|~\w-]+$/.test(name))
-      throw invalidJob(`a header's name is made of letters, digits and hyphens, got ${shown(name)}`)
-    if (/^nats-/i.test(name))
-      throw invalidJob(
-        `the header ${name} belongs to the server; give the job's id as id, and leave out the rest`,
-      )
-    if (typeof value !== 'string' || /\p{Cc}/u.test(value))
-      throw invalidJob(`the header ${name} must be text without control characters, got ${shown(value)}`)
-    headers.push([name, value])
-  }
-  const add = (name: string, value: string | undefined, option: string): void => {
-    if (value === undefined) return
-    if (headers.some(([other]) => other.toLowerCase() === name.toLowerCase()))
-      throw invalidJob(`${option} and the header ${name} say the same thing; give one of them`)
-    headers.push([name, value])
-  }
-  if (!headers.some(([name]) => name.toLowerCase() === 'content-type'))
-    add('content-type', contentType, 'content-type')
-  const { key } = options
-  // NATS takes away the spaces around a header's value, and with them the difference between two keys.
-  if (
-    key !== undefined &&
-    !(typeof key === 'string' && key !== '' && key.trim() === key && !/\p{Cc}/u.test(key))
-  )
-    throw invalidJob(
-      `key must be text without control characters and without spaces around it, got ${shown(key)}`,
-    )
-  add('Millrace-Run-At', runAtOf(options, nowMs), options.delayMs === undefined ? 'runAt' : 'delayMs')
-  add('Millrace-Expires-At', instantOf('expiresAt', options.expiresAt), 'expiresAt')
-  add('Millrace-Key', key, 'key')
-  add('Millrace-Deadline-Ms', options.deadlineMs?.toString(), 'deadlineMs')
-  add('Millrace-Max-Attempts', options.maxAttempts?.toString(), 'maxAttempts')
-  return headers
-}
-
-function runAtOf({ runAt, delayMs }: EnqueueOptions, nowMs: number): string | undefined {
-  if (delayMs === undefined) return instantOf('runAt', runAt)
-  if (runAt !== undefined) throw invalidJob('runAt and delayMs say the same thing; give one of them')
-  if (typeof delayMs !== 'number' || !(delayMs >= 0 && delayMs <= longestDelayMs))
-    throw invalidJob(
-      `delayMs must be a number of milliseconds from 0 to ${longestDelayMs}, got ${shown(delayMs)}`,
-    )
-  return delayMs === 0 ? undefined : new Date(nowMs + delayMs).toISOString()
-}
-
-function instantOf(option: string, instant: Date | string | undefined): string | undefined {
-  if (instant === undefined || typeof instant === 'string') return instant
-  if (instant instanceof Date && !Number.isNaN(instant.getTime())) return instant.toISOString()
-  throw invalidJob(
-    `${option} must be a valid Date or RFC 3339 text such as 2026-01-31T12:00:00Z, got ${shown(instant)}`,
-  )
-}
-
-/** Reads the headers as a supervisor will. */
-function checkHeaders(entries: readonly HeaderEntry[]): void {
-  const plain = Object.fromEntries(entries.map(([name, value]) => [name.toLowerCase(), value]))
-  const { headers, problem } = readJobHeaders(plain)
-  if (problem !== undefined) throw invalidJob(problem)
-  const { runAt, expiresAt } = headers
-  if (runAt !== undefined && expiresAt !== undefined && expiresAt <= runAt)
-    throw invalidJob(
-      `the job expires at ${new Date(expiresAt).toISOString()}, before it may run at ${new Date(runAt).toISOString()}: it would never run`,
-    )
-}
-
-function invalidJob(message: string): MillraceError {
-  return new MillraceError('invalid_job', message)
-}
-
-function shown(value: unknown): string {
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
-  return text.length > 80 ? `${text.slice(0, 79)}…` : text
 }

@@ -1,13 +1,7 @@
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
-import {
-  createInbox,
-  errors,
-  type Msg,
-  type NatsConnection,
-  type Status,
-  type Subscription,
-} from '@nats-io/transport-node'
+import { errors, type Msg, type NatsConnection } from '@nats-io/transport-node'
 import { MillraceError } from '../core/errors.ts'
+import { AnswerInbox, type PermissionViolation } from './answer-inbox.ts'
 import { explainBrokerError } from './broker-errors.ts'
 import { headerBlock, type Publication } from './publication.ts'
 import { readAnswer, type Stored } from './publish-answer.ts'
@@ -26,20 +20,20 @@ interface Sending extends EncodedPublication {
   readonly timeoutMs: number
   readonly giveUpAt: number
   sendAgainAt: number
+  /** Until it is sent again without an answer; doubled each time, so that a slow server is not made slower. */
+  patienceMs: number
   /** The connection that it went over last; an answer on another one cannot be relied upon. */
   sentOver: string
   lastError: unknown
 }
 
-/** One try may take so long; what nobody answers is sent again after it. */
+/** The first try may take so long; what nobody answers is sent again after it. */
 const tryMs = 2_000
 /** How soon something is sent again that the server has refused for now. */
 const pauseMs = 200
 const sweepMs = 100
 const streamMissing = 10059
 const decoder = new TextDecoder()
-
-type Violation = InstanceType<typeof errors.PermissionViolationError>
 
 /**
  * Publishes until the server has it, through lost connections and elections, for a bounded time.
@@ -54,12 +48,10 @@ export class ClientPublisher {
   readonly #nc: NatsConnection
   readonly #jsm: JetStreamManager
   readonly #writer: PublishWriter
+  readonly #inbox: AnswerInbox
   readonly #underWay = new Map<number, Sending>()
   readonly #lookups = new Map<string, Promise<unknown>>()
   #next = 0
-  #inbox = ''
-  #subscription: Subscription | undefined
-  #status: AsyncIterable<Status> | undefined
   #sweep: NodeJS.Timeout | undefined
   #released = false
   #info: NatsConnection['info']
@@ -69,6 +61,11 @@ export class ClientPublisher {
     this.#nc = nc
     this.#jsm = jsm
     this.#writer = new PublishWriter(nc)
+    this.#inbox = new AnswerInbox(nc, {
+      answered: (token, message) => this.#answered(token, message),
+      forbidden: (error, subject) => this.#forbidden(error, subject),
+      closed: () => this.#failAll(connectionClosed),
+    })
   }
 
   /**
@@ -99,7 +96,7 @@ export class ClientPublisher {
     try {
       if (this.#nc.isClosed()) throw connectionClosed()
       block = headerBlock(publication.id, publication.headers)
-      this.#listen()
+      this.#inbox.open()
     } catch (error) {
       owner.failed(tag, publication, explainBrokerError(error), 0)
       return 0
@@ -117,6 +114,7 @@ export class ClientPublisher {
       timeoutMs,
       giveUpAt,
       sendAgainAt: 0,
+      patienceMs: tryMs,
       sentOver: '',
       lastError: undefined,
     }
@@ -131,7 +129,7 @@ export class ClientPublisher {
   release(): void {
     this.#released = true
     this.#writer.flush()
-    if (this.#underWay.size === 0) this.#rest()
+    if (this.#underWay.size === 0) this.#inbox.close()
   }
 
   /** Does nothing while there is no connection; the sweep comes back to it. */
@@ -147,9 +145,10 @@ export class ClientPublisher {
       this.#fail(token, sending, tooLarge(sending.publication.subject, how))
       return
     }
-    sending.sendAgainAt = now + tryMs
+    sending.sendAgainAt = now + sending.patienceMs
+    sending.patienceMs *= 2
     sending.sentOver = this.#connection
-    this.#writer.add(sending, `${this.#inbox}.${token}`)
+    this.#writer.add(sending, this.#inbox.subjectOf(token))
   }
 
   #look(): void {
@@ -163,8 +162,7 @@ export class ClientPublisher {
     }
   }
 
-  #answered(message: Msg): void {
-    const token = Number(message.subject.slice(this.#inbox.length + 1))
+  #answered(token: number, message: Msg): void {
     const sending = this.#underWay.get(token)
     if (!sending) return
     const { publication } = sending
@@ -215,6 +213,7 @@ export class ClientPublisher {
   #later(sending: Sending, error: unknown): void {
     sending.lastError = error
     sending.sendAgainAt = performance.now() + pauseMs
+    sending.patienceMs = tryMs
   }
 
   #fail(token: number, sending: Sending, error: MillraceError): void {
@@ -235,57 +234,14 @@ export class ClientPublisher {
     // Without this a process could not end before its next sweep.
     clearInterval(this.#sweep)
     this.#sweep = undefined
-    if (this.#released) this.#rest()
+    if (this.#released) this.#inbox.close()
   }
 
-  #listen(): void {
-    this.#status ??= this.#watch()
-    if (this.#subscription) return
-    const { options } = this.#nc as unknown as { options?: { inboxPrefix?: string } }
-    this.#inbox = createInbox(options?.inboxPrefix)
-    this.#subscription = this.#nc.subscribe(`${this.#inbox}.*`, {
-      callback: (error, message) => {
-        if (!error) this.#answered(message)
-      },
-    })
-  }
-
-  /** A publish that is not permitted has no answer; the server complains on the side. Ends with the connection. */
-  #watch(): AsyncIterable<Status> {
-    const statuses = this.#nc.status()
-    void (async () => {
-      for await (const status of statuses) {
-        if (status.type === 'error' && isViolation(status.error)) this.#forbidden(status.error)
-      }
-      if (this.#nc.isClosed()) this.#failAll(connectionClosed)
-    })()
-    return statuses
-  }
-
-  #forbidden(error: Violation): void {
-    const { operation, subject } = error
-    if (operation === 'publish') {
-      this.#failAll((to) => notPermitted(to, error), subject)
-    } else if (subject === `${this.#inbox}.*`) {
-      this.#subscription = undefined
-      this.#failAll((to) => notPermitted(to, error))
-    }
-  }
-
-  #rest(): void {
-    this.#subscription?.unsubscribe()
-    this.#subscription = undefined
-    const statuses = this.#status as { stop?(): void } | undefined
-    statuses?.stop?.()
-    this.#status = undefined
+  #forbidden(error: PermissionViolation, subject: string | undefined): void {
+    this.#failAll((to) => notPermitted(to, error), subject)
   }
 }
 
 function connectionClosed(): MillraceError {
   return new MillraceError('client_closed', 'the connection to NATS is closed')
-}
-
-/** By its name, because a connection that was given may come from another copy of the library. */
-function isViolation(error: Error): error is Violation {
-  return error.name === 'PermissionViolationError'
 }

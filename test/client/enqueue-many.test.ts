@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import {
-  checkManyOptions,
-  type EnqueueManyOptions,
-  type JobOwner,
-  ManyJobs,
-  type ManyJobsBroker,
-} from '#src/client/enqueue-many.js'
+import { type JobOwner, ManyJobs, type ManyJobsBroker } from '#src/client/enqueue-many.js'
+import { checkManyOptions, type EnqueueManyOptions } from '#src/client/enqueue-many-options.js'
 import type { JobToEnqueue, NewJob } from '#src/client/new-job.js'
 import { MillraceError } from '#src/core/errors.js'
 import { namesFor } from '#src/core/names.js'
