@@ -93,8 +93,9 @@ export function composeJobOfMany(
   handlerOfAll: string | undefined,
   nowMs: number,
 ): NewJob {
-  if (typeof job !== 'object' || job === null || Array.isArray(job))
-    throw invalidJob('a job is an object such as { handler, payload, id }')
+  // A promise has no fields, and would be a job without a payload.
+  if (typeof job !== 'object' || job === null || Array.isArray(job) || 'then' in job)
+    throw invalidJob('a job is an object such as { handler, payload, id }, and no promise of one')
   for (const name of Object.keys(job)) {
     if (name !== 'handler' && name !== 'payload' && !(optionNames as readonly string[]).includes(name))
       throw invalidJob(

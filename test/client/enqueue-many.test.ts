@@ -203,7 +203,7 @@ test('what can be neither jobs nor options is refused in words', async () => {
   const broker = new SlowBroker()
   for (const source of [undefined, 7, 'text', {}])
     await assert.rejects(enqueue(broker, source as never), { code: 'invalid_job', message: /iterate over/ })
-  const { failures } = await enqueue(broker, [null, { payload: 1, idd: 'x' }, 'x'] as never)
+  const { failures } = await enqueue(broker, [null, { payload: 1, idd: 'x' }, Promise.resolve({})] as never)
   assert.deepEqual(
     failures.map(({ error }) => error.message.slice(0, 26)),
     ['a job is an object such as', 'idd is not an option of a ', 'a job is an object such as'],
