@@ -118,7 +118,7 @@ function compose(
   if (!priorities.includes(priority))
     throw invalidJob(`priority must be one of ${priorities.join(', ')}, got ${shown(priority)}`)
   const id = options.id ?? randomUUID()
-  checkJobId(id)
+  if (options.id !== undefined) checkJobId(id)
   const { data, contentType } = encodePayload(payload)
   const headers = jobHeaders(options, contentType, nowMs)
   return {
@@ -151,6 +151,8 @@ export function checkHandler(handler: unknown): asserts handler is string {
 
 /** @throws {MillraceError} `invalid_job` when no job can have this id. */
 export function checkJobId(id: unknown): void {
+  // The most usual ids need no look at anything but their characters.
+  if (typeof id === 'string' && /^[!-~]{1,128}$/.test(id)) return
   if (
     typeof id === 'string' &&
     id !== '' &&
