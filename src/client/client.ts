@@ -4,20 +4,23 @@ import type { JobOutcome } from '../core/job-outcome.ts'
 import type { Names } from '../core/names.ts'
 import type { ClientBroker } from '../nats/client-broker.ts'
 import { DeadLetters } from './dead-letters.ts'
-import { checkHandler, checkJobId, composeJob, type EnqueueOptions } from './new-job.ts'
+import { ManyJobs } from './enqueue-many.ts'
+import { checkManyOptions, type EnqueueManyOptions, type EnqueueManyReport } from './enqueue-many-options.ts'
+import { type EnqueuedJob, enqueuedJob } from './enqueued-job.ts'
+import type {
+  AnyHandlers,
+  EnqueueArguments,
+  HandlerName,
+  JobOf,
+  PayloadOf,
+  ResultOf,
+} from './handler-types.ts'
+import { checkHandler, checkJobId, composeJob, type JobToEnqueue } from './new-job.ts'
+import type { PayloadCheck } from './payload-check.ts'
 import { type Queues, readQueues } from './queues.ts'
 import { checkRetrySelection, type RetrySelection, readRetries, type WaitingRetry } from './retries.ts'
 import { readTick, type ScheduleTick } from './schedule-tick.ts'
 import { defaultTimeoutMs, type WaitOptions, waitForOutcome } from './wait-for.ts'
-
-/** Where a job was stored. */
-export interface EnqueuedJob {
-  readonly id: string
-  readonly stream: string
-  readonly sequence: number
-  /** The stream has had a job with this id within its duplicate window: nothing new was stored. */
-  readonly duplicate: boolean
-}
 
 /** What a client is made of. */
 export interface ClientParts {
@@ -26,6 +29,8 @@ export interface ClientParts {
   /** Who pauses a handler, for whoever looks why it is paused. */
   readonly name: string
   readonly requestMs: number
+  /** Refuses a payload that its handler would refuse, when the handlers are at hand. */
+  readonly checkPayload?: PayloadCheck | undefined
   close(): Promise<void>
 }
 
@@ -35,8 +40,11 @@ export interface ClientParts {
  *
  * Everything that it stores is confirmed by the server before the promise resolves. What a lost connection
  * may have swallowed is sent again, within `requestMs`; that never makes two jobs of one.
+ *
+ * `Handlers` is a type that has the handlers by their names, so that names, payloads and results are checked by
+ * the compiler; without it every name and every payload is accepted.
  */
-export class Client {
+export class Client<Handlers extends object = AnyHandlers> {
   readonly #parts: ClientParts
   readonly #closed = new AbortController()
   #deadLetters: DeadLetters | undefined
@@ -53,23 +61,50 @@ export class Client {
    *   `topology_missing`, `not_permitted`; `broker_unreachable` when nothing was confirmed within `requestMs`:
    *   whether the job is stored is not known then, and enqueuing it again under the same id is safe.
    */
-  async enqueue(handler: string, payload?: unknown, options: EnqueueOptions = {}): Promise<EnqueuedJob> {
+  async enqueue<Name extends HandlerName<Handlers>>(
+    handler: Name,
+    ...[payload, options = {}]: EnqueueArguments<PayloadOf<Handlers, Name>>
+  ): Promise<EnqueuedJob> {
     this.#requireOpen()
-    const { broker, names, requestMs } = this.#parts
+    const { broker, names, requestMs, checkPayload } = this.#parts
     const job = composeJob(names, handler, payload, options, Date.now())
-    const { stream, sequence, duplicate } = await broker.publish(job, requestMs)
-    return { id: job.id, stream, sequence, duplicate }
+    if (checkPayload) await checkPayload(job)
+    const stored = await broker.publish(job, requestMs)
+    return enqueuedJob(job, stored)
+  }
+
+  /**
+   * Stores many jobs, several at once, from anything that can be iterated; takes the next one only when there is
+   * room, so a generator of millions is never held in memory. A job that cannot be stored is counted and does not
+   * stop the others.
+   *
+   * Resolves when every job that was taken is stored or has failed; also after an abort, an error with
+   * `stopOnError` or `close`, and then `stopped` says so.
+   *
+   * @throws {MillraceError} `invalid_job` when the options cannot be understood; `client_closed` when the client
+   *   was closed before; and whatever `jobs`, `onStored` or `onFailure` throw, once what is under way has ended.
+   */
+  async enqueueMany<Shared extends HandlerName<Handlers> = never>(
+    jobs: Iterable<JobOf<Handlers, Shared>> | AsyncIterable<JobOf<Handlers, Shared>>,
+    options: EnqueueManyOptions<Shared> = {},
+  ): Promise<EnqueueManyReport> {
+    this.#requireOpen()
+    const { broker, names, requestMs, checkPayload } = this.#parts
+    checkManyOptions(options)
+    const chosen = { ...options, requestMs: options.requestMs ?? requestMs }
+    const many = new ManyJobs(broker, names, chosen, checkPayload)
+    return many.enqueue(jobs as Iterable<JobToEnqueue>, this.#closed.signal)
   }
 
   /** Begins no more jobs of a handler on any supervisor, within 2 s; what runs goes on. Lasts until `resume`. */
-  async pause(handler: string): Promise<void> {
+  async pause(handler: HandlerName<Handlers>): Promise<void> {
     checkHandler(handler)
     const entry = { at: new Date().toISOString(), by: this.#parts.name }
     await this.#control(pausedKey(handler), JSON.stringify(entry))
   }
 
   /** Ends a pause; nothing happens when there is none. */
-  async resume(handler: string): Promise<void> {
+  async resume(handler: HandlerName<Handlers>): Promise<void> {
     checkHandler(handler)
     await this.#control(pausedKey(handler), undefined)
   }
@@ -101,7 +136,12 @@ export class Client {
    * @throws {MillraceError} `wait_timeout` after `timeoutMs`, `client_closed`, `invalid_job`;
    *   `signal.reason` when the signal aborts.
    */
-  async waitFor<Result = unknown>(jobId: string, options: WaitOptions = {}): Promise<JobOutcome<Result>> {
+  async waitFor<Name extends HandlerName<Handlers>>(
+    jobId: string,
+    options: WaitOptions & { handler: Name },
+  ): Promise<JobOutcome<ResultOf<Handlers, Name>>>
+  async waitFor<Result = unknown>(jobId: string, options?: WaitOptions): Promise<JobOutcome<Result>>
+  async waitFor(jobId: string, options: WaitOptions = {}): Promise<JobOutcome> {
     this.#requireOpen()
     checkJobId(jobId)
     const { timeoutMs = defaultTimeoutMs, signal, onProgress, handler } = options
@@ -115,8 +155,7 @@ export class Client {
     const stopListening = onProgress ? this.#listen(jobId, handler, onProgress) : undefined
     try {
       const closed = this.#closed.signal
-      const outcome = await waitForOutcome(this.#parts.broker, jobId, { timeoutMs, signal, closed })
-      return outcome as JobOutcome<Result>
+      return await waitForOutcome(this.#parts.broker, jobId, { timeoutMs, signal, closed })
     } finally {
       stopListening?.()
     }

@@ -4,13 +4,15 @@ import { namesFor } from '../core/names.ts'
 import { ClientBroker, type NatsConnection } from '../nats/client-broker.ts'
 import { Client } from './client.ts'
 import { type ConnectWithinOptions, connectWithin } from './connect-within.ts'
+import type { AnyHandlers } from './handler-types.ts'
+import { type PayloadCheck, payloadCheck } from './payload-check.ts'
 
 /**
  * How a client finds the broker. What the environment says (`NATS_URL`, `NATS_CREDS`, `MILLRACE_NAMESPACE` and
  * their like, see the settings) comes before what is said here, as for a supervisor, so that an operator has the
  * last word.
  */
-export interface ClientOptions {
+export interface ClientOptions<Handlers extends object = AnyHandlers> {
   /** As in `NATS_URL`. @default nats://127.0.0.1:4222 */
   servers?: string | readonly string[] | undefined
   /** An open connection of your own, which stays yours to close. With it, the settings of NATS do not matter. */
@@ -29,6 +31,11 @@ export interface ClientOptions {
   connectMs?: number | undefined
   /** How long to try until the server has confirmed what was stored. @default 5000 */
   requestMs?: number | undefined
+  /**
+   * Handlers by name, as their files export them: a payload that the schema of its handler refuses is
+   * `invalid_job` then, and nothing is sent.
+   */
+  handlers?: Partial<Handlers> | undefined
   /** Instead of `process.env`; `{}` leaves the environment out. */
   environment?: Readonly<Record<string, string | undefined>> | undefined
 }
@@ -45,6 +52,7 @@ const optionNames = [
   'name',
   'connectMs',
   'requestMs',
+  'handlers',
   'environment',
 ] as const satisfies readonly (keyof ClientOptions)[]
 
@@ -53,10 +61,15 @@ const defaultMs = 5_000
 /**
  * Connects a client for the jobs of one namespace.
  *
+ * With a type that has the handlers by their names, the compiler checks names, payloads and results:
+ * `createClient<{ 'email.send': typeof import('../handlers/email/send.js') }>()`.
+ *
  * @throws {MillraceError} `invalid_settings`; `broker_unreachable`, `not_permitted` or `jetstream_disabled` when
  *   there is no broker for it within `connectMs`.
  */
-export async function createClient(options: ClientOptions = {}): Promise<Client> {
+export async function createClient<Handlers extends object = AnyHandlers>(
+  options: ClientOptions<Handlers> = {},
+): Promise<Client<Handlers>> {
   const { name = 'client', connectMs = defaultMs, requestMs = defaultMs } = options
   checkOptions(options)
   const { settings } = readSettings({
@@ -72,26 +85,47 @@ export async function createClient(options: ClientOptions = {}): Promise<Client>
   })
   const names = namesFor(settings.namespace)
   const { connection } = options
+  const checkPayload = options.handlers && payloadCheck(options.handlers as Record<string, unknown>)
   if (connection) {
     const broker = await ClientBroker.open(connection, names)
-    return new Client({ broker, names, name, requestMs, close: async () => {} })
+    return new Client<Handlers>({
+      broker,
+      names,
+      name,
+      requestMs,
+      checkPayload,
+      close: async () => broker.release(),
+    })
   }
-  return openClient(settings, { name, connectMs, requestMs, inboxPrefix: options.inboxPrefix })
+  return openClient<Handlers>(settings, {
+    name,
+    connectMs,
+    requestMs,
+    inboxPrefix: options.inboxPrefix,
+    checkPayload,
+  })
 }
 
 /** The same with settings that were read already. Throws as `createClient` does. */
-export async function openClient(
+export async function openClient<Handlers extends object = AnyHandlers>(
   settings: Settings,
-  options: ConnectWithinOptions & { readonly requestMs: number },
-): Promise<Client> {
-  const { name, requestMs } = options
+  options: ConnectWithinOptions & {
+    readonly requestMs: number
+    readonly checkPayload?: PayloadCheck | undefined
+  },
+): Promise<Client<Handlers>> {
+  const { name, requestMs, checkPayload } = options
   const names = namesFor(settings.namespace)
   const own = await connectWithin(settings, options)
   const broker = await ClientBroker.open(own.nc, names)
-  return new Client({ broker, names, name, requestMs, close: () => own.close() })
+  const close = (): Promise<void> => {
+    broker.release()
+    return own.close()
+  }
+  return new Client<Handlers>({ broker, names, name, requestMs, checkPayload, close })
 }
 
-function checkOptions(options: ClientOptions): void {
+function checkOptions(options: ClientOptions<object>): void {
   const problems: string[] = []
   for (const option of Object.keys(options)) {
     if (!(optionNames as readonly string[]).includes(option))

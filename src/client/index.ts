@@ -3,7 +3,7 @@ export { type ErrorCode, MillraceError } from '../core/errors.ts'
 export type { CompletedJob, DeadJob, JobOutcome } from '../core/job-outcome.ts'
 export type { Priority } from '../core/names.ts'
 export type { DeadReason } from '../core/verdict.ts'
-export type { Client, EnqueuedJob } from './client.ts'
+export type { Client } from './client.ts'
 export { type ClientOptions, createClient } from './create-client.ts'
 export type {
   DeadLetterProgress,
@@ -11,7 +11,10 @@ export type {
   DeadLetters,
   ReplayOptions,
 } from './dead-letters.ts'
-export type { EnqueueOptions } from './new-job.ts'
+export type { EnqueueManyOptions, EnqueueManyReport, FailedJob, StoredJob } from './enqueue-many-options.ts'
+export type { EnqueuedJob } from './enqueued-job.ts'
+export type { AnyHandlers, HandlerName, JobOf, PayloadOf, ResultOf } from './handler-types.ts'
+export type { EnqueueOptions, JobToEnqueue } from './new-job.ts'
 export type { HandlerQueue, Queues } from './queues.ts'
 export type { RetrySelection, WaitingRetry } from './retries.ts'
 export type { ScheduleTick } from './schedule-tick.ts'

@@ -2,12 +2,12 @@ import type { Backoff } from './backoff.ts'
 import type { ScheduleOptions } from './schedule.ts'
 
 /** What a Standard Schema library (zod, valibot, arktype) hands out. Source: standardschema.dev, version 1. */
-export interface StandardSchema<Output = unknown> {
+export interface StandardSchema<Output = unknown, Input = unknown> {
   readonly '~standard': {
     readonly version: 1
     readonly vendor: string
     readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>
-    readonly types?: { readonly input: unknown; readonly output: Output } | undefined
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined
   }
 }
 
@@ -89,9 +89,9 @@ export interface RateLimit {
 }
 
 /** What a handler file may export by default; every field but `run` is optional. */
-export interface HandlerDefinition<Payload = unknown, Result = unknown> {
+export interface HandlerDefinition<Payload = unknown, Result = unknown, Input = unknown> {
   /** A payload that fails it is dead-lettered at once, with reason `invalid`; `run` receives its output. */
-  schema?: StandardSchema<Payload>
+  schema?: StandardSchema<Payload, Input>
   /** How long one attempt may run, from the moment the handler starts. At least 10. */
   deadlineMs?: number
   /** From the abort signal to the kill. At least 0. */
@@ -122,9 +122,9 @@ export type HandlerFunction<Payload = unknown, Result = unknown> = (
 ) => Result | Promise<Result>
 
 /** Returns its argument; it is there for the types. */
-export function defineHandler<Payload = unknown, Result = unknown>(
-  definition: HandlerDefinition<Payload, Result>,
-): HandlerDefinition<Payload, Result> {
+export function defineHandler<Payload = unknown, Result = unknown, Input = unknown>(
+  definition: HandlerDefinition<Payload, Result, Input>,
+): HandlerDefinition<Payload, Result, Input> {
   return definition
 }
 

@@ -9,9 +9,11 @@ import { MillraceError } from '../core/errors.ts'
 import type { JobOutcome } from '../core/job-outcome.ts'
 import type { Names } from '../core/names.ts'
 import { explainRequest } from './broker-errors.ts'
-import { ClientPublisher, type Publication, type Stored } from './client-publisher.ts'
+import { ClientPublisher, type PublicationOwner } from './client-publisher.ts'
 import { DeadLetterStore } from './dead-letter-store.ts'
 import { isStreamMissing } from './ensure.ts'
+import type { Publication } from './publication.ts'
+import type { Stored } from './publish-answer.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
 import { RecordedAttempts } from './recorded-attempts.ts'
 import { ResultsBucket } from './results-bucket.ts'
@@ -70,6 +72,16 @@ export class ClientBroker {
   /** Resolves when the server has stored it; rejects with a `MillraceError`. */
   publish(publication: Publication, timeoutMs: number): Promise<Stored> {
     return this.#publisher.publish(publication, timeoutMs)
+  }
+
+  /** The same for one of many, whose owner is told; see `ClientPublisher.send`. */
+  send(publication: Publication, timeoutMs: number, owner: PublicationOwner, tag: number): number {
+    return this.#publisher.send(publication, timeoutMs, owner, tag)
+  }
+
+  /** Listens for no more answers once those under way have come; the connection stays as it is. */
+  release(): void {
+    this.#publisher.release()
   }
 
   /** Puts an entry of the control bucket, or with `undefined` removes it. */

@@ -1,47 +1,71 @@
-import { setTimeout as wait } from 'node:timers/promises'
-import { JetStreamApiError, type JetStreamClient, type JetStreamManager, jetstream } from '@nats-io/jetstream'
-import { headers as createHeaders, errors, type NatsConnection } from '@nats-io/transport-node'
-import type { HeaderEntry } from '../core/dead-letter.ts'
+import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
+import { errors, type Msg, type NatsConnection } from '@nats-io/transport-node'
 import { MillraceError } from '../core/errors.ts'
-import { explainBrokerError, hasCause } from './broker-errors.ts'
+import { AnswerInbox, type PermissionViolation } from './answer-inbox.ts'
+import { explainBrokerError } from './broker-errors.ts'
+import { headerBlock, type Publication } from './publication.ts'
+import { readAnswer, type Stored } from './publish-answer.ts'
+import { finalRefusal, misplaced, missing, notPermitted, tooLarge, tooLate } from './publish-refusal.ts'
+import { type EncodedPublication, PublishWriter } from './publish-writer.ts'
 
-/** Something to be stored. Storing it twice must do no harm: it has a message id, or replaces what was there. */
-export interface Publication {
-  readonly subject: string
-  /** The stream that is to take it. */
-  readonly stream: string
-  /** Dedupe key within the stream's duplicate window. */
-  readonly id?: string
-  readonly headers: readonly HeaderEntry[]
-  readonly data: Uint8Array | string
+/** Hears once of each publication what became of it; `tag` is what it was sent with. */
+export interface PublicationOwner {
+  stored(tag: number, publication: Publication, stored: Stored, bytes: number): void
+  failed(tag: number, publication: Publication, error: MillraceError, bytes: number): void
 }
 
-/** What the server said when it had stored something. */
-export interface Stored {
-  readonly stream: string
-  readonly sequence: number
-  /** It had stored the same id before, and nothing now; the sequence is that one's. */
-  readonly duplicate: boolean
+interface Sending extends EncodedPublication {
+  readonly owner: PublicationOwner
+  readonly tag: number
+  readonly timeoutMs: number
+  readonly giveUpAt: number
+  sendAgainAt: number
+  /** Until it is sent again without an answer; doubled each time, so that a slow server is not made slower. */
+  patienceMs: number
+  /** The connection that it went over last; an answer on another one cannot be relied upon. */
+  sentOver: string
+  lastError: unknown
 }
 
-/** One try may take so long; what a reconnect swallows is noticed after it. */
+/** The first try may take so long; what nobody answers is sent again after it. */
 const tryMs = 2_000
+/** How soon something is sent again that the server has refused for now. */
 const pauseMs = 200
+const sweepMs = 100
 const streamMissing = 10059
-const storeFailed = 10077
-const messageTooLarge = 10054
-const noSpace = [10023, 10047]
+const decoder = new TextDecoder()
 
-/** Publishes until the server has it, through lost connections and elections, for a bounded time. */
+/**
+ * Publishes until the server has it, through lost connections and elections, for a bounded time.
+ *
+ * 1. Every publication has a number, and its answer comes back on `<inbox>.<number>`: one subscription for all,
+ *    no promise and no timer for each.
+ * 2. One sweep every 100 ms, while anything is under way, sends again what nobody has answered in time, what the
+ *    server has refused for now, and what went over a connection that is gone; and gives up on what is too old.
+ * 3. Nothing is written while the connection is away: the client library would throw it away.
+ */
 export class ClientPublisher {
   readonly #nc: NatsConnection
-  readonly #js: JetStreamClient
   readonly #jsm: JetStreamManager
+  readonly #writer: PublishWriter
+  readonly #inbox: AnswerInbox
+  readonly #underWay = new Map<number, Sending>()
+  readonly #lookups = new Map<string, Promise<unknown>>()
+  #next = 0
+  #sweep: NodeJS.Timeout | undefined
+  #released = false
+  #info: NatsConnection['info']
+  #connection = ''
 
   constructor(nc: NatsConnection, jsm: JetStreamManager) {
     this.#nc = nc
-    this.#js = jetstream(nc)
     this.#jsm = jsm
+    this.#writer = new PublishWriter(nc)
+    this.#inbox = new AnswerInbox(nc, {
+      answered: (token, message) => this.#answered(token, message),
+      forbidden: (error, subject) => this.#forbidden(error, subject),
+      closed: () => this.#failAll(connectionClosed),
+    })
   }
 
   /**
@@ -51,109 +75,173 @@ export class ClientPublisher {
    *   `not_permitted` at once; `broker_unreachable` or `broker_request_failed` when `timeoutMs` is over, and
    *   then it is not known whether it was stored.
    */
-  async publish(publication: Publication, timeoutMs: number): Promise<Stored> {
-    const giveUpAt = performance.now() + timeoutMs
-    for (;;) {
-      if (this.#nc.isClosed()) throw new MillraceError('client_closed', 'the connection to NATS is closed')
-      this.#checkSize(publication)
-      const leftMs = Math.max(1, giveUpAt - performance.now())
-      try {
-        return await this.#try(publication, Math.min(tryMs, leftMs))
-      } catch (error) {
-        const final = await this.#final(error, publication)
-        if (final) throw final
-        if (performance.now() + pauseMs >= giveUpAt) throw tooLate(error, timeoutMs)
-        await wait(pauseMs)
+  publish(publication: Publication, timeoutMs: number): Promise<Stored> {
+    return new Promise((resolve, reject) => {
+      const owner = {
+        stored: (_: number, __: Publication, stored: Stored) => resolve(stored),
+        failed: (_: number, __: Publication, error: MillraceError) => reject(error),
       }
-    }
-  }
-
-  async #try({ subject, stream, id, headers, data }: Publication, timeout: number): Promise<Stored> {
-    const ack = await this.#js.publish(subject, data, {
-      timeout,
-      headers: encodeHeaders(headers),
-      ...(id === undefined ? {} : { msgID: id }),
+      this.send(publication, timeoutMs, owner, 0)
     })
-    if (ack.stream === stream) return { stream, sequence: ack.seq, duplicate: ack.duplicate }
-    throw new MillraceError(
-      'topology_conflict',
-      `stream ${ack.stream} has taken what is published to ${subject}, which belongs into ${stream}; remove that subject from it`,
-    )
   }
 
-  #checkSize({ data, headers, subject }: Publication): void {
-    const limit = this.#nc.info?.max_payload
-    let bytes = Buffer.byteLength(data)
-    // A header line is `name: value` and an end of two bytes; the version line and the message id come on top.
-    for (const [name, value] of headers) bytes += name.length + Buffer.byteLength(value) + 4
-    if (limit === undefined || bytes <= limit) return
-    throw tooLarge(subject, `${bytes} bytes with its headers, and the server takes ${limit} (max_payload)`)
-  }
-
-  /** What trying again cannot help against; undefined for the rest. */
-  async #final(error: unknown, { subject, stream }: Publication): Promise<MillraceError | undefined> {
-    if (error instanceof MillraceError) return error
-    if (hasCause(error, errors.PermissionViolationError)) {
-      return new MillraceError(
-        'not_permitted',
-        `the NATS server does not permit publishing to ${subject}, or reading its answer; grant the account both`,
-        { cause: error },
-      )
+  /**
+   * The same for many: tells the owner, which may happen before this returns. Keeps the order in which they are
+   * sent, except of what has to be sent again.
+   *
+   * @returns how many bytes are under way with it until the owner hears of it.
+   */
+  send(publication: Publication, timeoutMs: number, owner: PublicationOwner, tag: number): number {
+    let block: string
+    try {
+      if (this.#nc.isClosed()) throw connectionClosed()
+      block = headerBlock(publication.id, publication.headers)
+      this.#inbox.open()
+    } catch (error) {
+      owner.failed(tag, publication, explainBrokerError(error), 0)
+      return 0
     }
-    if (error instanceof JetStreamApiError) {
-      const { code, message } = error
-      if (code === storeFailed && message.includes('maximum')) {
-        return new MillraceError(
-          'stream_full',
-          `stream ${stream} is full (${message}); wait until jobs are done, or raise MILLRACE_MAX_JOBS or MILLRACE_MAX_BYTES`,
-          { cause: error },
-        )
-      }
-      if (code === messageTooLarge) return tooLarge(subject, `more than stream ${stream} takes (${message})`)
-      return noSpace.includes(code) ? explainBrokerError(error) : undefined
+    const blockBytes = Buffer.byteLength(block)
+    const bytes = blockBytes + Buffer.byteLength(publication.data)
+    const giveUpAt = performance.now() + timeoutMs
+    const sending: Sending = {
+      publication,
+      block,
+      blockBytes,
+      bytes,
+      owner,
+      tag,
+      timeoutMs,
+      giveUpAt,
+      sendAgainAt: 0,
+      patienceMs: tryMs,
+      sentOver: '',
+      lastError: undefined,
     }
-    return (await this.#isMissing(stream, error)) ? missing(stream, error) : undefined
+    const token = this.#next++
+    this.#underWay.set(token, sending)
+    this.#sweep ??= setInterval(() => this.#look(), sweepMs)
+    this.#write(token, sending, giveUpAt - timeoutMs)
+    return bytes
   }
 
-  /** Nobody answered: no stream takes this subject, or one that does has no leader just now. */
-  async #isMissing(stream: string, error: unknown): Promise<boolean> {
-    if (!(error instanceof Error) || error.name !== 'JetStreamNotEnabled') return false
+  /** Lets go of the connection as soon as nothing is under way any more. */
+  release(): void {
+    this.#released = true
+    this.#writer.flush()
+    if (this.#underWay.size === 0) this.#inbox.close()
+  }
+
+  /** Does nothing while there is no connection; the sweep comes back to it. */
+  #write(token: number, sending: Sending, now: number): void {
+    const { info } = this.#nc
+    if (info === undefined) return
+    if (info !== this.#info) {
+      this.#info = info
+      this.#connection = `${info.server_id} ${info.client_id}`
+    }
+    if (sending.bytes > info.max_payload) {
+      const how = `${sending.bytes} bytes with its headers, and the server takes ${info.max_payload} (max_payload)`
+      this.#fail(token, sending, tooLarge(sending.publication.subject, how))
+      return
+    }
+    sending.sendAgainAt = now + sending.patienceMs
+    sending.patienceMs *= 2
+    sending.sentOver = this.#connection
+    this.#writer.add(sending, this.#inbox.subjectOf(token))
+  }
+
+  #look(): void {
+    const now = performance.now()
+    const { info } = this.#nc
+    const connection = info && `${info.server_id} ${info.client_id}`
+    for (const [token, sending] of this.#underWay) {
+      if (now >= sending.giveUpAt) this.#fail(token, sending, tooLate(sending.lastError, sending.timeoutMs))
+      else if (connection && (now >= sending.sendAgainAt || sending.sentOver !== connection))
+        this.#write(token, sending, now)
+    }
+  }
+
+  #answered(token: number, message: Msg): void {
+    const sending = this.#underWay.get(token)
+    if (!sending) return
+    const { publication } = sending
+    const { data } = message
+    if (data.length === 0 && message.headers?.code === 503) {
+      void this.#nobodyAnswers(token, sending)
+      return
+    }
+    const answer = readAnswer(decoder.decode(data), publication.stream)
+    if (answer === undefined) return
+    if ('error' in answer) {
+      const error = new JetStreamApiError(answer.error)
+      const final = finalRefusal(error, publication)
+      if (final) this.#fail(token, sending, final)
+      else this.#later(sending, error)
+    } else if (answer.stream === publication.stream) {
+      this.#end(token)
+      sending.owner.stored(sending.tag, publication, answer, sending.bytes)
+    } else {
+      this.#fail(token, sending, misplaced(publication, answer.stream))
+    }
+  }
+
+  /** No stream takes this subject, or one that does has no leader just now. */
+  async #nobodyAnswers(token: number, sending: Sending): Promise<void> {
+    const { stream, subject } = sending.publication
+    this.#later(sending, new errors.NoRespondersError(subject))
+    let lookup = this.#lookups.get(stream)
+    if (!lookup) {
+      lookup = this.#absence(stream).finally(() => this.#lookups.delete(stream))
+      this.#lookups.set(stream, lookup)
+    }
+    const absence = await lookup
+    if (absence !== undefined && this.#underWay.get(token) === sending)
+      this.#fail(token, sending, missing(stream, absence))
+  }
+
+  /** What the server says when there is no such stream; undefined when there is one, or nobody knows. */
+  async #absence(stream: string): Promise<unknown> {
     try {
       await this.#jsm.streams.info(stream)
-      return false
     } catch (refusal) {
-      return refusal instanceof JetStreamApiError && refusal.code === streamMissing
+      if (refusal instanceof JetStreamApiError && refusal.code === streamMissing) return refusal
     }
+    return undefined
+  }
+
+  #later(sending: Sending, error: unknown): void {
+    sending.lastError = error
+    sending.sendAgainAt = performance.now() + pauseMs
+    sending.patienceMs = tryMs
+  }
+
+  #fail(token: number, sending: Sending, error: MillraceError): void {
+    this.#end(token)
+    sending.owner.failed(sending.tag, sending.publication, error, sending.bytes)
+  }
+
+  #failAll(why: (subject: string) => MillraceError, subject?: string): void {
+    for (const [token, sending] of this.#underWay) {
+      const to = sending.publication.subject
+      if (subject === undefined || subject === to) this.#fail(token, sending, why(to))
+    }
+  }
+
+  #end(token: number): void {
+    this.#underWay.delete(token)
+    if (this.#underWay.size > 0) return
+    // Without this a process could not end before its next sweep.
+    clearInterval(this.#sweep)
+    this.#sweep = undefined
+    if (this.#released) this.#inbox.close()
+  }
+
+  #forbidden(error: PermissionViolation, subject: string | undefined): void {
+    this.#failAll((to) => notPermitted(to, error), subject)
   }
 }
 
-function encodeHeaders(entries: readonly HeaderEntry[]) {
-  const headers = createHeaders()
-  for (const [name, value] of entries) headers.append(name, value)
-  return headers
-}
-
-function missing(stream: string, cause: unknown): MillraceError {
-  const what = stream.startsWith('KV_') ? `bucket ${stream.slice(3)}` : `stream ${stream}`
-  return new MillraceError(
-    'topology_missing',
-    `there is no ${what}; a supervisor of this namespace creates it when it starts with MILLRACE_MANAGE=true: start one, or check MILLRACE_NAMESPACE`,
-    { cause },
-  )
-}
-
-function tooLarge(subject: string, how: string): MillraceError {
-  return new MillraceError(
-    'payload_too_large',
-    `the message to ${subject} has ${how}; store the payload elsewhere and enqueue where it is`,
-  )
-}
-
-function tooLate(error: unknown, timeoutMs: number): MillraceError {
-  if (error instanceof JetStreamApiError) return explainBrokerError(error)
-  return new MillraceError(
-    'broker_unreachable',
-    `the NATS server did not confirm within ${timeoutMs} ms (${error instanceof Error ? error.message : String(error)}); whether it has stored the message is not known, and enqueuing again with the same id is safe`,
-    { cause: error },
-  )
+function connectionClosed(): MillraceError {
+  return new MillraceError('client_closed', 'the connection to NATS is closed')
 }

@@ -32,9 +32,13 @@ export class Operator implements AdminActions {
 
   async act(action: AdminAction, target: string, remote: string): Promise<void> {
     const client = await this.#client(`${remote} over HTTP at supervisor ${this.#parts.supervisorId}`)
-    if (action === 'pause') await client.pause(target)
-    else if (action === 'resume') await client.resume(target)
-    else await client.cancel(target)
+    try {
+      if (action === 'pause') await client.pause(target)
+      else if (action === 'resume') await client.resume(target)
+      else await client.cancel(target)
+    } finally {
+      await client.close()
+    }
   }
 
   async #client(name: string): Promise<Client> {
@@ -48,6 +52,6 @@ export class Operator implements AdminActions {
     }
     const names = namesFor(this.#parts.namespace)
     const broker = await ClientBroker.open(connection.nc, names)
-    return new Client({ broker, names, name, requestMs, close: async () => {} })
+    return new Client({ broker, names, name, requestMs, close: async () => broker.release() })
   }
 }

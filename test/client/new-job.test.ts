@@ -25,6 +25,8 @@ test('a job without options is its payload on its subject, with an id of its own
   assert.deepEqual(job, {
     subject: 'jobs.email.send',
     stream: 'JOBS',
+    idGiven: false,
+    handler: 'email.send',
     headers: {},
     data: '{"to":"a@b.c"}',
   })
@@ -47,6 +49,8 @@ test('options become the headers of the contract', () => {
     id: 'order-7',
     subject: 'high.jobs.email.send',
     stream: 'JOBS_HIGH',
+    idGiven: true,
+    handler: 'email.send',
     data: '',
     headers: {
       traceparent: '00-1',
