@@ -10,6 +10,8 @@ import { singleBroker } from './broker-faults.ts'
 import { lasting } from './lasting.ts'
 
 const anything: readonly Power[] = ['repeat', 'charge often', 'overlap']
+/** A delivery that was on its way is lost with the connection, and cannot be told from one that crashed (G4). */
+const onTheWay: readonly Power[] = ['charge']
 const slowMs = 8_000
 const beyondLeasesMs = ackWaitMs * 1.3
 
@@ -67,13 +69,13 @@ const slow: Fault = onOneLink('server cuts a slow consumer', anything, async ({ 
 
 /** What can happen to the network between one supervisor and the server. */
 export const networkFaults: readonly Fault[] = [
-  inMode('link cut', 'cut', 300, []),
+  inMode('link cut', 'cut', 300, onTheWay),
   inMode('link cut beyond the leases', 'cut', beyondLeasesMs, anything),
   inMode('link swallows everything', 'blackhole', beyondLeasesMs, anything),
   inMode('link swallows what goes to the server', 'to-server-lost', beyondLeasesMs, anything),
   inMode('link swallows what goes to the supervisor', 'to-client-lost', beyondLeasesMs, anything),
   inMode('link swallows everything for a moment', 'blackhole', ackWaitMs * 0.25, []),
-  onOneLink('link reset', [], ({ link }) => link!.reset()),
+  onOneLink('link reset', onTheWay, ({ link }) => link!.reset()),
   onOneLink('link reset again and again', anything, async ({ link }) => {
     for (let times = 0; times < 5; times += 1) {
       link!.reset()
