@@ -14,7 +14,8 @@ let serial = 0
 function poison(name: string, move: string): Fault {
   return {
     name,
-    powers: ['repeat', 'charge'],
+    // It takes a process along with each of its attempts.
+    powers: ['repeat', 'charge often'],
     async strike(stage) {
       serial += 1
       const id = `poison-${serial}`
