@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { measureInterruptedReplay, type ReplayLoss } from '../faults/bounds/interrupted-replay.ts'
 
-const deadLetters = 600
+const deadLetters = 300
 
 function isWhole({ lost, doubled }: ReplayLoss): void {
   assert.deepEqual({ lost, doubled }, { lost: 0, doubled: 0 })

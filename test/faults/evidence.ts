@@ -11,11 +11,11 @@ export function machineMs(): number {
  * What a fault may do to jobs, besides holding them up. What it may not do, it must not have done.
  *
  * `repeat`: run again what had completed. `charge`: count an attempt that was none, because it looks like a crash;
- * `charge often`: several.
+ * `charge often`: several. `die`: end the process, without anybody else's doing.
  * `overlap`: let a job run in two places at once. `forget`: make attempts count for less, as a broker does that lost
  * its delivery counts. `lose`: what the broker had accepted is gone with its stream.
  */
-export type Power = 'repeat' | 'charge' | 'charge often' | 'overlap' | 'forget' | 'lose'
+export type Power = 'repeat' | 'charge' | 'charge often' | 'die' | 'overlap' | 'forget' | 'lose'
 
 /** One fault, as it was. Instants are `machineMs`. */
 export interface Strike {

@@ -228,7 +228,9 @@ test('a process that is asked to stop ends with 0, and none dies by itself', () 
   broken('process 100 was asked to stop', { ledger: run(1, 2), lives: [life] })
   const self = { ...life, exit: { code: null, signal: 'SIGKILL' } } as const
   assert.deepEqual(findings({ ledger: run(1, 2), lives: [self] }), [])
-  broken('process 100 died by itself', { ledger: run(1, 2), lives: [{ ...life, endedBy: undefined }] })
+  const lives = [{ ...life, endedBy: undefined }]
+  broken('process 100 died by itself', { ledger: run(1, 2), lives })
+  assert.deepEqual(findings({ ledger: run(1, 2), lives, strikes: [strike(['die'], 3, 4)] }), [])
   broken('process 100 never ended', { ledger: run(1, 2), lives: [{ ...life, endedAt: undefined }] })
 })
 

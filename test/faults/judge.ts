@@ -273,7 +273,7 @@ class Judge {
       // Ending itself by SIGKILL is how one ends whose threads do not end in time, which a busy machine may cause.
       else if (endedBy === 'stop' && exit?.code !== 0 && exit?.signal !== 'SIGKILL') {
         this.#findings.push(`process ${pid} was asked to stop and ended with ${JSON.stringify(exit)}`)
-      } else if (endedBy === undefined && !this.#strike('charge', 0, endedAt, [pid])) {
+      } else if (endedBy === undefined && !this.#strike('die', 0, endedAt, [pid])) {
         this.#findings.push(`process ${pid} died by itself: ${JSON.stringify(exit)}`)
       }
     }

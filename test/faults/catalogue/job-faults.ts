@@ -15,7 +15,7 @@ function poison(name: string, move: string): Fault {
   return {
     name,
     // It takes a process along with each of its attempts.
-    powers: ['repeat', 'charge often'],
+    powers: ['repeat', 'charge often', 'die'],
     async strike(stage) {
       serial += 1
       const id = `poison-${serial}`
