@@ -47,6 +47,10 @@ test('G7: every tick has exactly one job, though supervisors and the broker are 
   await server.ended()
   await server.restart()
   await more(8)
+  // A job whose delivery was lost with the broker comes again after the ack wait.
+  const hasGap = (): boolean =>
+    instantsOf(world, 'often').some((at, n, all) => n > 0 && at !== all[n - 1]! + 250)
+  await eventually('no tick is missing', () => !hasGap())
   for (const supervisor of [...others, successor]) {
     assert.deepEqual(await supervisor.stop(), { code: 0, signal: null })
   }

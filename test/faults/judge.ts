@@ -118,7 +118,9 @@ class Judge {
       if (run.startedAt <= first.startedAt) continue
       const strike = byAnybody
         ? this.#strikes('repeat', 0, run.startedAt)[0]
-        : this.#strike('repeat', first.startedAt, run.startedAt, [first.pid])
+        : (this.#strike('repeat', first.startedAt, run.startedAt, [first.pid]) ??
+          // Who was cut off may begin late with a delivery that somebody else was given meanwhile.
+          this.#strike('overlap', first.startedAt - lateMs, run.startedAt, [run.pid]))
       if (strike) this.#duplicates.set(strike.fault, (this.#duplicates.get(strike.fault) ?? 0) + 1)
       else this.#findings.push(`duplicate without a fault: ${run.id} (${this.#story(run.id)})`)
     }
