@@ -13,6 +13,9 @@ const usage = `usage: npm test -- [file name part]... [--server <path of a nats-
   npm test -- broker core/backoff            files whose path contains one of these
   npm test -- --server /opt/nats-server-2.12 against that server`
 
+/** Fault tests that take longest begin first, so that none of them runs on alone at the end. */
+const longest = ['crash-faults', 'cluster-faults', 'network-faults', 'job-faults', 'supervisor-faults']
+
 /** A hung file must end the run, with room for the slowest fault tests on a busy machine. */
 const fileTimeoutMs = 600_000
 
@@ -34,7 +37,7 @@ await runMain(async () => {
     3,
     counts,
   )
-  await runTests(files.filter(isFault), 2, counts)
+  await runTests(files.filter(isFault).sort(byLength), 2, counts)
 
   if (!isClean) process.stderr.write('\nbiome check failed, see the top; npm run format repairs most of it\n')
   process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
@@ -62,6 +65,11 @@ function chooseTests(filters) {
   const missing = compiled.filter((file) => !existsSync(file))
   if (missing.length > 0) throw new ScriptError(`not compiled: ${missing.join(', ')}`)
   return compiled.sort()
+}
+
+function byLength(one, other) {
+  const rank = (file) => longest.findIndex((name) => file.includes(name)) + 1 || longest.length + 1
+  return rank(one) - rank(other)
 }
 
 /** Runs the files, so many at once, and counts tests, not suites. */

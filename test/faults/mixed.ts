@@ -5,7 +5,7 @@ import { clockFaults } from './catalogue/clock-faults.ts'
 import { clusterFaults } from './catalogue/cluster-faults.ts'
 import { jobFaults } from './catalogue/job-faults.ts'
 import { networkFaults } from './catalogue/network-faults.ts'
-import { supervisorFaults } from './catalogue/supervisor-faults.ts'
+import { crashFaults, supervisorFaults } from './catalogue/supervisor-faults.ts'
 import { topologyFaults } from './catalogue/topology-faults.ts'
 import type { Fault } from './fault.ts'
 import { Random } from './random.ts'
@@ -53,7 +53,7 @@ const supervisors = 4
 const stormSize = 50
 
 /** What strikes the processes that we run, the broker's own process, and what is between and inside: one of each. */
-const ours = [...supervisorFaults, ...jobFaults, ...clockFaults]
+const ours = [...supervisorFaults, ...crashFaults, ...jobFaults, ...clockFaults]
 const server = [...brokerFaults, ...accessFaults]
 const between = seldomLosing([...networkFaults, ...topologyFaults])
 
@@ -151,7 +151,9 @@ export async function playMixed(seed: number, narrate: (line: string) => void): 
   const random = new Random(seed).fork(2)
   const isCluster = seed % clusterEvery === 0
   // A cluster's supervisors have no links, and its servers no accounts.
-  const drawnFrom = isCluster ? [supervisorFaults, clusterFaults] : [ours, server, between]
+  const drawnFrom = isCluster
+    ? [[...supervisorFaults, ...crashFaults], clusterFaults]
+    : [ours, server, between]
   return playRound({
     seed,
     broker: isCluster ? await ClusterBroker.start() : await SingleBroker.start(),

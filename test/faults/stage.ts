@@ -24,6 +24,8 @@ const jobStreams = ['JOBS', 'JOBS_HIGH', 'JOBS_LOW', 'JOBS_DELAYED']
 const standstillMs = 120_000
 
 const lookMs = 50
+/** So many jobs that a stream still holds are looked at. */
+const looked = 100
 /** Until a fleet is ready, on however slow a machine; each process needs a second of a processor. */
 const startMs = 60_000
 const startMsEach = 5_000
@@ -212,14 +214,18 @@ export class Stage {
 
   /** What supervisors and broker say of themselves, for a standstill. */
   async #state(): Promise<string> {
-    const consumers = await this.view.jsm.consumers
-      .list('JOBS')
-      .next()
-      .catch(() => [])
-    const of = consumers.map(
-      ({ name, num_pending, num_ack_pending, num_waiting }) =>
-        `${name}: ${num_pending} wait, ${num_ack_pending} delivered, ${num_waiting} pulls`,
-    )
+    const of: string[] = []
+    for (const stream of jobStreams) {
+      const ids = await this.#heldIds(stream, 5).catch(() => [])
+      if (ids.length > 0) of.push(`${stream} holds ${ids}`)
+      const consumers = await this.view.jsm.consumers
+        .list(stream)
+        .next()
+        .catch(() => [])
+      for (const { name, num_pending, num_ack_pending, num_waiting } of consumers) {
+        of.push(`${stream} ${name}: ${num_pending} wait, ${num_ack_pending} delivered, ${num_waiting} pulls`)
+      }
+    }
     return [
       ...of,
       ...this.fleet.berths.map(({ life, supervisor }) => `${life.pid} ${supervisor.lastSaid(5)}`),
@@ -280,15 +286,29 @@ export class Stage {
     }
   }
 
-  /** How many jobs consumers have yet to deliver, or wait for. */
+  /** How many jobs consumers have yet to deliver, or wait for; a server may wait for acks of what it has no more. */
   async #undelivered(): Promise<number> {
     let left = 0
     for (const stream of jobStreams) {
+      let ofStream = 0
       for await (const { name, num_pending, num_ack_pending } of this.view.jsm.consumers.list(stream)) {
-        if (name !== 'tick') left += num_pending + num_ack_pending
+        if (name !== 'tick') ofStream += num_pending + num_ack_pending
       }
+      if (ofStream > 0) left += Math.min(ofStream, (await this.view.jsm.streams.info(stream)).state.messages)
     }
     return left
+  }
+
+  /** The ids of the first jobs that a stream holds, at most so many. */
+  async #heldIds(stream: string, limit: number): Promise<string[]> {
+    const ids: string[] = []
+    const { state } = await this.view.jsm.streams.info(stream)
+    if (state.messages === 0) return ids
+    for (let seq = state.first_seq; seq <= state.last_seq && ids.length < limit; seq += 1) {
+      const stored = await this.view.jsm.streams.getMessage(stream, { seq }).catch(() => null)
+      if (stored) ids.push(stored.header.get('Millrace-Job-Id') || stored.header.get('Nats-Msg-Id'))
+    }
+    return ids
   }
 
   async #missing(): Promise<string[]> {
@@ -311,18 +331,15 @@ export class Stage {
     const forgives =
       isOlder(serverVersion, '2.10.0') && this.#strikes.some(({ powers }) => powers.includes('forget'))
     for (const stream of jobStreams) {
-      const { state } = await this.view.jsm.streams.info(stream)
-      if (state.messages === 0) continue
-      const ids: string[] = []
-      for (let seq = state.first_seq; seq <= state.last_seq && ids.length < 100; seq += 1) {
-        const stored = await this.view.jsm.streams.getMessage(stream, { seq }).catch(() => null)
-        if (stored) ids.push(stored.header.get('Millrace-Job-Id') || stored.header.get('Nats-Msg-Id'))
-      }
+      const ids = await this.#heldIds(stream, looked)
+      if (ids.length === 0) continue
       const open = ids.filter((id) => !completed.has(id) && !this.letters.ids.has(id))
       if (forgives && open.length === 0) continue
       // Ticks go on to the end.
       if (ids.every((id) => id.startsWith('tick:'))) continue
-      left.push(`${stream} holds ${state.messages}, with ${open.length} open ones: ${open.slice(0, 5)}`)
+      left.push(
+        `${stream} holds ${ids.length < looked ? ids.length : `${looked} or more`}, with ${open.length} open ones: ${open.slice(0, 5)}`,
+      )
     }
     return left
   }

@@ -1,4 +1,4 @@
 import { supervisorFaults } from './catalogue/supervisor-faults.ts'
 import { testFaults } from './matrix.ts'
 
-testFaults('G1 G2 G4 G8 G9: nothing is lost whatever happens to supervisors', supervisorFaults)
+testFaults('G1 G2 G4 G8 G9: nothing is lost when supervisors are killed, stopped or asleep', supervisorFaults)

@@ -90,7 +90,8 @@ const points: Record<string, readonly Power[]> = {
 /** Comes once in a life, or seldom. */
 const onceOnly = new Set(['draining', 'drain-over', 'due-job-published', 'tick-published'])
 
-const crashes: Fault[] = Object.entries(points).map(([point, powers]) => ({
+/** A supervisor dies at each of these points. */
+export const crashFaults: readonly Fault[] = Object.entries(points).map(([point, powers]) => ({
   name: `supervisor dies at ${point}`,
   powers,
   async strike(stage) {
@@ -105,12 +106,5 @@ const crashes: Fault[] = Object.entries(points).map(([point, powers]) => ({
   },
 }))
 
-/** What can happen to a supervisor process. */
-export const supervisorFaults: readonly Fault[] = [
-  killed,
-  stopped,
-  hurried,
-  killedWhileStarting,
-  asleep,
-  ...crashes,
-]
+/** What an operator, or the system, does to a supervisor process. */
+export const supervisorFaults: readonly Fault[] = [killed, stopped, hurried, killedWhileStarting, asleep]
