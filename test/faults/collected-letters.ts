@@ -1,6 +1,9 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
 import type { DeadLetter, JetStreamView } from '../support/jetstream-view.ts'
 
+/** What fills the stream of dead letters up is none. */
+export const deadFilling = 'dead.jobs.filling'
+
 /** A dead letter, and which stream of that name it was stored in: when that was made. */
 export interface CollectedLetter extends DeadLetter {
   readonly storedIn: string
@@ -40,7 +43,7 @@ export class CollectedLetters {
       const letter = await this.#view.deadLetterAt(seq)
       const place = `${created} ${seq}`
       // A stream that was deleted may be there again for a while after the server was killed.
-      if (letter && !this.#places.has(place)) {
+      if (letter && letter.subject !== deadFilling && !this.#places.has(place)) {
         this.#places.add(place)
         this.all.push({ ...letter, storedIn: created })
         this.ids.add(letter.jobId)

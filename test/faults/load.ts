@@ -29,6 +29,7 @@ export class Load {
   readonly #onTheirWay = new Set<Promise<void>>()
   #count = 0
   #accepted = 0
+  #mostOpen = 0
   #stopped = false
   #running: Promise<void> = Promise.resolve()
 
@@ -43,6 +44,11 @@ export class Load {
     return this.#accepted
   }
 
+  /** No more are published while so many have not ended. */
+  get mostOpen(): number {
+    return this.#mostOpen
+  }
+
   /** How many of the load have been published, accepted or not. */
   get count(): number {
     return this.#count
@@ -54,6 +60,7 @@ export class Load {
    */
   start(pace: Pace): void {
     const { perSecond, mostOpen, quick, open } = pace
+    this.#mostOpen = mostOpen
     const startedAt = machineMs()
     const countBefore = this.#count
     this.#running = (async () => {

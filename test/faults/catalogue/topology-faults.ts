@@ -1,9 +1,14 @@
 import { JetStreamApiError } from '@nats-io/jetstream'
 import { eventually } from '../../support/eventually.ts'
+import { deadFilling } from '../collected-letters.ts'
 import type { Power } from '../evidence.ts'
 import type { Fault } from '../fault.ts'
 import { ackWaitMs, type Stage } from '../stage.ts'
 import { lasting } from './lasting.ts'
+
+/** More than come while one request is on its way, besides jobs that have not ended. */
+const spare = 300
+const atOnce = 200
 
 async function isThere(stage: Stage, stream: string): Promise<void> {
   await eventually(`${stream} is there again`, () => stage.view.jsm.streams.info(stream))
@@ -33,20 +38,31 @@ const consumerDeleted: Fault = {
   },
 }
 
-/** Lets a stream take so many messages more while something is done, and then as many as it likes. */
-async function limited(
+/**
+ * Fills a stream up with messages that nobody takes while something is done, and lets it take any number afterwards.
+ * A limit below what a stream has makes the server delete the oldest; so there is room for more than can come before
+ * the limit holds.
+ */
+async function filled(
   stage: Stage,
   stream: string,
+  subject: string,
   room: number,
   during: () => Promise<unknown>,
 ): Promise<void> {
-  const { streams } = stage.view.jsm
-  const { state } = await streams.info(stream)
+  const { js, jsm } = stage.view
+  const { state } = await jsm.streams.info(stream)
+  const isRefused = (error: unknown): boolean => error instanceof JetStreamApiError
+  const fill = async (): Promise<boolean> => js.publish(subject, '{}').then(() => false, isRefused)
   try {
-    await streams.update(stream, { max_msgs: state.messages + room })
+    await jsm.streams.update(stream, { max_msgs: state.messages + room })
+    await eventually(`${stream} takes no more`, async () =>
+      (await Promise.all(Array.from({ length: atOnce }, fill))).some((refused) => refused),
+    )
     await during()
   } finally {
-    await eventually(`${stream} takes messages`, () => streams.update(stream, { max_msgs: -1 }))
+    await eventually(`${stream} takes messages`, () => jsm.streams.update(stream, { max_msgs: -1 }))
+    await eventually('the filling is gone', () => jsm.streams.purge(stream, { filter: subject }))
   }
 }
 
@@ -54,21 +70,8 @@ const full: Fault = {
   name: 'JOBS full',
   powers: [],
   async strike(stage) {
-    // Never below what is there: the server would delete the oldest. Messages that no handler takes fill it up.
-    const { jsm, js } = stage.view
-    const isRefused = (error: unknown): boolean => error instanceof JetStreamApiError
-    try {
-      await limited(stage, 'JOBS', 100, async () => {
-        await eventually('the broker refuses jobs', async () => {
-          const fill = async (): Promise<boolean> =>
-            js.publish('jobs.filling', '{}').then(() => false, isRefused)
-          return (await Promise.all(Array.from({ length: 50 }, fill))).some((refused) => refused)
-        })
-        await lasting(ackWaitMs * 0.3)
-      })
-    } finally {
-      await eventually('the filling is gone', () => jsm.streams.purge('JOBS', { filter: 'jobs.filling' }))
-    }
+    const room = stage.load.mostOpen + spare
+    await filled(stage, 'JOBS', 'jobs.filling', room, () => lasting(ackWaitMs * 0.3))
     return undefined
   },
 }
@@ -77,7 +80,7 @@ const deadFull: Fault = {
   name: 'JOBS_DEAD full',
   powers: [],
   async strike(stage) {
-    await limited(stage, 'JOBS_DEAD', 3, () =>
+    await filled(stage, 'JOBS_DEAD', deadFilling, spare, () =>
       eventually('a dead letter is refused', () =>
         stage.fleet.berths.some(({ supervisor }) =>
           supervisor.lines.some((line) => line.msg === 'dead letter refused, trying again'),
