@@ -29,7 +29,8 @@ export interface SuspectHooks {
  *
  * One crash brings many jobs back at the same moment. The first suspect of a series therefore begins only
  * when no other has arrived for 100 ms and all marks are stored: begun at once, it could bring the process
- * down before the others are marked, again and again, until they are out of attempts.
+ * down before the others are marked, again and again, until they are out of attempts. Those that come later are marked
+ * while one runs, and do not hold up the rest.
  *
  * Until its turn comes, whoever was thought dead may have completed it. So the broker is asked first what has become
  * of it.
@@ -44,6 +45,8 @@ export class Suspects implements Gate {
   readonly #waiting: InFlightJob[] = []
   readonly #admitting = new Set<Promise<unknown>>()
   #lastArrivalAt = Number.NEGATIVE_INFINITY
+  /** None has run since there were none. */
+  #seriesBegins = false
   #running: InFlightJob | undefined
   #choosing = false
 
@@ -74,6 +77,7 @@ export class Suspects implements Gate {
   #add(job: InFlightJob): void {
     this.#waiting.push(job)
     if (this.#running || this.#waiting.length > 1) this.#marks.mark(job)
+    else this.#seriesBegins = true
     this.#next()
   }
 
@@ -107,7 +111,8 @@ export class Suspects implements Gate {
   }
 
   async #choose(): Promise<void> {
-    await this.#companions()
+    if (this.#seriesBegins) await this.#companions()
+    await Promise.all(this.#admitting)
     // Every other suspect's mark must be stored before this one can bring the process down.
     await this.#marks.stored()
     const job = this.#waiting[0]
@@ -121,6 +126,7 @@ export class Suspects implements Gate {
       return this.#next()
     }
     this.#waiting.shift()
+    this.#seriesBegins = false
     this.#running = job
     this.#hooks.pass(job)
   }
@@ -131,6 +137,5 @@ export class Suspects implements Gate {
       if (waitMs <= 0) break
       await new Promise<void>((resolve) => this.#clock.after(waitMs, resolve))
     }
-    await Promise.all(this.#admitting)
   }
 }

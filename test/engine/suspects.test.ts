@@ -217,6 +217,17 @@ test('suspects that keep arriving put the first one off for a second at most', a
   }
 })
 
+test('a suspect that arrives while others run holds up none of them', async () => {
+  const { ran, suspects, add, quiet } = createSuspects()
+  const [one, two, three] = [heldJob(1), heldJob(2), heldJob(3)]
+  for (const job of [one, two]) add(job)
+  await quiet()
+  add(three)
+  suspects.ended(one)
+  await settled()
+  assert.deepEqual(ran, [one, two])
+})
+
 test('a job whose record is still being read may become a suspect, and is waited for', async () => {
   const { clock, ran, suspects, add } = createSuspects()
   const reading = new Gate()

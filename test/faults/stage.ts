@@ -186,6 +186,11 @@ export class Stage {
     return this.#completed
   }
 
+  /** Whether a fault that deletes jobs has struck since. */
+  mayHaveLost(sinceMs: number): boolean {
+    return this.#strikes.some(({ powers, to }) => powers.includes('lose') && to >= sinceMs)
+  }
+
   /** Waits until the condition holds, for as long as jobs go on to end. */
   async progressing(what: string, condition: () => Promise<boolean>): Promise<void> {
     let before = await this.#ended()
@@ -313,11 +318,10 @@ export class Stage {
 
   async #missing(): Promise<string[]> {
     const completed = await this.accounted()
-    const losses = this.#strikes.filter(({ powers }) => powers.includes('lose'))
     const missing: string[] = []
     for (const { job, state, sentAt } of this.load.publications.values()) {
       if (state !== 'accepted' || completed.has(job.id) || this.letters.ids.has(job.id)) continue
-      if (losses.some((strike) => strike.to >= sentAt)) continue
+      if (this.mayHaveLost(sentAt)) continue
       missing.push(job.id)
     }
     return missing
