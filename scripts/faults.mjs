@@ -11,7 +11,8 @@ const usage = `usage: npm run test:faults -- [part]... [options]
   npm run test:faults -- mixed --seed 7 --jobs 1                    that round again
 
   --seed N        what everything random begins with (1)
-  --jobs N        rounds of mixed faults go on until so many jobs were accepted (100000)
+  --jobs N        rounds of mixed faults go on until so many jobs were accepted (100000),
+  --faults N      and so many faults have struck (1)
   --minutes N     no round begins after so long (30)
   --messages N    malformed messages (100000)
   --server PATH   the nats-server to run
@@ -60,6 +61,7 @@ function readArguments() {
       options: {
         seed: { type: 'string', default: '1' },
         jobs: { type: 'string', default: '100000' },
+        faults: { type: 'string', default: '1' },
         minutes: { type: 'string', default: '30' },
         messages: { type: 'string', default: '100000' },
         server: { type: 'string' },
@@ -69,7 +71,7 @@ function readArguments() {
       allowPositionals: true,
     })
     const numbers = {}
-    for (const name of ['seed', 'jobs', 'minutes', 'messages']) {
+    for (const name of ['seed', 'jobs', 'faults', 'minutes', 'messages']) {
       numbers[name] = Number(values[name])
       if (!Number.isInteger(numbers[name]) || numbers[name] < 1) {
         throw new Error(`--${name} takes a whole number of 1 or more, got ${JSON.stringify(values[name])}`)

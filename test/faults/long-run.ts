@@ -12,6 +12,7 @@ export interface LongRunOptions {
   readonly parts: readonly Part[]
   readonly seed: number
   readonly jobs: number
+  readonly faults: number
   readonly minutes: number
   readonly messages: number
   readonly narrate: (line: string) => void
@@ -19,11 +20,11 @@ export interface LongRunOptions {
 
 /** Runs the parts one after the other: each wants the machine for itself. */
 export async function runFaults(options: LongRunOptions): Promise<LongReport> {
-  const { seed, jobs, minutes, messages, narrate } = options
+  const { seed, jobs, faults, minutes, messages, narrate } = options
   const wants = (part: Part): boolean => options.parts.includes(part)
   return {
     storm: wants('storm') ? await runStorm(narrate) : undefined,
-    mixed: wants('mixed') ? await runMixed({ seed, jobs, minutes, narrate }) : undefined,
+    mixed: wants('mixed') ? await runMixed({ seed, jobs, faults, minutes, narrate }) : undefined,
     fuzz: wants('fuzz') ? await runFuzz({ seed, messages, narrate }) : undefined,
     bounds: wants('bounds') ? await runBounds({ narrate, long: true }) : undefined,
   }

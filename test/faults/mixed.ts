@@ -18,6 +18,8 @@ export interface MixedOptions {
   readonly seed: number
   /** Rounds go on until so many jobs were accepted, besides those that a fault deleted. */
   readonly jobs: number
+  /** And until so many faults have struck. */
+  readonly faults: number
   /** No round begins after so long. */
   readonly minutes: number
   readonly narrate: (line: string) => void
@@ -65,9 +67,10 @@ export async function runStorm(narrate: (line: string) => void): Promise<MixedRe
 }
 
 /** Plays rounds of mixed faults, each with a seed of its own that plays it again. */
-export async function runMixed({ seed, jobs, minutes, narrate }: MixedOptions): Promise<MixedReport> {
+export async function runMixed({ seed, jobs, faults, minutes, narrate }: MixedOptions): Promise<MixedReport> {
   const tally = new Tally(narrate)
-  for (let next = seed; tally.kept < jobs && tally.seconds < minutes * 60; next += 1) {
+  const isEnough = (): boolean => tally.kept >= jobs && tally.faults >= faults
+  for (let next = seed; !isEnough() && tally.seconds < minutes * 60; next += 1) {
     await tally.count(`seed ${next}`, () => playMixed(next, narrate))
   }
   return tally.report()
@@ -97,6 +100,11 @@ class Tally {
   /** Jobs that the broker accepted, and nobody deleted. */
   get kept(): number {
     return this.#sums.accepted - this.#sums.lostByBroker
+  }
+
+  /** Faults that were carried out to their end. */
+  get faults(): number {
+    return this.#sums.faults
   }
 
   get seconds(): number {

@@ -8,7 +8,7 @@ import { lasting } from './lasting.ts'
 
 /** More than come while one request is on its way, besides jobs that have not ended. */
 const spare = 300
-const atOnce = 200
+const atOnce = 1_000
 
 async function isThere(stage: Stage, stream: string): Promise<void> {
   await eventually(`${stream} is there again`, () => stage.view.jsm.streams.info(stream))
