@@ -17,12 +17,13 @@ const usage = `usage: npm run test:faults -- [part]... [options]
   --messages N    malformed messages (100000)
   --server PATH   the nats-server to run
   --json FILE     write everything that was measured there
-  --write-docs    write the table of docs/reliability.md, of the parts that ran`
+  --write-docs    write the tables of docs/reliability.md, of the parts that ran`
 
 const docsFile = path.join(root, 'docs', 'reliability.md')
-const marks = [
-  '<!-- Written by `npm run test:faults -- --write-docs`; do not edit from here. -->',
-  '<!-- To here. -->',
+/** Between these is what a part measured last. */
+const marksOf = (part) => [
+  `<!-- Written by \`npm run test:faults -- ${part} --write-docs\`; do not edit from here. -->`,
+  `<!-- To here: ${part}. -->`,
 ]
 
 await runMain(async () => {
@@ -107,11 +108,15 @@ function environmentRows({ date, cpu, cores, memoryGb, node, natsServer, commit,
   ]
 }
 
-function writeDocs(markdown) {
-  const text = readFileSync(docsFile, 'utf8')
-  const [from, to] = marks.map((mark) => text.indexOf(mark))
-  if (from < 0 || to < from)
-    throw new ScriptError(`${docsFile} has lost the marks between which the table goes`)
-  writeFileSync(docsFile, `${text.slice(0, from + marks[0].length)}\n\n${markdown}\n\n${text.slice(to)}`)
+function writeDocs(sections) {
+  let text = readFileSync(docsFile, 'utf8')
+  for (const [part, markdown] of Object.entries(sections)) {
+    const marks = marksOf(part)
+    const [from, to] = marks.map((mark) => text.indexOf(mark))
+    if (from < 0 || to < from)
+      throw new ScriptError(`${docsFile} has lost the marks between which the table of ${part} goes`)
+    text = `${text.slice(0, from + marks[0].length)}\n\n${markdown}\n\n${text.slice(to)}`
+  }
+  writeFileSync(docsFile, text)
   narrate(`wrote ${path.relative(root, docsFile)}`)
 }

@@ -42,25 +42,42 @@ export function rowsOf({ storm, mixed, bounds, fuzz }: LongReport): string[][] {
   ]
 }
 
-/** The generated part of `docs/reliability.md`. */
-export function toMarkdown(report: LongReport, environment: readonly (readonly [string, string])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-  const table = (head: readonly string[], body: readonly (readonly string[])[]): string =>
-    [line(head), line(head.map(() => '---')), ...body.map(line)].join('\n')
-  const duplicates = Object.entries(report.mixed?.duplicates ?? {}).sort(([, one], [, other]) => other - one)
+/** The generated sections of `docs/reliability.md`, by the part that each is about; only of parts that ran. */
+export function toMarkdown(
+  report: LongReport,
+  environment: readonly (readonly [string, string])[],
+): Record<string, string> {
+  const sections: Record<string, string> = {}
+  for (const [part, measured] of Object.entries(report)) {
+    if (measured === undefined) continue
+    const only: LongReport = { ...nothing, [part]: measured }
+    const tables = [
+      table(['Run', ''], environment),
+      table(['What', 'Limit', 'Measured', 'Holds'], rowsOf(only)),
+    ]
+    sections[part] = [...tables, ...(only.mixed ? explained(only.mixed) : [])].join('\n\n')
+  }
+  return sections
+}
+
+const nothing: LongReport = { storm: undefined, mixed: undefined, bounds: undefined, fuzz: undefined }
+
+/** Which faults had jobs run again, if any did. */
+function explained({ duplicates }: MixedReport): string[] {
+  const counts = Object.entries(duplicates).sort(([, one], [, other]) => other - one)
+  if (counts.length === 0) return []
   return [
-    table(['Run', ''], environment),
-    table(['What', 'Limit', 'Measured', 'Holds'], rowsOf(report)),
-    ...(duplicates.length === 0
-      ? []
-      : [
-          'Runs of a job that had completed before, by the fault that explains each:',
-          table(
-            ['Fault', 'Second runs'],
-            duplicates.map(([fault, count]) => [fault, String(count)]),
-          ),
-        ]),
-  ].join('\n\n')
+    'Runs of a job that had completed before, by the fault that explains each:',
+    table(
+      ['Fault', 'Second runs'],
+      counts.map(([fault, count]) => [fault, String(count)]),
+    ),
+  ]
+}
+
+function table(head: readonly string[], body: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...body.map(line)].join('\n')
 }
 
 function stormRow({ accepted, findings }: MixedReport): string[] {
