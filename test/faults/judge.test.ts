@@ -230,6 +230,9 @@ test('a process that is asked to stop ends with 0, and none dies by itself', () 
   assert.deepEqual(findings({ ledger: run(1, 2), lives: [self] }), [])
   const lives = [{ ...life, endedBy: undefined }]
   broken('process 100 died by itself', { ledger: run(1, 2), lives })
+  const refused = [{ ...life, endedBy: undefined, exit: { code: 77, signal: null } }]
+  broken('process 100 died by itself', { ledger: run(1, 2), lives: refused, strikes: [strike([], 6, 7)] })
+  assert.deepEqual(findings({ ledger: run(1, 2), lives: refused, strikes: [strike([], 4, 7)] }), [])
   assert.deepEqual(findings({ ledger: run(1, 2), lives, strikes: [strike(['die'], 3, 4)] }), [])
   broken('process 100 never ended', { ledger: run(1, 2), lives: [{ ...life, endedAt: undefined }] })
 })

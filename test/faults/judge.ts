@@ -1,3 +1,4 @@
+import { exitCodes } from '#src/config/exit-code.js'
 import type { CollectedLetter } from './collected-letters.ts'
 import type { Evidence, Power, Publication, Strike } from './evidence.ts'
 import type { PlannedJob } from './planned-job.ts'
@@ -21,6 +22,9 @@ export interface Judgement {
 const unseenBeforeEndMs = 5_000
 /** A delivery that was lost may have waited for so long for its turn. */
 const lateMs = 5_000
+
+/** The exit codes of a supervisor that found no broker to start with, or one that refuses it. */
+const notStarted = new Set<number | null>([exitCodes.brokerUnreachable, exitCodes.notPermitted])
 
 /** Everything that a dead letter must say. */
 const letterHeaders = [
@@ -270,12 +274,14 @@ class Judge {
   }
 
   #exits(): void {
-    for (const { pid, endedBy, exit, endedAt } of this.#evidence.lives) {
+    for (const { pid, endedBy, exit, startedAt, endedAt } of this.#evidence.lives) {
       if (endedAt === undefined) this.#findings.push(`process ${pid} never ended`)
       // Ending itself by SIGKILL is how one ends whose threads do not end in time, which a busy machine may cause.
       else if (endedBy === 'stop' && exit?.code !== 0 && exit?.signal !== 'SIGKILL') {
         this.#findings.push(`process ${pid} was asked to stop and ended with ${JSON.stringify(exit)}`)
       } else if (endedBy === undefined && !this.#strike('die', 0, endedAt, [pid])) {
+        // Whoever starts while the broker is away, or refuses it, ends by and by, and says why by its exit code.
+        if (notStarted.has(exit?.code ?? 0) && this.#isStruck(startedAt, endedAt)) continue
         this.#findings.push(`process ${pid} died by itself: ${JSON.stringify(exit)}`)
       }
     }
@@ -308,6 +314,10 @@ class Judge {
     return this.#strikes(power, from, to).find(
       (strike) => strike.pids === undefined || strike.pids.some((pid) => pids.includes(pid)),
     )
+  }
+
+  #isStruck(from: number, to: number): boolean {
+    return this.#evidence.strikes.some((strike) => strike.from <= to && strike.to >= from)
   }
 
   #strikes(power: Power, from: number, to: number): Strike[] {
