@@ -76,4 +76,6 @@ export interface Evidence {
   readonly counted: readonly Counted[]
   /** What the broker still has of jobs, in words; empty when it has nothing. */
   readonly leftovers: readonly string[]
+  /** Messages of jobs that have ended, which a broker that was killed shows again. */
+  readonly stranded: number
 }

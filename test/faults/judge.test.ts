@@ -75,6 +75,7 @@ function findings(more: Partial<Evidence> & { jobs?: readonly Publication[] }): 
     lives: [{ pid, startedAt: 0, endedAt: 60_000, endedBy: 'stop', exit: { code: 0, signal: null } }],
     counted: [],
     leftovers: [],
+    stranded: 0,
     ...rest,
   }).findings
 }

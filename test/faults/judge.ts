@@ -16,6 +16,8 @@ export interface Judgement {
   /** Runs of jobs that had completed before, by the fault that explains each. */
   readonly duplicates: ReadonlyMap<string, number>
   readonly runs: number
+  /** Messages of jobs that have ended, which the broker shows again. */
+  readonly stranded: number
 }
 
 /** A supervisor that is told to stop is gone within this, on however slow a machine. */
@@ -96,6 +98,7 @@ class Judge {
       lostByBroker,
       duplicates: this.#duplicates,
       runs,
+      stranded: this.#evidence.stranded,
     }
   }
 

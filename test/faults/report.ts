@@ -91,8 +91,8 @@ function stormRow({ accepted, findings }: MixedReport): string[] {
 }
 
 function mixedRows(mixed: MixedReport): string[][] {
-  const { accepted, completed, dead, lostByBroker, faults, rounds, runs, duplicates, findings, seconds } =
-    mixed
+  const { accepted, completed, dead, lostByBroker, stranded, faults } = mixed
+  const { rounds, runs, duplicates, findings, seconds } = mixed
   const count = (word: string): number => findings.filter((finding) => finding.includes(word)).length
   const sum = Object.values(duplicates).reduce((total, each) => total + each, 0)
   const zero = (what: string, word: string): string[] => {
@@ -111,6 +111,7 @@ function mixedRows(mixed: MixedReport): string[][] {
     zero('unaccounted', ': unaccounted'),
     zero('settled twice, or two dead letters', 'settled twice'),
     zero('second runs without a fault that explains them', 'duplicate without'),
+    ['messages of ended jobs that killed brokers show again', '', String(stranded), ''],
     [`second runs of completed jobs, each explained (of ${runs} runs)`, '', String(sum), ''],
     [
       'everything else that the judge looks at',
