@@ -35,6 +35,7 @@ const allowed: Record<string, readonly string[]> = {
   broker: ['core'],
   schedules: ['core'],
   client: ['core', 'config', 'nats'],
+  testing: ['core', 'engine', 'threads', 'client', 'config', 'runtime', 'broker'],
   cli: ['core', 'config', 'client', 'threads', ''],
   runtime: [
     'core',

@@ -1,6 +1,6 @@
-import type { HeaderEntry } from '#src/core/dead-letter.js'
-import { consumerName } from '#src/core/names.js'
-import type { Clock } from '#src/engine/clock-port.js'
+import type { HeaderEntry } from '../core/dead-letter.ts'
+import { consumerName } from '../core/names.ts'
+import type { Clock } from '../engine/clock-port.ts'
 import { MemoryBucket } from './memory-bucket.ts'
 import { MemoryRecordStream } from './memory-record-stream.ts'
 
