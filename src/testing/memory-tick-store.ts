@@ -1,0 +1,49 @@
+import type { TickRecord } from '../core/ticks.ts'
+import type { StoredTick, TickJob, TickStore } from '../engine/ticks-port.ts'
+import type { MemoryJobBroker } from './memory-job-broker.ts'
+
+/** The records of schedules in memory. */
+export class MemoryTickStore implements TickStore {
+  readonly connected = true
+  readonly #broker: MemoryJobBroker
+  readonly #jobStream: string
+  readonly #published: (job: TickJob) => void
+  readonly #records = new Map<string, { readonly record: TickRecord; readonly revision: number }>()
+  #revision = 0
+
+  constructor(broker: MemoryJobBroker, jobStream: string, published: (job: TickJob) => void) {
+    this.#broker = broker
+    this.#jobStream = jobStream
+    this.#published = published
+  }
+
+  async read(schedule: string): Promise<StoredTick> {
+    return this.#records.get(schedule) ?? { record: undefined, revision: 0 }
+  }
+
+  async write(schedule: string, record: TickRecord, revision: number): Promise<number | undefined> {
+    if ((this.#records.get(schedule)?.revision ?? 0) !== revision) return undefined
+    this.#revision += 1
+    this.#records.set(schedule, { record, revision: this.#revision })
+    return this.#revision
+  }
+
+  async publishJob(job: TickJob): Promise<{ sequence: number; duplicate: boolean }> {
+    const stored = this.#broker.publish({
+      handler: job.handler,
+      priority: 'normal',
+      id: job.id,
+      headers: [
+        ['Millrace-Tick', new Date(job.instant).toISOString()],
+        ['Millrace-Schedule', job.schedule],
+      ],
+      data: Buffer.from(job.payload ?? ''),
+    })
+    if (!stored.duplicate) this.#published(job)
+    return stored
+  }
+
+  async isSettled(_handler: string, _jobId: string, sequence: number): Promise<boolean> {
+    return !this.#broker.has(this.#jobStream, sequence)
+  }
+}

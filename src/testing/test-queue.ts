@@ -1,0 +1,248 @@
+import { Client } from '../client/client.ts'
+import type { EnqueuedJob } from '../client/enqueued-job.ts'
+import type { AnyHandlers, EnqueueArguments, HandlerName, PayloadOf } from '../client/handler-types.ts'
+import { readSettings, type SettingsOptions } from '../config/settings.ts'
+import { MillraceError } from '../core/errors.ts'
+import { namesFor, priorities } from '../core/names.ts'
+import { tickId } from '../core/ticks.ts'
+import type { InFlightJob } from '../engine/in-flight-job.ts'
+import type { ContextSink } from './captured-context.ts'
+import { readHandler } from './given-handler.ts'
+import { ManualClock } from './manual-clock.ts'
+import { MemoryClientBroker } from './memory-client-broker.ts'
+import { MemoryJobBroker } from './memory-job-broker.ts'
+import { MemorySharedState } from './memory-shared-state.ts'
+import { MemoryTickStore } from './memory-tick-store.ts'
+import { TestObserver } from './test-observer.ts'
+import {
+  type CompletedTestJob,
+  type EnqueuedTestJob,
+  headersOf,
+  payloadOf,
+  type TestAttempt,
+  type TestDeadLetter,
+  type TestLogLine,
+} from './test-records.ts'
+import { TestSupervisor } from './test-supervisor.ts'
+
+/** What a queue in a test knows and how patient it is. Every field is optional. */
+export interface TestQueueOptions<Handlers extends object = AnyHandlers> {
+  /** Handlers by name, as their files export them. Jobs of others are kept and never run. */
+  handlers?: Handlers | undefined
+  /** As in the environment: `maxAttempts`, `deadlineMs`, `backoffBaseMs` and so on. `threads` is 1 unless it is here. */
+  settings?: SettingsOptions | undefined
+  /** The date at the start. @default the real one */
+  now?: Date | undefined
+  /** Draws the delays of retries. @default () => 1, so that each is as long as its backoff allows */
+  random?: (() => number) | undefined
+  /**
+   * How long a handler that runs is waited for, in real time, before the queue's clock moves on without it. A test of
+   * a handler that hangs takes twice as long. @default 1000
+   */
+  patienceMs?: number | undefined
+  /** Whether the schedules of the handlers publish jobs while time passes. @default false */
+  schedules?: boolean | undefined
+}
+
+/** How far `drain` goes. */
+export interface DrainOptions {
+  /** Of the queue's time. @default 366 days */
+  limitMs?: number | undefined
+  /** @default 10000 */
+  attempts?: number | undefined
+}
+
+const yearMs = 366 * 86_400_000
+
+/** Nothing loses a lease here, and every renewal is a stop on the clock's way through days and weeks. */
+const calmSettings = { threads: 1, ackWaitMs: 3_600_000 }
+
+/**
+ * Jobs in memory: a client that enqueues them, the real engine that runs them in this thread, and a clock that moves
+ * only when it is told to. Nothing has to be closed.
+ *
+ * Enqueuing stores a job and runs nothing. `drain` and `advance` run what is due, with attempts, backoff, deadlines,
+ * keys, limits, pauses and dead letters as in production.
+ */
+export class TestQueue<Handlers extends object = AnyHandlers> {
+  /** To be given to the code under test, in place of what `createClient` makes. */
+  readonly client: Client<Handlers>
+  readonly #clock: ManualClock
+  readonly #broker: MemoryJobBroker
+  readonly #observer: TestObserver
+  readonly #supervisor: TestSupervisor
+  readonly #enqueued: EnqueuedTestJob[] = []
+  readonly #logs: TestLogLine[] = []
+
+  constructor(options: TestQueueOptions<Handlers> = {}) {
+    const { settings } = readSettings({ environment: {}, options: { ...calmSettings, ...options.settings } })
+    const names = namesFor(settings.namespace)
+    const clock = new ManualClock((options.now ?? new Date()).getTime())
+    const broker = new MemoryJobBroker(clock, names, settings.ackWaitMs)
+    const shared = new MemorySharedState(clock)
+    const observer = new TestObserver(() => this.now)
+    this.#clock = clock
+    this.#broker = broker
+    this.#observer = observer
+    const clientBroker = new MemoryClientBroker({
+      broker,
+      shared,
+      names,
+      enqueued: ({ subject, stream, id, headers, data }, { sequence, duplicate }) => {
+        if (duplicate) return
+        const priority = priorities.find((each) => names.streamOf(each) === stream) ?? 'normal'
+        const handler = subject.slice(names.jobSubject('', priority).length)
+        const bytes = typeof data === 'string' ? Buffer.from(data) : data
+        this.#note({ id: id ?? `${stream}:${sequence}`, handler, priority }, headersOf(headers), bytes)
+      },
+    })
+    this.client = new Client<Handlers>({
+      broker: clientBroker,
+      names,
+      name: 'test',
+      requestMs: 5_000,
+      now: () => clock.now(),
+      close: async () => {},
+    })
+    const ticks = new MemoryTickStore(broker, names.jobStream, ({ schedule, handler, instant, payload }) =>
+      this.#note(
+        { id: tickId(schedule, instant), handler, priority: 'normal' },
+        { 'millrace-tick': new Date(instant).toISOString(), 'millrace-schedule': schedule },
+        Buffer.from(payload ?? ''),
+      ),
+    )
+    this.#supervisor = new TestSupervisor({
+      clock,
+      broker,
+      shared,
+      ticks,
+      names,
+      observer,
+      settings,
+      handlers: Object.entries(options.handlers ?? {}).map(([name, given]) => readHandler(name, given)),
+      schedules: options.schedules ?? false,
+      random: options.random ?? (() => 1),
+      patienceMs: options.patienceMs ?? 1_000,
+      sinkOf: (job) => this.#sinkOf(job, clientBroker, (handler) => names.eventSubject(handler, 'progress')),
+    })
+  }
+
+  /** The date by the queue's clock. */
+  get now(): Date {
+    return new Date(this.#clock.now())
+  }
+
+  /** Stores a job, as `client.enqueue` does; `delayMs` counts by the queue's clock. */
+  enqueue<Name extends HandlerName<Handlers>>(
+    handler: Name,
+    ...rest: EnqueueArguments<PayloadOf<Handlers, Name>>
+  ): Promise<EnqueuedJob> {
+    return this.client.enqueue(handler, ...rest)
+  }
+
+  /** Lets time pass, and runs what becomes due meanwhile. `advance(0)` runs what is due now. */
+  async advance(durationMs: number): Promise<void> {
+    if (!(Number.isFinite(durationMs) && durationMs >= 0)) {
+      throw new MillraceError('invalid_job', `advance takes milliseconds of at least 0, got ${durationMs}`)
+    }
+    await this.#supervisor.pass(durationMs)
+  }
+
+  /**
+   * Runs everything until no job is left that could run, moving the clock over delays and backoffs. Jobs of handlers
+   * that are not here, or paused, stay.
+   *
+   * @throws {MillraceError} `drain_unfinished` when that has no end.
+   */
+  async drain({ limitMs = yearMs, attempts = 10_000 }: DrainOptions = {}): Promise<void> {
+    await this.#supervisor.drain(limitMs, attempts)
+  }
+
+  /** Every job that was stored, also by handlers and schedules, in order; with a name, those of one handler. */
+  enqueued(handler?: HandlerName<Handlers>): EnqueuedTestJob[] {
+    return ofHandler(this.#enqueued, handler)
+  }
+
+  /** Every attempt that has ended, in order. */
+  attempts(handler?: HandlerName<Handlers>): TestAttempt[] {
+    return ofHandler(this.#observer.attempts, handler)
+  }
+
+  /** Every job that completed, in order. */
+  completed(handler?: HandlerName<Handlers>): CompletedTestJob[] {
+    return ofHandler(this.#observer.completed, handler)
+  }
+
+  /** Every job that was given up on, in order. */
+  deadLetters(handler?: HandlerName<Handlers>): TestDeadLetter[] {
+    const letters = this.#broker.letters.map(({ letter, headers: entries, data }): TestDeadLetter => {
+      const headers = headersOf(entries)
+      const { jobId, reason, attempts, error, history, deadAt } = letter
+      return {
+        id: jobId,
+        handler: letter.handler,
+        payload: payloadOf(data, headers),
+        reason,
+        attempts,
+        error: error && { code: error.code, message: error.message },
+        history,
+        headers,
+        at: new Date(deadAt),
+      }
+    })
+    return ofHandler(letters, handler)
+  }
+
+  /** Jobs that have neither completed nor become dead letters: delayed, between attempts, paused, or of nobody here. */
+  waiting(handler?: HandlerName<Handlers>): EnqueuedTestJob[] {
+    const over = new Set([...this.completed(), ...this.deadLetters()].map(({ id }) => id))
+    return this.enqueued(handler).filter(({ id }) => !over.has(id))
+  }
+
+  /** Every line that handlers logged, in order. */
+  logs(handler?: HandlerName<Handlers>): TestLogLine[] {
+    return ofHandler(this.#logs, handler)
+  }
+
+  #note(
+    job: Pick<EnqueuedTestJob, 'id' | 'handler' | 'priority'>,
+    headers: Record<string, string>,
+    data: Uint8Array,
+  ): void {
+    const dateOf = (name: string): Date | undefined =>
+      headers[name] === undefined ? undefined : new Date(headers[name])
+    this.#enqueued.push({
+      ...job,
+      payload: payloadOf(data, headers),
+      key: headers['millrace-key'],
+      runAt: dateOf('millrace-run-at'),
+      expiresAt: dateOf('millrace-expires-at'),
+      headers,
+      enqueuedAt: this.now,
+    })
+  }
+
+  #sinkOf(job: InFlightJob, broker: MemoryClientBroker, subjectOf: (handler: string) => string): ContextSink {
+    const { name: handler } = job.handler.profile
+    const { jobId, attempt } = job
+    return {
+      logged: (line) => this.#logs.push({ ...line, jobId, handler, attempt }),
+      progressed: (value) =>
+        broker.tell(subjectOf(handler), JSON.stringify({ job_id: jobId, handler, attempt, value })),
+    }
+  }
+}
+
+/** Makes jobs in memory, with a clock that a test moves. */
+export function createTestQueue<Handlers extends object = AnyHandlers>(
+  options: TestQueueOptions<Handlers> = {},
+): TestQueue<Handlers> {
+  return new TestQueue(options)
+}
+
+function ofHandler<Row extends { readonly handler: string }>(
+  rows: readonly Row[],
+  handler: string | undefined,
+): Row[] {
+  return rows.filter((row) => handler === undefined || row.handler === handler)
+}
