@@ -14,6 +14,7 @@ import { result } from './result.ts'
 import { resume } from './resume.ts'
 import { retriesLs } from './retries-ls.ts'
 import { schedulesLs } from './schedules-ls.ts'
+import { schedulesRun } from './schedules-run.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
 
@@ -28,6 +29,7 @@ export const commands: readonly Command[] = [
   status,
   retriesLs,
   schedulesLs,
+  schedulesRun,
   deadLs,
   deadShow,
   deadReplay,

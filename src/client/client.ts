@@ -2,6 +2,7 @@ import { cancelledKey, pausedKey } from '../core/control-keys.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { JobOutcome } from '../core/job-outcome.ts'
 import type { Names } from '../core/names.ts'
+import { extraRunId, tickHeaders } from '../core/ticks.ts'
 import type { ClientPort } from '../nats/client-broker.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { ManyJobs } from './enqueue-many.ts'
@@ -170,6 +171,29 @@ export class Client<Handlers extends object = AnyHandlers> {
     const newest = await broker.newest(names.ticksStream, names.tickSubjects)
     const prefix = names.tickSubject('').length
     return newest.map(({ subject, text }) => readTick(subject.slice(prefix), text))
+  }
+
+  /**
+   * Stores a job of a schedule now, besides its ticks: the handler gets the schedule's payload, and now as its tick.
+   * Which tick comes next, and whether it is skipped, is not changed by it. Undefined when no supervisor has had a
+   * schedule of this name. Needs an operator's permissions.
+   *
+   * @throws {MillraceError} as `enqueue` does.
+   */
+  async runSchedule(schedule: string): Promise<EnqueuedJob | undefined> {
+    this.#requireOpen()
+    checkHandler(schedule)
+    const { broker, names, requestMs } = this.#parts
+    const [stored] = await broker.newest(names.ticksStream, names.tickSubject(schedule))
+    if (!stored) return undefined
+    const { handler = schedule, payload } = readTick(schedule, stored.text)
+    const now = this.#now()
+    const headers = Object.fromEntries(tickHeaders(schedule, now))
+    if (payload !== undefined) headers['content-type'] = 'application/json'
+    // As the bytes that they are, so that no number loses a digit.
+    const bytes = payload === undefined ? undefined : Buffer.from(payload)
+    const job = composeJob(names, handler, bytes, { id: extraRunId(schedule, now), headers }, now)
+    return enqueuedJob(job, await broker.publish(job, requestMs))
   }
 
   /**

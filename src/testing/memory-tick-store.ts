@@ -1,4 +1,4 @@
-import type { TickRecord } from '../core/ticks.ts'
+import { type TickRecord, tickHeaders } from '../core/ticks.ts'
 import type { StoredTick, TickJob, TickStore } from '../engine/ticks-port.ts'
 import type { MemoryJobBroker } from './memory-job-broker.ts'
 
@@ -33,10 +33,7 @@ export class MemoryTickStore implements TickStore {
       handler: job.handler,
       priority: 'normal',
       id: job.id,
-      headers: [
-        ['Millrace-Tick', new Date(job.instant).toISOString()],
-        ['Millrace-Schedule', job.schedule],
-      ],
+      headers: tickHeaders(job.schedule, job.instant),
       data: Buffer.from(job.payload ?? ''),
     })
     if (!stored.duplicate) this.#published(job)
