@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
@@ -22,6 +31,8 @@ test('everything that the package exports and runs is in what is packed', async 
   )
   for (const file of [...promised, ...Object.values(manifest.bin)].map((file) => path.normalize(file)))
     assert.ok(files.has(file), `${file} is not packed`)
+  // npm leaves some names out wherever they are, .gitignore among them.
+  for (const file of listFiles('template')) assert.ok(files.has(file), `${file} is not packed`)
   assert.deepEqual(Object.keys(manifest.exports), ['.', './client', './testing', './package.json'])
 })
 
@@ -91,6 +102,12 @@ test('the testing kit belongs to no test runner, and pulls in no thread, no logg
   )
   assert.ok(files.has('dist/engine/engine.js'), 'it runs the real engine')
 })
+
+function listFiles(folder: string): string[] {
+  return readdirSync(path.join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
+}
 
 /** Every file and package that an entry imports, whatever is imported lazily left out. */
 function reach(entry: string): { files: Set<string>; packages: Set<string>; nodeModules: Set<string> } {

@@ -9,6 +9,7 @@ import { deadReplay } from './dead-replay.ts'
 import { deadShow } from './dead-show.ts'
 import { doctor } from './doctor.ts'
 import { enqueue } from './enqueue.ts'
+import { init } from './init.ts'
 import { pause } from './pause.ts'
 import { result } from './result.ts'
 import { resume } from './resume.ts'
@@ -20,6 +21,7 @@ import { status } from './status.ts'
 
 /** Every command, in the order of the help. */
 export const commands: readonly Command[] = [
+  init,
   start,
   enqueue,
   result,
