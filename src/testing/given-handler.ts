@@ -1,5 +1,8 @@
 import { MillraceError } from '../core/errors.ts'
+import { isHandlerName } from '../core/names.ts'
 import { readDefinition } from '../core/read-definition.ts'
+import type { TickSchedule } from '../core/tick-plan.ts'
+import { readSchedule } from '../schedules/schedule-reading.ts'
 import type { LoadedHandler } from '../threads/handler-import.ts'
 
 /**
@@ -8,6 +11,12 @@ import type { LoadedHandler } from '../threads/handler-import.ts'
  * @throws {MillraceError} `invalid_definition` with every problem.
  */
 export function readHandler(name: string, given: unknown): LoadedHandler {
+  if (!isHandlerName(name)) {
+    throw new MillraceError(
+      'invalid_definition',
+      `a handler's name is made of letters, digits and hyphens, with dots between, got ${JSON.stringify(name)}`,
+    )
+  }
   const exported =
     Object(given) === given && 'default' in (given as object) ? (given as Module).default : given
   const definition = readDefinition(exported)
@@ -16,6 +25,22 @@ export function readHandler(name: string, given: unknown): LoadedHandler {
   }
   const { run, schema, options } = definition
   return { name, run, schema, options }
+}
+
+/**
+ * The schedules of handlers that have one.
+ *
+ * @throws {MillraceError} `invalid_definition` for one that cannot be kept.
+ */
+export function schedulesOf(handlers: readonly LoadedHandler[]): TickSchedule[] {
+  return handlers.flatMap(({ name, options }) => {
+    if (!options.schedule) return []
+    const reading = readSchedule(name, name, options.schedule)
+    if (reading.kind === 'problem') {
+      throw new MillraceError('invalid_definition', `handler ${name}: schedule.${reading.problem}`)
+    }
+    return [reading.schedule]
+  })
 }
 
 interface Module {

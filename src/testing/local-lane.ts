@@ -47,6 +47,7 @@ export class LocalLane implements Lane {
   readonly #jobs = new Set<InFlightJob>()
   #running: LocalRun | undefined
   #scheduled = false
+  #closed = false
 
   constructor(threadId: number, pool: PoolName, hooks: LocalLaneHooks) {
     this.threadId = threadId
@@ -94,7 +95,10 @@ export class LocalLane implements Lane {
     if (!this.open) return
     this.endReason = reason
     this.open = false
-    setImmediate(() => this.#hooks.killed(this))
+    setImmediate(() => {
+      // Its process may have ended meanwhile, and its jobs with it.
+      if (!this.#closed) this.#hooks.killed(this)
+    })
   }
 
   jobs(): InFlightJob[] {
@@ -105,6 +109,8 @@ export class LocalLane implements Lane {
   close(): { started: StartedJob[]; unstarted: InFlightJob[] } {
     const running = this.#running
     this.#running = undefined
+    this.open = false
+    this.#closed = true
     const started = running
       ? [{ job: running.job, startedAt: running.startedAt, signalled: running.signalled, inside: false }]
       : []

@@ -1,4 +1,5 @@
 import type { AbortCode, PoolName } from '../core/handler-definition.ts'
+import type { Clock } from '../engine/clock-port.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { InFlightJob } from '../engine/in-flight-job.ts'
 import type { LoadedHandler } from '../threads/handler-import.ts'
@@ -6,13 +7,12 @@ import { encodeReturned } from '../threads/return-value.ts'
 import { CapturedContext, type ContextSink } from './captured-context.ts'
 import { type LocalEnd, runLocally } from './local-attempt.ts'
 import { LocalLane, type LocalRun } from './local-lane.ts'
-import type { ManualClock } from './manual-clock.ts'
 
 // A test may replace the global one, and waiting for a handler is real.
 const setRealTimeout = globalThis.setTimeout
 
 export interface LocalPoolParts {
-  readonly clock: ManualClock
+  readonly clock: Clock
   readonly engine: Engine
   readonly handlers: ReadonlyMap<string, LoadedHandler>
   /** How many jobs run at once in each pool. */
@@ -30,6 +30,7 @@ export class LocalPool {
   activity = 0
   readonly #parts: LocalPoolParts
   readonly #runs = new Set<LocalRun>()
+  readonly #lanes = new Set<LocalLane>()
   #threads = 0
 
   constructor(parts: LocalPoolParts) {
@@ -38,20 +39,26 @@ export class LocalPool {
   }
 
   /**
-   * Waits in real time until some handler that runs has ended; false when none runs, or none has ended within
-   * `patienceMs`. Those are not waited for again until somebody tells them to stop.
+   * Waits in real time until some handler that runs has ended, or something else `happens`; false when none runs, or none
+   * has ended within `patienceMs`. Those are not waited for again until somebody tells them to stop.
    */
-  async someEnd(patienceMs: number): Promise<boolean> {
+  async someEnd(patienceMs: number, happens: Promise<true>): Promise<boolean> {
     const awaited = [...this.#runs].filter((run) => !run.overdue)
     if (awaited.length === 0) return false
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<false>((resolve) => {
       timer = setRealTimeout(() => resolve(false), patienceMs)
     })
-    const ended = await Promise.race([late, ...awaited.map((run) => run.ended.then(() => true))])
+    const ended = await Promise.race([late, happens, ...awaited.map((run) => run.ended.then(() => true))])
     clearTimeout(timer)
     if (!ended) for (const run of awaited) run.overdue = true
     return ended
+  }
+
+  /** The process is gone: what comes of its handlers reaches nobody. */
+  end(): void {
+    for (const lane of this.#lanes) lane.close()
+    this.#runs.clear()
   }
 
   #add(pool: PoolName): void {
@@ -74,10 +81,12 @@ export class LocalPool {
         this.activity += 1
         const { started, unstarted } = from.close()
         for (const { job } of started) this.#parts.ended(job, undefined)
+        this.#lanes.delete(from)
         engine.fromPools.laneEnded(from, started, unstarted, undefined)
         this.#add(pool)
       },
     })
+    this.#lanes.add(lane)
     engine.fromPools.laneReady(lane)
   }
 

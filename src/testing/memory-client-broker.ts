@@ -2,7 +2,7 @@ import { MillraceError } from '../core/errors.ts'
 import { decodeOutcome, type JobOutcome } from '../core/job-outcome.ts'
 import { type Names, priorities } from '../core/names.ts'
 import type { ClientPort } from '../nats/client-broker.ts'
-import type { MemoryJobBroker } from './memory-job-broker.ts'
+import type { MemoryJobStore } from './memory-job-store.ts'
 import type { MemorySharedState } from './memory-shared-state.ts'
 
 type Publication = Parameters<ClientPort['publish']>[0]
@@ -10,7 +10,7 @@ type Stored = Awaited<ReturnType<ClientPort['publish']>>
 
 /** What a client of the broker in memory needs besides. */
 export interface MemoryClientParts {
-  readonly broker: MemoryJobBroker
+  readonly store: MemoryJobStore
   readonly shared: MemorySharedState
   readonly names: Names
   /** A job was stored. */
@@ -64,12 +64,12 @@ export class MemoryClientBroker implements ClientPort {
   }
 
   async outcome(jobId: string): Promise<JobOutcome | undefined> {
-    const entry = this.#parts.broker.outcomes.get(jobId)
+    const entry = this.#parts.store.outcomes.get(jobId)
     return entry === undefined ? undefined : decodeOutcome(entry)
   }
 
   onOutcome(jobId: string, callback: () => void): () => void {
-    return this.#parts.broker.onOutcome(jobId, callback)
+    return this.#parts.store.onOutcome(jobId, callback)
   }
 
   onEvent(subject: string, callback: (subject: string, text: string) => void): () => void {
@@ -91,11 +91,11 @@ export class MemoryClientBroker implements ClientPort {
   }
 
   #store(publication: Publication): Stored {
-    const { broker, names, enqueued } = this.#parts
+    const { store, names, enqueued } = this.#parts
     const { subject, id, headers, data } = publication
     const stream = names.streamOfSubject(subject)
     const priority = priorities.find((each) => names.streamOf(each) === stream) ?? 'normal'
-    const { sequence, duplicate } = broker.publish({
+    const { sequence, duplicate } = store.publish({
       handler: subject.slice(names.jobSubject('', priority).length),
       priority,
       id,

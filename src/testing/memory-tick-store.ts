@@ -1,19 +1,17 @@
 import { type TickRecord, tickHeaders } from '../core/ticks.ts'
 import type { StoredTick, TickJob, TickStore } from '../engine/ticks-port.ts'
-import type { MemoryJobBroker } from './memory-job-broker.ts'
+import type { MemoryJobStore } from './memory-job-store.ts'
 
 /** The records of schedules in memory. */
 export class MemoryTickStore implements TickStore {
   readonly connected = true
-  readonly #broker: MemoryJobBroker
-  readonly #jobStream: string
+  readonly #store: MemoryJobStore
   readonly #published: (job: TickJob) => void
   readonly #records = new Map<string, { readonly record: TickRecord; readonly revision: number }>()
   #revision = 0
 
-  constructor(broker: MemoryJobBroker, jobStream: string, published: (job: TickJob) => void) {
-    this.#broker = broker
-    this.#jobStream = jobStream
+  constructor(store: MemoryJobStore, published: (job: TickJob) => void) {
+    this.#store = store
     this.#published = published
   }
 
@@ -29,7 +27,7 @@ export class MemoryTickStore implements TickStore {
   }
 
   async publishJob(job: TickJob): Promise<{ sequence: number; duplicate: boolean }> {
-    const stored = this.#broker.publish({
+    const stored = this.#store.publish({
       handler: job.handler,
       priority: 'normal',
       id: job.id,
@@ -41,6 +39,6 @@ export class MemoryTickStore implements TickStore {
   }
 
   async isSettled(_handler: string, _jobId: string, sequence: number): Promise<boolean> {
-    return !this.#broker.has(this.#jobStream, sequence)
+    return !this.#store.streams.normal.has(sequence)
   }
 }

@@ -2,15 +2,14 @@ import { Client } from '../client/client.ts'
 import type { EnqueuedJob } from '../client/enqueued-job.ts'
 import type { AnyHandlers, EnqueueArguments, HandlerName, PayloadOf } from '../client/handler-types.ts'
 import { readSettings, type SettingsOptions } from '../config/settings.ts'
-import { MillraceError } from '../core/errors.ts'
 import { namesFor, priorities } from '../core/names.ts'
 import { tickId } from '../core/ticks.ts'
 import type { InFlightJob } from '../engine/in-flight-job.ts'
 import type { ContextSink } from './captured-context.ts'
-import { readHandler } from './given-handler.ts'
+import { readHandler, schedulesOf } from './given-handler.ts'
 import { ManualClock } from './manual-clock.ts'
 import { MemoryClientBroker } from './memory-client-broker.ts'
-import { MemoryJobBroker } from './memory-job-broker.ts'
+import { MemoryJobStore } from './memory-job-store.ts'
 import { MemorySharedState } from './memory-shared-state.ts'
 import { MemoryTickStore } from './memory-tick-store.ts'
 import { TestObserver } from './test-observer.ts'
@@ -68,7 +67,7 @@ export class TestQueue<Handlers extends object = AnyHandlers> {
   /** To be given to the code under test, in place of what `createClient` makes. */
   readonly client: Client<Handlers>
   readonly #clock: ManualClock
-  readonly #broker: MemoryJobBroker
+  readonly #store: MemoryJobStore
   readonly #observer: TestObserver
   readonly #supervisor: TestSupervisor
   readonly #enqueued: EnqueuedTestJob[] = []
@@ -78,14 +77,14 @@ export class TestQueue<Handlers extends object = AnyHandlers> {
     const { settings } = readSettings({ environment: {}, options: { ...calmSettings, ...options.settings } })
     const names = namesFor(settings.namespace)
     const clock = new ManualClock((options.now ?? new Date()).getTime())
-    const broker = new MemoryJobBroker(clock, names, settings.ackWaitMs)
+    const store = new MemoryJobStore(clock, names, settings.ackWaitMs)
     const shared = new MemorySharedState(clock)
     const observer = new TestObserver(() => this.now)
     this.#clock = clock
-    this.#broker = broker
+    this.#store = store
     this.#observer = observer
     const clientBroker = new MemoryClientBroker({
-      broker,
+      store,
       shared,
       names,
       enqueued: ({ subject, stream, id, headers, data }, { sequence, duplicate }) => {
@@ -104,27 +103,30 @@ export class TestQueue<Handlers extends object = AnyHandlers> {
       now: () => clock.now(),
       close: async () => {},
     })
-    const ticks = new MemoryTickStore(broker, names.jobStream, ({ schedule, handler, instant, payload }) =>
+    const ticks = new MemoryTickStore(store, ({ schedule, handler, instant, payload }) =>
       this.#note(
         { id: tickId(schedule, instant), handler, priority: 'normal' },
         { 'millrace-tick': new Date(instant).toISOString(), 'millrace-schedule': schedule },
         Buffer.from(payload ?? ''),
       ),
     )
-    this.#supervisor = new TestSupervisor({
+    const handlers = Object.entries(options.handlers ?? {}).map(([name, given]) => readHandler(name, given))
+    const schedules = schedulesOf(handlers)
+    const parts = {
       clock,
-      broker,
+      store,
       shared,
       ticks,
       names,
       observer,
       settings,
-      handlers: Object.entries(options.handlers ?? {}).map(([name, given]) => readHandler(name, given)),
-      schedules: options.schedules ?? false,
+      handlers,
+      schedules: options.schedules ? schedules : [],
       random: options.random ?? (() => 1),
-      patienceMs: options.patienceMs ?? 1_000,
-      sinkOf: (job) => this.#sinkOf(job, clientBroker, (handler) => names.eventSubject(handler, 'progress')),
-    })
+      sinkOf: (job: InFlightJob) =>
+        this.#sinkOf(job, clientBroker, (handler) => names.eventSubject(handler, 'progress')),
+    }
+    this.#supervisor = new TestSupervisor(parts, options.patienceMs ?? 1_000)
   }
 
   /** The date by the queue's clock. */
@@ -143,7 +145,7 @@ export class TestQueue<Handlers extends object = AnyHandlers> {
   /** Lets time pass, and runs what becomes due meanwhile. `advance(0)` runs what is due now. */
   async advance(durationMs: number): Promise<void> {
     if (!(Number.isFinite(durationMs) && durationMs >= 0)) {
-      throw new MillraceError('invalid_job', `advance takes milliseconds of at least 0, got ${durationMs}`)
+      throw new RangeError(`advance takes a number of milliseconds of at least 0, got ${durationMs}`)
     }
     await this.#supervisor.pass(durationMs)
   }
@@ -156,6 +158,16 @@ export class TestQueue<Handlers extends object = AnyHandlers> {
    */
   async drain({ limitMs = yearMs, attempts = 10_000 }: DrainOptions = {}): Promise<void> {
     await this.#supervisor.drain(limitMs, attempts)
+  }
+
+  /**
+   * The supervisor's process dies with what it runs, and another takes its place. A job that ran comes again when its
+   * lease has run out, by the queue's clock; the attempt counts, and no handler sees its end. `drain` waits for that.
+   *
+   * A handler that awaits it goes no further: so a test can put the crash between any two of its steps.
+   */
+  crash(): Promise<void> {
+    return this.#supervisor.crash()
   }
 
   /** Every job that was stored, also by handlers and schedules, in order; with a name, those of one handler. */
@@ -175,7 +187,7 @@ export class TestQueue<Handlers extends object = AnyHandlers> {
 
   /** Every job that was given up on, in order. */
   deadLetters(handler?: HandlerName<Handlers>): TestDeadLetter[] {
-    const letters = this.#broker.letters.map(({ letter, headers: entries, data }): TestDeadLetter => {
+    const letters = this.#store.letters.map(({ letter, headers: entries, data }): TestDeadLetter => {
       const headers = headersOf(entries)
       const { jobId, reason, attempts, error, history, deadAt } = letter
       return {

@@ -301,6 +301,46 @@ test('schedules publish when they are asked to, and a limit over the fleet holds
   assert.deepEqual(still.enqueued(), [])
 })
 
+test('a supervisor that dies leaves its jobs to the next, and the attempt counts', async () => {
+  const steps: string[] = []
+  const queue = createTestQueue({
+    settings: { maxAttempts: 3, ackWaitMs: 30_000 },
+    handlers: {
+      charge: async (_: unknown, ctx: { job: { attempt: number; redelivered: boolean } }) => {
+        steps.push(`charge ${ctx.job.attempt} ${ctx.job.redelivered}`)
+        if (ctx.job.attempt === 1) await queue.crash()
+        steps.push(`mail ${ctx.job.attempt}`)
+      },
+      beside: (_: unknown) => void steps.push('beside'),
+      deadly: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        await queue.crash()
+      },
+    },
+  })
+  const start = queue.now.getTime()
+  const { id } = await queue.enqueue('charge', undefined)
+  await queue.drain()
+  assert.deepEqual(steps, ['charge 1 false', 'charge 2 true', 'mail 2'])
+  assert.equal(queue.completed()[0]?.attempts, 2)
+  assert.equal(queue.completed()[0]!.at.getTime() - start >= 30_000, true)
+  assert.deepEqual(
+    queue.attempts().map(({ jobId, attempt }) => [jobId, attempt]),
+    [[id, 2]],
+  )
+  await queue.crash()
+  await queue.enqueue('beside', undefined, { priority: 'high', key: 'k' })
+  await queue.drain()
+  assert.equal(steps.at(-1), 'beside')
+
+  await queue.enqueue('deadly', undefined)
+  await queue.drain()
+  assert.deepEqual(
+    queue.deadLetters().map(({ reason, attempts, error }) => [reason, attempts, error?.code]),
+    [['crashed', 3, 'process_crash']],
+  )
+})
+
 test('a drain without an end says so, and wrong definitions and settings are refused', async () => {
   const queue = createTestQueue({
     handlers: {
@@ -312,10 +352,14 @@ test('a drain without an end says so, and wrong definitions and settings are ref
   await queue.enqueue('again', undefined)
   await assert.rejects(queue.drain({ limitMs: 10_000 }), { code: 'drain_unfinished' })
   await assert.rejects(queue.drain({ attempts: 5 }), { code: 'drain_unfinished', message: /5 attempts/ })
-  await assert.rejects(queue.advance(-1), { code: 'invalid_job' })
+  await assert.rejects(queue.advance(-1), RangeError)
+  const first = queue.advance(0)
+  await assert.rejects(queue.advance(0), { code: 'drain_unfinished' })
+  await first
   assert.throws(() => createTestQueue({ handlers: { a: { deadline: 5 } as never } }), {
     code: 'invalid_definition',
   })
+  assert.throws(() => createTestQueue({ handlers: { 'a b': () => {} } }), { code: 'invalid_definition' })
   assert.throws(() => createTestQueue({ settings: { maxAttempts: 0 } }), { code: 'invalid_settings' })
   assert.throws(() => queue.client.deadLetters, { code: 'broker_request_failed', message: /startTestBroker/ })
 })
