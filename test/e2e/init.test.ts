@@ -15,6 +15,7 @@ import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import { projectName } from '#src/cli/project-template.js'
+import { run } from '#src/cli/run.js'
 import { millrace } from '../support/command-line.ts'
 import { eventually } from '../support/eventually.ts'
 import { startTestServer } from '../support/nats-server.ts'
@@ -29,6 +30,26 @@ function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'millrace-init-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   return folder
+}
+
+/** Runs a command in this process, which costs less than one of its own. */
+async function here(typed: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const said = { stdout: '', stderr: '' }
+  const code = await run(typed, {
+    print: (text) => {
+      said.stdout += `${text}\n`
+    },
+    narrate: (text) => {
+      said.stderr += `${text}\n`
+    },
+    read: async () => Buffer.alloc(0),
+    taken: async () => {},
+    wipe: () => {},
+    interactive: false,
+    ask: async () => '',
+    columns: undefined,
+  })
+  return { code, ...said }
 }
 
 /** What `npm install` makes of package.json, with the packages of this project in place of the registry. */
@@ -97,12 +118,12 @@ test('a file that is there is never written over, and then nothing is written', 
   const folder = temporaryFolder(t)
   writeFileSync(path.join(folder, 'notes.txt'), 'mine')
   writeFileSync(path.join(folder, 'package.json'), 'mine, too')
-  const refused = await millrace(['init', folder], {})
+  const refused = await here(['init', folder])
   assert.deepEqual([refused.code, refused.stdout], [1, ''])
   assert.match(refused.stderr, /^error: package\.json in \S+ would be written over; nothing was written\n$/)
   assert.deepEqual(readdirSync(folder).sort(), ['notes.txt', 'package.json'])
   rmSync(path.join(folder, 'package.json'))
-  const made = await millrace(['init', folder, '--millrace', '^9.1.0'], {})
+  const made = await here(['init', folder, '--millrace', '^9.1.0'])
   assert.equal(made.code, 0, made.stderr)
   assert.ok(made.stdout.split('\n').includes(path.join(folder, 'handlers/greeting.ts')))
   const { dependencies, devDependencies } = JSON.parse(
