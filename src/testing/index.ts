@@ -1,4 +1,3 @@
-export type { JobLogger, StandardSchema } from '../core/handler-definition.ts'
 export type { HistoryEntry } from '../core/history.ts'
 export type { AttemptError, AttemptOutcome } from '../core/outcome.ts'
 export type { DeadReason, Verdict } from '../core/verdict.ts'

@@ -13,8 +13,6 @@ export interface MemoryClientParts {
   readonly store: MemoryJobStore
   readonly shared: MemorySharedState
   readonly names: Names
-  /** A job was stored. */
-  enqueued(publication: Publication, stored: Stored): void
 }
 
 /**
@@ -91,7 +89,7 @@ export class MemoryClientBroker implements ClientPort {
   }
 
   #store(publication: Publication): Stored {
-    const { store, names, enqueued } = this.#parts
+    const { store, names } = this.#parts
     const { subject, id, headers, data } = publication
     const stream = names.streamOfSubject(subject)
     const priority = priorities.find((each) => names.streamOf(each) === stream) ?? 'normal'
@@ -102,9 +100,7 @@ export class MemoryClientBroker implements ClientPort {
       headers,
       data: typeof data === 'string' ? Buffer.from(data) : data,
     })
-    const stored = { stream: publication.stream, sequence, duplicate }
-    enqueued(publication, stored)
-    return stored
+    return { stream: publication.stream, sequence, duplicate }
   }
 }
 

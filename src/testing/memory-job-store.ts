@@ -20,11 +20,20 @@ export interface MemoryPublication {
   readonly data: Uint8Array
 }
 
+/** A job that was stored. */
+export interface PublishedJob extends MemoryPublication {
+  readonly sequence: number
+  /** Epoch milliseconds. */
+  readonly storedAt: number
+}
+
 const duplicateWindowMs = 120_000
 
 /** Everything that a namespace has at its broker, in memory: what is left when supervisors die. */
 export class MemoryJobStore {
   readonly streams: Readonly<Record<Priority, MemoryBroker>>
+  /** Every job that was ever stored, in order. */
+  readonly published: PublishedJob[] = []
   readonly letters: StoredLetter[] = []
   /** By job id, as they are kept for handlers with `result: true`. */
   readonly outcomes = new Map<string, string>()
@@ -56,6 +65,7 @@ export class MemoryJobStore {
     const all: HeaderEntry[] = id === undefined ? [...headers] : [...headers, ['Nats-Msg-Id', id]]
     const sequence = this.streams[priority].enqueue(handler, data, all.length > 0 ? all : undefined)
     if (id !== undefined) this.#known.set(key, { sequence, at: this.#clock.monotonicMs() })
+    this.published.push({ ...job, sequence, storedAt: this.#clock.now() })
     this.activity += 1
     this.onStored(handler, priority)
     return { sequence, duplicate: false }

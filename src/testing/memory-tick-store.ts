@@ -6,13 +6,11 @@ import type { MemoryJobStore } from './memory-job-store.ts'
 export class MemoryTickStore implements TickStore {
   readonly connected = true
   readonly #store: MemoryJobStore
-  readonly #published: (job: TickJob) => void
   readonly #records = new Map<string, { readonly record: TickRecord; readonly revision: number }>()
   #revision = 0
 
-  constructor(store: MemoryJobStore, published: (job: TickJob) => void) {
+  constructor(store: MemoryJobStore) {
     this.#store = store
-    this.#published = published
   }
 
   async read(schedule: string): Promise<StoredTick> {
@@ -27,15 +25,13 @@ export class MemoryTickStore implements TickStore {
   }
 
   async publishJob(job: TickJob): Promise<{ sequence: number; duplicate: boolean }> {
-    const stored = this.#store.publish({
+    return this.#store.publish({
       handler: job.handler,
       priority: 'normal',
       id: job.id,
       headers: tickHeaders(job.schedule, job.instant),
       data: Buffer.from(job.payload ?? ''),
     })
-    if (!stored.duplicate) this.#published(job)
-    return stored
   }
 
   async isSettled(_handler: string, _jobId: string, sequence: number): Promise<boolean> {

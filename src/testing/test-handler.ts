@@ -72,53 +72,25 @@ export function testHandler<Handler>(
   payload: PayloadOf<{ test: Handler }, 'test'>,
   options: AttemptOptions = {},
 ): RunningAttempt<ResultOf<{ test: Handler }, 'test'>> {
-  const { handler: name = 'test', id = 'job-1', attempt = 1, enqueuedAt = new Date() } = options
+  const { handler: name = 'test', attempt = 1 } = options
   const loaded = readHandler(name, handler)
   const profile = profileOf(name, loaded.options, readSettings({ environment: {} }).settings)
   const { deadlineMs = profile.deadlineMs, graceMs = profile.graceMs } = options
   const { maxAttempts = profile.retry.maxAttempts } = options
-  const names = namesFor('jobs')
-  const made = composeJob(names, name, payload, { id, headers: options.headers }, enqueuedAt.getTime())
-  const headers = Object.fromEntries(made.headers.map(([key, value]) => [key.toLowerCase(), value]))
-  if (options.tick) headers['millrace-tick'] = options.tick.toISOString()
-  const job: Job = {
-    id,
-    handler: name,
-    attempt,
-    maxAttempts,
-    enqueuedAt,
-    headers,
-    subject: made.subject,
-    sequence: 1,
-    redelivered: attempt > 1,
-  }
+  const { job, bytes } = arrive(name, payload, options, maxAttempts)
   const logs: LoggedLine[] = []
   const progress: unknown[] = []
   const context = new CapturedContext(job, new Date(Date.now() + deadlineMs), {
     logged: (line) => logs.push(line),
     progressed: (value) => progress.push(value),
   })
-  let code: AbortCode | undefined
-  let giveUp = (_end: LocalEnd): void => {}
-  const givenUp = new Promise<LocalEnd>((resolve) => {
-    giveUp = resolve
-  })
-  const timers: NodeJS.Timeout[] = []
-  const abort = (why: AbortCode): void => {
-    if (code !== undefined) return
-    code = why
-    const end = { outcome: timedOut(deadlineMs), value: undefined, thrown: undefined }
-    timers.push(setTimeout(giveUp, graceMs, end))
-    context.abort(why)
-  }
-  timers.push(setTimeout(abort, deadlineMs, 'deadline'))
-  const bytes = typeof made.data === 'string' ? Buffer.from(made.data) : made.data
-  const json = isJsonType(headers['content-type'])
+  const limit = new AttemptLimit(context, deadlineMs, graceMs)
 
   const report = async (): Promise<AttemptReport<ResultOf<{ test: Handler }, 'test'>>> => {
-    const end = await Promise.race([runLocally(loaded, context, bytes, json), givenUp])
-    for (const timer of timers) clearTimeout(timer)
-    const outcome = underAbort(end.outcome, code, deadlineMs)
+    const running = runLocally(loaded, context, bytes, isJsonType(job.headers['content-type']))
+    const end = await Promise.race([running, limit.over])
+    limit.clear()
+    const outcome = underAbort(end.outcome, limit.code, deadlineMs)
     const policy = { maxAttempts, backoff: profile.retry.backoff }
     return {
       outcome: outcome.kind as AttemptOutcome | 'invalid',
@@ -130,5 +102,58 @@ export function testHandler<Handler>(
       progress,
     }
   }
-  return Object.assign(report(), { abort })
+  return Object.assign(report(), { abort: (code: AbortCode) => limit.abort(code) })
+}
+
+/** The job, and its payload, as they would come from the broker. */
+function arrive(
+  name: string,
+  payload: unknown,
+  options: AttemptOptions,
+  maxAttempts: number,
+): { job: Job; bytes: Uint8Array } {
+  const { id = 'job-1', attempt = 1, enqueuedAt = new Date(), tick } = options
+  const given = { id, headers: options.headers }
+  const { headers: entries, subject, data } = composeJob(namesFor('jobs'), name, payload, given, Date.now())
+  const headers = Object.fromEntries(entries.map(([key, value]) => [key.toLowerCase(), value]))
+  if (tick) headers['millrace-tick'] = tick.toISOString()
+  const redelivered = attempt > 1
+  return {
+    job: { id, handler: name, attempt, maxAttempts, enqueuedAt, headers, subject, sequence: 1, redelivered },
+    bytes: typeof data === 'string' ? Buffer.from(data) : data,
+  }
+}
+
+/** Tells an attempt to stop, at its deadline or before, and gives it up after its grace. */
+class AttemptLimit {
+  /** Resolves when nobody waits for the handler any more. */
+  readonly over: Promise<LocalEnd>
+  code: AbortCode | undefined
+  readonly #context: CapturedContext
+  readonly #graceMs: number
+  readonly #timers: NodeJS.Timeout[] = []
+  #giveUp = (): void => {}
+  #cleared = false
+
+  constructor(context: CapturedContext, deadlineMs: number, graceMs: number) {
+    this.#context = context
+    this.#graceMs = graceMs
+    this.over = new Promise((resolve) => {
+      this.#giveUp = () => resolve({ outcome: timedOut(deadlineMs), value: undefined, thrown: undefined })
+    })
+    this.#timers.push(setTimeout(() => this.abort('deadline'), deadlineMs))
+  }
+
+  abort(code: AbortCode): void {
+    if (this.code !== undefined || this.#cleared) return
+    this.code = code
+    this.#timers.push(setTimeout(this.#giveUp, this.#graceMs))
+    this.#context.abort(code)
+  }
+
+  /** It has ended: nothing is to be told to it any more. */
+  clear(): void {
+    this.#cleared = true
+    for (const timer of this.#timers) clearTimeout(timer)
+  }
 }

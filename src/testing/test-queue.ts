@@ -2,8 +2,7 @@ import { Client } from '../client/client.ts'
 import type { EnqueuedJob } from '../client/enqueued-job.ts'
 import type { AnyHandlers, EnqueueArguments, HandlerName, PayloadOf } from '../client/handler-types.ts'
 import { readSettings, type SettingsOptions } from '../config/settings.ts'
-import { namesFor, priorities } from '../core/names.ts'
-import { tickId } from '../core/ticks.ts'
+import { type Names, namesFor } from '../core/names.ts'
 import type { InFlightJob } from '../engine/in-flight-job.ts'
 import type { ContextSink } from './captured-context.ts'
 import { readHandler, schedulesOf } from './given-handler.ts'
@@ -16,11 +15,11 @@ import { TestObserver } from './test-observer.ts'
 import {
   type CompletedTestJob,
   type EnqueuedTestJob,
-  headersOf,
-  payloadOf,
+  enqueuedJobOf,
   type TestAttempt,
   type TestDeadLetter,
   type TestLogLine,
+  testDeadLetterOf,
 } from './test-records.ts'
 import { TestSupervisor } from './test-supervisor.ts'
 
@@ -70,7 +69,7 @@ export class TestQueue<Handlers extends object = AnyHandlers> {
   readonly #store: MemoryJobStore
   readonly #observer: TestObserver
   readonly #supervisor: TestSupervisor
-  readonly #enqueued: EnqueuedTestJob[] = []
+  readonly #names: Names
   readonly #logs: TestLogLine[] = []
 
   constructor(options: TestQueueOptions<Handlers> = {}) {
@@ -81,20 +80,10 @@ export class TestQueue<Handlers extends object = AnyHandlers> {
     const shared = new MemorySharedState(clock)
     const observer = new TestObserver(() => this.now)
     this.#clock = clock
+    this.#names = names
     this.#store = store
     this.#observer = observer
-    const clientBroker = new MemoryClientBroker({
-      store,
-      shared,
-      names,
-      enqueued: ({ subject, stream, id, headers, data }, { sequence, duplicate }) => {
-        if (duplicate) return
-        const priority = priorities.find((each) => names.streamOf(each) === stream) ?? 'normal'
-        const handler = subject.slice(names.jobSubject('', priority).length)
-        const bytes = typeof data === 'string' ? Buffer.from(data) : data
-        this.#note({ id: id ?? `${stream}:${sequence}`, handler, priority }, headersOf(headers), bytes)
-      },
-    })
+    const clientBroker = new MemoryClientBroker({ store, shared, names })
     this.client = new Client<Handlers>({
       broker: clientBroker,
       names,
@@ -103,28 +92,20 @@ export class TestQueue<Handlers extends object = AnyHandlers> {
       now: () => clock.now(),
       close: async () => {},
     })
-    const ticks = new MemoryTickStore(store, ({ schedule, handler, instant, payload }) =>
-      this.#note(
-        { id: tickId(schedule, instant), handler, priority: 'normal' },
-        { 'millrace-tick': new Date(instant).toISOString(), 'millrace-schedule': schedule },
-        Buffer.from(payload ?? ''),
-      ),
-    )
     const handlers = Object.entries(options.handlers ?? {}).map(([name, given]) => readHandler(name, given))
     const schedules = schedulesOf(handlers)
     const parts = {
       clock,
       store,
       shared,
-      ticks,
+      ticks: new MemoryTickStore(store),
       names,
       observer,
       settings,
       handlers,
       schedules: options.schedules ? schedules : [],
       random: options.random ?? (() => 1),
-      sinkOf: (job: InFlightJob) =>
-        this.#sinkOf(job, clientBroker, (handler) => names.eventSubject(handler, 'progress')),
+      sinkOf: (job: InFlightJob) => this.#sinkOf(job, clientBroker),
     }
     this.#supervisor = new TestSupervisor(parts, options.patienceMs ?? 1_000)
   }
@@ -172,7 +153,8 @@ export class TestQueue<Handlers extends object = AnyHandlers> {
 
   /** Every job that was stored, also by handlers and schedules, in order; with a name, those of one handler. */
   enqueued(handler?: HandlerName<Handlers>): EnqueuedTestJob[] {
-    return ofHandler(this.#enqueued, handler)
+    const jobs = this.#store.published.map((job) => enqueuedJobOf(job, this.#names.streamOf(job.priority)))
+    return ofHandler(jobs, handler)
   }
 
   /** Every attempt that has ended, in order. */
@@ -187,22 +169,7 @@ export class TestQueue<Handlers extends object = AnyHandlers> {
 
   /** Every job that was given up on, in order. */
   deadLetters(handler?: HandlerName<Handlers>): TestDeadLetter[] {
-    const letters = this.#store.letters.map(({ letter, headers: entries, data }): TestDeadLetter => {
-      const headers = headersOf(entries)
-      const { jobId, reason, attempts, error, history, deadAt } = letter
-      return {
-        id: jobId,
-        handler: letter.handler,
-        payload: payloadOf(data, headers),
-        reason,
-        attempts,
-        error: error && { code: error.code, message: error.message },
-        history,
-        headers,
-        at: new Date(deadAt),
-      }
-    })
-    return ofHandler(letters, handler)
+    return ofHandler(this.#store.letters.map(testDeadLetterOf), handler)
   }
 
   /** Jobs that have neither completed nor become dead letters: delayed, between attempts, paused, or of nobody here. */
@@ -216,31 +183,16 @@ export class TestQueue<Handlers extends object = AnyHandlers> {
     return ofHandler(this.#logs, handler)
   }
 
-  #note(
-    job: Pick<EnqueuedTestJob, 'id' | 'handler' | 'priority'>,
-    headers: Record<string, string>,
-    data: Uint8Array,
-  ): void {
-    const dateOf = (name: string): Date | undefined =>
-      headers[name] === undefined ? undefined : new Date(headers[name])
-    this.#enqueued.push({
-      ...job,
-      payload: payloadOf(data, headers),
-      key: headers['millrace-key'],
-      runAt: dateOf('millrace-run-at'),
-      expiresAt: dateOf('millrace-expires-at'),
-      headers,
-      enqueuedAt: this.now,
-    })
-  }
-
-  #sinkOf(job: InFlightJob, broker: MemoryClientBroker, subjectOf: (handler: string) => string): ContextSink {
+  #sinkOf(job: InFlightJob, broker: MemoryClientBroker): ContextSink {
     const { name: handler } = job.handler.profile
     const { jobId, attempt } = job
     return {
       logged: (line) => this.#logs.push({ ...line, jobId, handler, attempt }),
       progressed: (value) =>
-        broker.tell(subjectOf(handler), JSON.stringify({ job_id: jobId, handler, attempt, value })),
+        broker.tell(
+          this.#names.eventSubject(handler, 'progress'),
+          JSON.stringify({ job_id: jobId, handler, attempt, value }),
+        ),
     }
   }
 }

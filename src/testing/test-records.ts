@@ -6,6 +6,7 @@ import type { AttemptOutcome } from '../core/outcome.ts'
 import type { DeadReason } from '../core/verdict.ts'
 import { decodePayload, InvalidPayload } from '../threads/payload.ts'
 import type { LoggedLine } from './captured-context.ts'
+import type { PublishedJob, StoredLetter } from './memory-job-store.ts'
 
 /** A job that was enqueued in a test. */
 export interface EnqueuedTestJob {
@@ -77,6 +78,41 @@ export interface TestLogLine extends LoggedLine {
 export function headersOf(entries: readonly HeaderEntry[] | undefined): Record<string, string> {
   const kept = (entries ?? []).filter(([name]) => isKeptInDeadLetter(name))
   return Object.fromEntries(kept.map(([name, value]) => [name.toLowerCase(), value]))
+}
+
+/** A job as a test sees it; `stream` is where it was stored. */
+export function enqueuedJobOf(job: PublishedJob, stream: string): EnqueuedTestJob {
+  const headers = headersOf(job.headers)
+  const dateOf = (name: string): Date | undefined =>
+    headers[name] === undefined ? undefined : new Date(headers[name])
+  return {
+    id: job.id ?? `${stream}:${job.sequence}`,
+    handler: job.handler,
+    payload: payloadOf(job.data, headers),
+    priority: job.priority,
+    key: headers['millrace-key'],
+    runAt: dateOf('millrace-run-at'),
+    expiresAt: dateOf('millrace-expires-at'),
+    headers,
+    enqueuedAt: new Date(job.storedAt),
+  }
+}
+
+/** A dead letter as a test sees it. */
+export function testDeadLetterOf({ letter, headers: entries, data }: StoredLetter): TestDeadLetter {
+  const headers = headersOf(entries)
+  const { jobId, handler, reason, attempts, error, history, deadAt } = letter
+  return {
+    id: jobId,
+    handler,
+    payload: payloadOf(data, headers),
+    reason,
+    attempts,
+    error: error && { code: error.code, message: error.message },
+    history,
+    headers,
+    at: new Date(deadAt),
+  }
 }
 
 /** What the bytes of a job say; undefined when they cannot be read. */
