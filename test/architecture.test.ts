@@ -35,6 +35,7 @@ const allowed: Record<string, readonly string[]> = {
   broker: ['core'],
   schedules: ['core'],
   client: ['core', 'config', 'nats'],
+  testing: ['core', 'engine', 'threads', 'client', 'config', 'runtime', 'broker', 'schedules'],
   cli: ['core', 'config', 'client', 'threads', ''],
   runtime: [
     'core',
@@ -52,7 +53,8 @@ const allowed: Record<string, readonly string[]> = {
 
 /**
  * Types that adapters may take from each other, because writing them twice would let them drift:
- * checked settings are what an adapter is made with, and a metric shows what JetStream counts.
+ * checked settings are what an adapter is made with, a metric shows what JetStream counts, and a broker in memory
+ * is to a client what JetStream is.
  */
 const sharedTypes: readonly (readonly [from: string, to: string])[] = [
   ['nats', 'config/settings.ts'],
@@ -60,6 +62,7 @@ const sharedTypes: readonly (readonly [from: string, to: string])[] = [
   ['telemetry', 'config/settings.ts'],
   ['http', 'config/settings.ts'],
   ['telemetry', 'nats/queue-depth.ts'],
+  ['testing', 'nats/client-broker.ts'],
 ]
 
 /** The only folders that know a package. */

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
@@ -22,7 +31,9 @@ test('everything that the package exports and runs is in what is packed', async 
   )
   for (const file of [...promised, ...Object.values(manifest.bin)].map((file) => path.normalize(file)))
     assert.ok(files.has(file), `${file} is not packed`)
-  assert.deepEqual(Object.keys(manifest.exports), ['.', './client', './package.json'])
+  // npm leaves some names out wherever they are, .gitignore among them.
+  for (const file of listFiles('template')) assert.ok(files.has(file), `${file} is not packed`)
+  assert.deepEqual(Object.keys(manifest.exports), ['.', './client', './testing', './package.json'])
 })
 
 test('an application outside finds the client, its types and the command', async (t) => {
@@ -79,9 +90,29 @@ test('the client pulls in the packages of NATS and no other, no thread and no lo
   assert.ok(files.size > 20, 'the walk has found the files')
 })
 
+test('the testing kit belongs to no test runner, and pulls in no thread, no logger and no metrics', () => {
+  const { files, packages, nodeModules } = reach('dist/testing/index.js')
+  assert.deepEqual(
+    [...nodeModules].filter((name) => name.startsWith('node:test')),
+    [],
+  )
+  assert.deepEqual(
+    [...packages].filter((name) => !name.startsWith('@nats-io/') && name !== 'croner'),
+    [],
+  )
+  assert.ok(files.has('dist/engine/engine.js'), 'it runs the real engine')
+})
+
+function listFiles(folder: string): string[] {
+  return readdirSync(path.join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
+}
+
 /** Every file and package that an entry imports, whatever is imported lazily left out. */
-function reach(entry: string): { files: Set<string>; packages: Set<string> } {
+function reach(entry: string): { files: Set<string>; packages: Set<string>; nodeModules: Set<string> } {
   const files = new Set<string>()
+  const nodeModules = new Set<string>()
   const packages = new Set<string>()
   const visit = (file: string): void => {
     if (files.has(file)) return
@@ -90,10 +121,11 @@ function reach(entry: string): { files: Set<string>; packages: Set<string> } {
       /^(?:import|export)(?:\s[^'"`;=]*?\sfrom)?\s+['"]([^'"]+)['"]/gm,
     )) {
       if (specifier!.startsWith('.')) visit(path.join(path.dirname(file), specifier!))
-      else if (!specifier!.startsWith('node:')) packages.add(specifier!)
+      else if (specifier!.startsWith('node:')) nodeModules.add(specifier!)
+      else packages.add(specifier!)
     }
   }
   visit(entry)
   for (const file of files) assert.ok(existsSync(path.join(root, file)))
-  return { files, packages }
+  return { files, packages, nodeModules }
 }

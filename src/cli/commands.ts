@@ -9,16 +9,19 @@ import { deadReplay } from './dead-replay.ts'
 import { deadShow } from './dead-show.ts'
 import { doctor } from './doctor.ts'
 import { enqueue } from './enqueue.ts'
+import { init } from './init.ts'
 import { pause } from './pause.ts'
 import { result } from './result.ts'
 import { resume } from './resume.ts'
 import { retriesLs } from './retries-ls.ts'
 import { schedulesLs } from './schedules-ls.ts'
+import { schedulesRun } from './schedules-run.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
 
 /** Every command, in the order of the help. */
 export const commands: readonly Command[] = [
+  init,
   start,
   enqueue,
   result,
@@ -28,6 +31,7 @@ export const commands: readonly Command[] = [
   status,
   retriesLs,
   schedulesLs,
+  schedulesRun,
   deadLs,
   deadShow,
   deadReplay,

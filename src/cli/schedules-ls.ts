@@ -8,7 +8,7 @@ export const schedulesLs: Command = {
   arguments: '',
   takes: [0, 0],
   summary: 'list schedules and their newest ticks',
-  details: 'A schedule appears with its first tick.',
+  details: 'A schedule appears as soon as a supervisor has it; it is new until its first tick.',
   flags: {},
   example: 'millrace schedules ls --json',
 

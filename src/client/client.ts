@@ -2,7 +2,8 @@ import { cancelledKey, pausedKey } from '../core/control-keys.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { JobOutcome } from '../core/job-outcome.ts'
 import type { Names } from '../core/names.ts'
-import type { ClientBroker } from '../nats/client-broker.ts'
+import { extraRunId, tickHeaders } from '../core/ticks.ts'
+import type { ClientPort } from '../nats/client-broker.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { ManyJobs } from './enqueue-many.ts'
 import { checkManyOptions, type EnqueueManyOptions, type EnqueueManyReport } from './enqueue-many-options.ts'
@@ -24,13 +25,15 @@ import { defaultTimeoutMs, type WaitOptions, waitForOutcome } from './wait-for.t
 
 /** What a client is made of. */
 export interface ClientParts {
-  readonly broker: ClientBroker
+  readonly broker: ClientPort
   readonly names: Names
   /** Who pauses a handler, for whoever looks why it is paused. */
   readonly name: string
   readonly requestMs: number
   /** Refuses a payload that its handler would refuse, when the handlers are at hand. */
   readonly checkPayload?: PayloadCheck | undefined
+  /** Epoch milliseconds. @default Date.now */
+  readonly now?: (() => number) | undefined
   close(): Promise<void>
 }
 
@@ -67,7 +70,7 @@ export class Client<Handlers extends object = AnyHandlers> {
   ): Promise<EnqueuedJob> {
     this.#requireOpen()
     const { broker, names, requestMs, checkPayload } = this.#parts
-    const job = composeJob(names, handler, payload, options, Date.now())
+    const job = composeJob(names, handler, payload, options, this.#now())
     if (checkPayload) await checkPayload(job)
     const stored = await broker.publish(job, requestMs)
     return enqueuedJob(job, stored)
@@ -91,7 +94,7 @@ export class Client<Handlers extends object = AnyHandlers> {
     this.#requireOpen()
     const { broker, names, requestMs, checkPayload } = this.#parts
     checkManyOptions(options)
-    const chosen = { ...options, requestMs: options.requestMs ?? requestMs }
+    const chosen = { ...options, requestMs: options.requestMs ?? requestMs, now: this.#parts.now }
     const many = new ManyJobs(broker, names, chosen, checkPayload)
     return many.enqueue(jobs as Iterable<JobToEnqueue>, this.#closed.signal)
   }
@@ -99,7 +102,7 @@ export class Client<Handlers extends object = AnyHandlers> {
   /** Begins no more jobs of a handler on any supervisor, within 2 s; what runs goes on. Lasts until `resume`. */
   async pause(handler: HandlerName<Handlers>): Promise<void> {
     checkHandler(handler)
-    const entry = { at: new Date().toISOString(), by: this.#parts.name }
+    const entry = { at: new Date(this.#now()).toISOString(), by: this.#parts.name }
     await this.#control(pausedKey(handler), JSON.stringify(entry))
   }
 
@@ -115,7 +118,7 @@ export class Client<Handlers extends object = AnyHandlers> {
    */
   async cancel(jobId: string): Promise<void> {
     checkJobId(jobId)
-    const entry = { id: jobId, at: new Date().toISOString() }
+    const entry = { id: jobId, at: new Date(this.#now()).toISOString() }
     await this.#control(cancelledKey(jobId), JSON.stringify(entry))
   }
 
@@ -171,6 +174,29 @@ export class Client<Handlers extends object = AnyHandlers> {
   }
 
   /**
+   * Stores a job of a schedule now, besides its ticks: the handler gets the schedule's payload, and now as its tick.
+   * Which tick comes next, and whether it is skipped, is not changed by it. Undefined when no supervisor has had a
+   * schedule of this name. Needs an operator's permissions.
+   *
+   * @throws {MillraceError} as `enqueue` does.
+   */
+  async runSchedule(schedule: string): Promise<EnqueuedJob | undefined> {
+    this.#requireOpen()
+    checkHandler(schedule)
+    const { broker, names, requestMs } = this.#parts
+    const [stored] = await broker.newest(names.ticksStream, names.tickSubject(schedule))
+    if (!stored) return undefined
+    const { handler = schedule, payload } = readTick(schedule, stored.text)
+    const now = this.#now()
+    const headers = Object.fromEntries(tickHeaders(schedule, now))
+    if (payload !== undefined) headers['content-type'] = 'application/json'
+    // As the bytes that they are, so that no number loses a digit.
+    const bytes = payload === undefined ? undefined : Buffer.from(payload)
+    const job = composeJob(names, handler, bytes, { id: extraRunId(schedule, now), headers }, now)
+    return enqueuedJob(job, await broker.publish(job, requestMs))
+  }
+
+  /**
    * What waits, runs and was given up on, by handler, whether or not a supervisor runs; undefined when there is no
    * stream of jobs. Some requests for each handler, so not more often than every few seconds. Needs an operator's
    * permissions.
@@ -221,6 +247,10 @@ export class Client<Handlers extends object = AnyHandlers> {
   async #control(key: string, value: string | undefined): Promise<void> {
     this.#requireOpen()
     await this.#parts.broker.setControl(key, value, this.#parts.requestMs)
+  }
+
+  #now(): number {
+    return this.#parts.now?.() ?? Date.now()
   }
 
   #requireOpen(): void {

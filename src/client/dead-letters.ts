@@ -9,7 +9,7 @@ import { type ErrorCode, MillraceError } from '../core/errors.ts'
 import type { Names } from '../core/names.ts'
 import { replayHeaders, replayId } from '../core/replay.ts'
 import { deadReasons } from '../core/verdict.ts'
-import type { ClientBroker } from '../nats/client-broker.ts'
+import type { ClientPort } from '../nats/client-broker.ts'
 import type { DeadLetterStore } from '../nats/dead-letter-store.ts'
 import { AtOnce, Pace } from './at-once.ts'
 import { checkHandler } from './new-job.ts'
@@ -52,12 +52,12 @@ const refusals: readonly ErrorCode[] = ['payload_too_large', 'invalid_job']
 
 /** The dead letters of a namespace, for operators: looks at them, replays them, throws them away. */
 export class DeadLetters {
-  readonly #broker: ClientBroker
+  readonly #broker: ClientPort
   readonly #store: DeadLetterStore
   readonly #names: Names
   readonly #requestMs: number
 
-  constructor(broker: ClientBroker, names: Names, requestMs: number) {
+  constructor(broker: ClientPort, names: Names, requestMs: number) {
     this.#broker = broker
     this.#store = broker.deadLetters
     this.#names = names

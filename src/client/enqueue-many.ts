@@ -22,6 +22,13 @@ export interface JobOwner {
   failed(index: number, job: NewJob, error: MillraceError, bytes: number): void
 }
 
+/** What a caller of `enqueueMany` does not choose, or not always. */
+interface SendingOptions {
+  readonly requestMs: number
+  /** Epoch milliseconds. @default Date.now */
+  readonly now?: (() => number) | undefined
+}
+
 /**
  * Enqueues many jobs: one use of it is one call of `enqueueMany`.
  *
@@ -32,7 +39,7 @@ export interface JobOwner {
 export class ManyJobs implements JobOwner {
   readonly #broker: ManyJobsBroker
   readonly #names: Names
-  readonly #options: EnqueueManyOptions & { requestMs: number }
+  readonly #options: EnqueueManyOptions & SendingOptions
   readonly #checkPayload: PayloadCheck | undefined
   readonly #mostJobs: number
   readonly #mostBytes: number
@@ -50,7 +57,7 @@ export class ManyJobs implements JobOwner {
   constructor(
     broker: ManyJobsBroker,
     names: Names,
-    options: EnqueueManyOptions & { requestMs: number },
+    options: EnqueueManyOptions & SendingOptions,
     checkPayload?: PayloadCheck,
   ) {
     this.#broker = broker
@@ -123,7 +130,12 @@ export class ManyJobs implements JobOwner {
   /** Sends a job; later, when its handler's schema takes its time. */
   #take(entry: JobToEnqueue, index: number): void | Promise<void> {
     try {
-      const job = composeJobOfMany(this.#names, entry, this.#options.handler, Date.now())
+      const job = composeJobOfMany(
+        this.#names,
+        entry,
+        this.#options.handler,
+        this.#options.now?.() ?? Date.now(),
+      )
       const checking = this.#checkPayload?.(job)
       if (checking) return this.#sendChecked(job, index, checking)
       this.#send(job, index)

@@ -1,7 +1,7 @@
 import { controlPrefixes, pausedHandler } from '../core/control-keys.ts'
 import { isRecord } from '../core/field-checks.ts'
 import { decodeOwner } from '../core/owner-record.ts'
-import type { ClientBroker } from '../nats/client-broker.ts'
+import type { ClientPort } from '../nats/client-broker.ts'
 
 /** How one handler stands, over all priorities. */
 export interface HandlerQueue {
@@ -40,7 +40,7 @@ export interface Queues {
 }
 
 /** Asks the broker how everything stands; undefined when it has no stream of jobs. Needs no supervisor. */
-export async function readQueues(broker: ClientBroker): Promise<Queues | undefined> {
+export async function readQueues(broker: ClientPort): Promise<Queues | undefined> {
   const depth = await broker.depth()
   if (!depth) return undefined
   const pauses = new Map<string, string | undefined>()

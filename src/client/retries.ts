@@ -2,7 +2,7 @@ import type { HeaderEntry } from '../core/dead-letter.ts'
 import { MillraceError } from '../core/errors.ts'
 import { readJobHeaders } from '../core/job-headers.ts'
 import { type Names, priorities } from '../core/names.ts'
-import type { ClientBroker } from '../nats/client-broker.ts'
+import type { ClientPort } from '../nats/client-broker.ts'
 import type { RecordedJob } from '../nats/recorded-attempts.ts'
 import { checkHandler } from './new-job.ts'
 
@@ -44,7 +44,7 @@ const atOnce = 16
 
 /** Pages of the jobs that wait for another attempt, as they are found. */
 export async function* readRetries(
-  broker: ClientBroker,
+  broker: ClientPort,
   names: Names,
   { handler, limit = defaultLimit, onMore }: RetrySelection,
   requestMs: number,
@@ -80,7 +80,7 @@ function isWaiting({ failures, dueAt, notBefore, dead }: RecordedJob['record']):
 }
 
 async function readRetry(
-  broker: ClientBroker,
+  broker: ClientPort,
   names: Names,
   { stream, sequence, record }: RecordedJob,
   requestMs: number,

@@ -7,6 +7,8 @@ export interface ScheduleTick {
   readonly at: Date | undefined
   /** How far its job is, in the record's own word. */
   readonly state: string | undefined
+  /** The body of its jobs, JSON; undefined for an empty one, and when the record does not say. */
+  readonly payload: string | undefined
 }
 
 /** Reads a record of the stream of ticks. */
@@ -17,12 +19,13 @@ export function readTick(schedule: string, text: string): ScheduleTick {
   } catch {
     // A record that somebody else wrote is shown by its name only.
   }
-  const { instant, state, handler } = record ?? {}
+  const { instant, state, handler, payload } = record ?? {}
   const at = typeof instant === 'string' || typeof instant === 'number' ? new Date(instant) : undefined
   return {
     schedule,
     handler: typeof handler === 'string' ? handler : undefined,
     at: at && !Number.isNaN(at.getTime()) ? at : undefined,
     state: typeof state === 'string' ? state : undefined,
+    payload: typeof payload === 'string' ? payload : undefined,
   }
 }

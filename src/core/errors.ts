@@ -31,6 +31,7 @@ export const errorCodes = {
   invalid_arguments: 'a command line cannot be understood',
   payload_too_large: 'the payload is larger than the job stream or the server accepts',
   stream_full: 'the job stream has as many jobs or bytes as it may hold',
+  drain_unfinished: 'a test queue still had jobs to run after everything that drain was allowed',
   wait_timeout: 'the job has not ended within the time that a client waits for it',
   client_closed: 'the client was closed before it had an answer',
   // Why a handler or a supervisor cannot work.

@@ -26,6 +26,8 @@ export interface TickRecord {
   readonly supervisor: string
   /** Whose jobs the ticks are. */
   readonly handler?: string
+  /** The body of each job, JSON; null for an empty one. Missing in records of older versions. */
+  readonly payload?: string | null
   /** The jobs of the newest published ticks, oldest first. */
   readonly jobs: readonly TickedJob[]
 }
@@ -80,6 +82,19 @@ export function judgeTickJob(
 /** The id of a tick's job. */
 export function tickId(schedule: string, instant: number): string {
   return `tick:${schedule}:${new Date(instant).toISOString()}`
+}
+
+/** The id of a job that somebody asked for besides the ticks; nothing takes it for the job of a tick. */
+export function extraRunId(schedule: string, instant: number): string {
+  return `run:${schedule}:${new Date(instant).toISOString()}`
+}
+
+/** The headers by which a handler knows which schedule a job is of, and the instant that it stands for. */
+export function tickHeaders(schedule: string, instant: number): readonly (readonly [string, string])[] {
+  return [
+    ['Millrace-Tick', new Date(instant).toISOString()],
+    ['Millrace-Schedule', schedule],
+  ]
 }
 
 /** Which tick a job was published for; undefined for every other job, also for one that has moved since. */

@@ -41,6 +41,9 @@ interface Known {
  * 4. Mark it: write the job's sequence to the record. No later tick is claimed before that, so the record
  *    knows the job of every tick.
  *
+ * The record also says whose jobs these are and what is in them, for whoever runs the schedule by hand; a supervisor
+ * that comes new corrects that.
+ *
  * A claimer may die after 2 or 3. A tick that stays claimed is completed by whoever sees it: steps 3 and 4
  * again.
  */
@@ -57,6 +60,8 @@ export class TickLoop {
   #awaited: { revision: number; since: number } | undefined
   /** A tick whose job we may have published: the answer was lost. */
   #unsure: number | undefined
+  /** The record has been looked at for what it says of the schedule itself. */
+  #declared = false
   #stopping = false
   #running: Promise<void> | undefined
   #wake: (() => void) | undefined
@@ -106,6 +111,10 @@ export class TickLoop {
     const { record } = known
     if (record.state === 'claimed') return this.#await(known)
     this.#awaited = undefined
+    if (this.#mustDeclare(record)) {
+      await this.#write(record, known.revision)
+      return 0
+    }
     const now = clock.now()
     if (record.instant > now + aheadMs) return this.#isAhead(record)
     this.#watchedSince = Math.min(this.#watchedSince, now)
@@ -183,6 +192,16 @@ export class TickLoop {
     await this.#write(published(record, job.sequence), revision)
   }
 
+  /**
+   * Whoever runs a schedule by hand finds in its record what to run. Looked at once: while two versions of a schedule
+   * run side by side, they would else correct each other for ever.
+   */
+  #mustDeclare({ handler, payload }: TickRecord): boolean {
+    if (this.#declared) return false
+    this.#declared = true
+    return handler !== this.schedule.handler || payload !== (this.schedule.payload ?? null)
+  }
+
   async #mustSkip({ jobs }: TickRecord): Promise<boolean> {
     const last = jobs.at(-1)
     if (this.schedule.overlap === 'allow' || !last) return false
@@ -204,9 +223,10 @@ export class TickLoop {
 
   /** Undefined when somebody else has written meanwhile; the record has to be read again then. */
   async #write(record: TickRecord, revision: number): Promise<Known | undefined> {
-    const { name, handler } = this.schedule
-    const written = await this.#parts.store.write(name, { ...record, handler }, revision)
-    this.#known = written === undefined ? undefined : { record, revision: written }
+    const { name, handler, payload = null } = this.schedule
+    const declared = { ...record, handler, payload }
+    const written = await this.#parts.store.write(name, declared, revision)
+    this.#known = written === undefined ? undefined : { record: declared, revision: written }
     return this.#known
   }
 

@@ -35,6 +35,9 @@ export interface ControlEntry {
   readonly value: string
 }
 
+/** What a client needs of a broker, which may be another than JetStream. */
+export type ClientPort = Pick<ClientBroker, keyof ClientBroker>
+
 /** JetStream as an application sees it: it stores, asks and listens, and pulls nothing. */
 export class ClientBroker {
   readonly #nc: NatsConnection

@@ -3,7 +3,7 @@ import { headers as createHeaders, type NatsConnection } from '@nats-io/transpor
 import { MillraceError } from '../core/errors.ts'
 import { isRecord } from '../core/field-checks.ts'
 import { consumerName, type Names } from '../core/names.ts'
-import { type TickRecord, type TickState, tickStates } from '../core/ticks.ts'
+import { type TickRecord, type TickState, tickHeaders, tickStates } from '../core/ticks.ts'
 import type { StoredTick, TickJob, TickStore } from '../engine/ticks-port.ts'
 import { headerOf, readStoredMessage } from './stored-message.ts'
 
@@ -72,8 +72,7 @@ export class TickStream implements TickStore {
 
   async publishJob(job: TickJob): Promise<{ sequence: number; duplicate: boolean }> {
     const headers = createHeaders()
-    headers.set('Millrace-Tick', new Date(job.instant).toISOString())
-    headers.set('Millrace-Schedule', job.schedule)
+    for (const [name, value] of tickHeaders(job.schedule, job.instant)) headers.set(name, value)
     const subject = this.#names.jobSubject(job.handler)
     const stored = await this.#told(
       this.#js.publish(subject, job.payload ?? '', { msgID: job.id, headers, timeout: requestMs }),
@@ -125,8 +124,15 @@ function decode(text: string): TickRecord | undefined {
     if (!(instant >= 0)) return undefined
     const jobs = (stored['jobs'] as [number, number][]).map(([at, sequence]) => ({ instant: at, sequence }))
     const state = stored['state'] as TickState
-    const handler = typeof stored['handler'] === 'string' ? { handler: stored['handler'] } : {}
-    return { instant, state, supervisor: String(stored['supervisor']), ...handler, jobs }
+    const { handler, payload } = stored
+    return {
+      instant,
+      state,
+      supervisor: String(stored['supervisor']),
+      ...(typeof handler === 'string' ? { handler } : {}),
+      ...(typeof payload === 'string' || payload === null ? { payload } : {}),
+      jobs,
+    }
   } catch {
     return undefined
   }

@@ -1,25 +1,8 @@
 import { createRequire } from 'node:module'
 import type { AbortCode, HandlerContext, Job, JobLogger } from '../core/handler-definition.ts'
+import { AbortReason } from './abort-reason.ts'
 import type { ThreadJob } from './thread-job.ts'
 import { writeLine } from './thread-output.ts'
-
-/** What `signal.reason` is: an error whose code says why the attempt was asked to stop. */
-class AbortReason extends Error {
-  readonly code: AbortCode
-
-  constructor(code: AbortCode) {
-    super(abortMessages[code])
-    this.name = 'AbortError'
-    this.code = code
-  }
-}
-
-const abortMessages: Record<AbortCode, string> = {
-  deadline: 'the attempt reached its deadline',
-  shutdown: 'the supervisor is shutting down',
-  lease_lost: 'the lease of this delivery was lost; another supervisor may run the job',
-  cancelled: 'the job was cancelled',
-}
 
 /** The context of one attempt. What a handler does not touch is never made. */
 export class AttemptContext implements HandlerContext {

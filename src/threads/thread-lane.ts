@@ -1,7 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { completed, type Outcome } from '../core/outcome.ts'
 import { EndedJobs } from './ended-jobs.ts'
-import { outcomeOfThrown } from './error-transfer.ts'
 import type { LoadedHandler } from './handler-import.ts'
 import {
   type AbortRequest,
@@ -17,9 +16,10 @@ import {
 } from './lane-protocol.ts'
 import { type ClaimedJob, Mailbox } from './mailbox.ts'
 import { monotonicMs } from './monotonic.ts'
-import { decodePayload, InvalidPayload } from './payload.ts'
+import { decodePayload } from './payload.ts'
 import { encodeReturned } from './return-value.ts'
-import { checkPayload, isThenable, outcomeOfSchemaFailure, SchemaFailure } from './schema.ts'
+import { outcomeOfAttempt, runHandler } from './run-handler.ts'
+import { isThenable } from './schema.ts'
 import { ThreadGuard } from './thread-guard.ts'
 import { ThreadJob } from './thread-job.ts'
 
@@ -153,11 +153,11 @@ export class ThreadLane {
     Atomics.store(this.#table.current, 0, job.slot + 1)
     try {
       const payload = decodePayload(claimed.bytes, numbers[at + fields.json] === 1)
-      const result = this.#owner.run(job, runHandler, job, payload)
+      const result = this.#owner.run(job, runHandler, handler, job.context, payload)
       if (isThenable(result)) this.#await(job, result)
       else this.#complete(job, result)
     } catch (thrown) {
-      this.#end(job, outcomeOf(thrown))
+      this.#end(job, outcomeOfAttempt(thrown))
     } finally {
       Atomics.store(this.#table.current, 0, 0)
     }
@@ -170,7 +170,7 @@ export class ThreadLane {
         this.#fillSoon()
       },
       (thrown: unknown) => {
-        this.#end(job, outcomeOf(thrown))
+        this.#end(job, outcomeOfAttempt(thrown))
         this.#fillSoon()
       },
     )
@@ -231,18 +231,4 @@ export class ThreadLane {
     this.#mailbox.skipped = false
     this.#task.port.postMessage(this.#ended.take())
   }
-}
-
-/** Checks the payload against the handler's schema, if it has one, and runs it. */
-function runHandler({ handler, context }: ThreadJob, payload: unknown): unknown {
-  const { schema, run } = handler
-  if (!schema) return run(payload, context)
-  const checked = checkPayload(schema, payload)
-  if (isThenable(checked)) return checked.then((accepted) => run(accepted, context))
-  return run(checked, context)
-}
-
-function outcomeOf(thrown: unknown): Outcome {
-  if (thrown instanceof InvalidPayload) return { kind: 'invalid', error: thrown.error }
-  return thrown instanceof SchemaFailure ? outcomeOfSchemaFailure(thrown) : outcomeOfThrown(thrown)
 }

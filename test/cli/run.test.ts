@@ -27,7 +27,7 @@ test('what is typed wrongly is one message and exit 2, without a look for the br
   const wrong: [string[], RegExp][] = [
     [[], /usage: millrace <command>/],
     [['enqueu', 'a'], /"enqueu" is not a command, did you mean enqueue\?/],
-    [['schedules'], /millrace schedules needs one of ls$/m],
+    [['schedules'], /millrace schedules needs one of ls, run$/m],
     [['dead', 'replya'], /needs one of ls, show, .* did you mean millrace dead replay\?/],
     [['ded', 'show', '1'], /"ded" is not a command, did you mean dead show\?/],
     [['retrys'], /"retrys" is not a command, did you mean retries\?/],

@@ -4,8 +4,8 @@ import { AckPolicy, jetstream, jetstreamManager, RetentionPolicy } from '@nats-i
 import { type KV, Kvm } from '@nats-io/kv'
 import { connect, type NatsConnection, nanos } from '@nats-io/transport-node'
 import { readAckSubject } from '#src/nats/delivery.js'
-import { ManualClock } from '../support/fake-engine-parts.ts'
-import { MemoryBroker } from '../support/memory-broker.ts'
+import { ManualClock } from '#src/testing/manual-clock.js'
+import { MemoryBroker } from '#src/testing/memory-broker.js'
 import { startTestServer } from '../support/nats-server.ts'
 import type { RuledBroker, RuledDelivery } from './broker-rules.ts'
 

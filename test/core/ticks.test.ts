@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import {
   advanced,
+  extraRunId,
   firstRecord,
   judgeTickJob,
   published,
@@ -38,6 +39,7 @@ test("a tick's job is known by its headers, and only as long as it has not moved
   assert.equal(tickOfJob({ ...headers, 'millrace-schedule': 'b' }), undefined)
   assert.equal(tickOfJob({ ...headers, 'millrace-tick': 'soon' }), undefined)
   assert.equal(tickOfJob({ 'nats-msg-id': headers['nats-msg-id'] }), undefined)
+  assert.equal(tickOfJob({ ...headers, 'nats-msg-id': extraRunId('a', day) }), undefined)
 })
 
 test('the first job that is seen of a claimed tick is its job, and any other a duplicate', () => {

@@ -22,6 +22,8 @@ test('every setting that a deployment file names exists', () => {
   const files = [
     'Dockerfile',
     'compose.yaml',
+    'template/Dockerfile',
+    'template/compose.yaml',
     ...listFiles('deploy').filter((file) => !file.startsWith('deploy/nats/')),
     'docs/deployment.md',
   ]

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { headers as createHeaders } from '@nats-io/transport-node'
+import { millrace } from '../support/command-line.ts'
 import { eventually } from '../support/eventually.ts'
 import { projectRoot } from '../support/supervisor.ts'
 import { World } from '../support/world.ts'
@@ -127,6 +128,7 @@ test('jobs of ticks are jobs like others: their payload, their dead letters, and
   const file = declare(world, [
     { name: 'held', handler: 'act', everyMs: 200, overlap: 'skip', payload: { do: 'hold', gate: gate.path } },
     { name: 'failing', handler: 'email.send', cron: '* * * * * *', payload: { do: ['throw', 'permanent'] } },
+    { name: 'yearly', handler: 'act', cron: '0 0 1 1 *', payload: { n: 7 } },
   ])
   const supervisor = await world.supervise(file)
   await eventually('ticks are skipped while the job of one is not settled', async () => {
@@ -168,6 +170,42 @@ test('jobs of ticks are jobs like others: their payload, their dead letters, and
       return metrics.sum('millrace_ticks_total', { schedule: 'failing', outcome: 'duplicate' }) >= 1
     })
     assert.equal(world.ledger.starts(String(job_id)).length, runs)
+  })
+
+  await t.test('a schedule is run by hand, besides its ticks', async () => {
+    const run = (...args: string[]) => millrace(['schedules', 'run', ...args], { NATS_URL: world.server.url })
+    const record = () =>
+      world.broker.jsm.streams.getMessage('JOBS_TICKS', { last_by_subj: 'ticks.jobs.yearly' })
+    const recordBefore = await record()
+    const [yearly, byHandler, several, unknown] = await Promise.all([
+      run('yearly', '--json'),
+      run('email.send'),
+      run('act'),
+      run('yaerly', '--json'),
+    ])
+    assert.equal(yearly.code, 0, yearly.stderr)
+    const job = JSON.parse(yearly.stdout) as { id: string; sequence: number }
+    assert.match(job.id, /^run:yearly:20/)
+    const expected = { schedule: 'yearly', handler: 'act', stream: 'JOBS', duplicate: false }
+    assert.deepEqual(job, { ...expected, id: job.id, sequence: job.sequence })
+    const [start] = await eventually('it runs', () => {
+      const starts = world.ledger.starts(job.id)
+      return starts.length > 0 && starts
+    })
+    assert.equal(start!['n'], 7)
+    const recordAfter = await record()
+    assert.deepEqual([recordAfter?.seq, recordAfter?.string()], [recordBefore?.seq, recordBefore?.string()])
+    assert.equal(byHandler.code, 0, byHandler.stderr)
+    const failed = await world.broker.deadLetter(byHandler.stdout.trim())
+    assert.equal(`run:failing:${failed.headers['Millrace-Tick']}\n`, byHandler.stdout)
+    assert.equal(failed.headers['Millrace-Schedule'], 'failing')
+    assert.equal(several.code, 2)
+    assert.match(several.stderr, /act has several schedules, say which: held, yearly/)
+    assert.deepEqual(unknown, {
+      code: 3,
+      stdout: '',
+      stderr: 'there is no schedule yaerly; did you mean yearly?\n',
+    })
   })
 
   await world.broker.jsm.streams.delete('JOBS_TICKS')

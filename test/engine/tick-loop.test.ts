@@ -59,6 +59,7 @@ test('a schedule that nobody has seen begins now, and its ticks follow', async (
     instant: day + 3 * second,
     state: 'published',
     handler: 'a',
+    payload: null,
     supervisor: 's1',
     jobs: [1, 2, 3].map((n) => ({ instant: day + n * second, sequence: n })),
   })
@@ -251,4 +252,22 @@ test('a record that is a little ahead, by a clock that is, is waited for in sile
   await clock.pass(31 * second)
   assert.deepEqual(seconds(ticks.instants), [31])
   assert.deepEqual(ticks.take(), [`published a ${day + 31 * second}`])
+})
+
+test('the record says what to run by hand, and two versions of a schedule do not correct each other for ever', async (t) => {
+  const { clock, ticks, start } = createWorld(t, {
+    schedule: { payload: '{"n":1}', rule: intervalRule(3_600 * second) },
+  })
+  ticks.put('a', { ...firstRecord(day, 'past'), handler: 'a', payload: '{"n":0}' })
+  start()
+  await clock.pass(10)
+  const { record, revision } = ticks.records.get('a')!
+  assert.deepEqual([record.payload, record.instant, record.state], ['{"n":1}', day, 'new'])
+  ticks.put('a', { ...record, payload: '{"n":2}' })
+  await clock.pass(60_000)
+  assert.deepEqual(ticks.records.get('a')!.revision, revision + 1)
+  await clock.pass(3_600_000)
+  const after = ticks.records.get('a')!
+  // Claimed and published, and nothing besides.
+  assert.deepEqual([after.record.payload, after.revision], ['{"n":1}', revision + 3])
 })

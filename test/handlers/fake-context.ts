@@ -2,27 +2,23 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import type { AbortCode, HandlerContext, HandlerDefinition, Job, JobLogger } from 'millrace'
-
-/** What a handler said through its logger, oldest first. */
-export interface LogLine {
-  level: string
-  fields: Record<string, unknown>
-  text: string
-}
+import type { HandlerContext, HandlerDefinition, Job } from '#src/index.js'
+import { CapturedContext, type LoggedLine } from '#src/testing/captured-context.js'
+import { readHandler } from '#src/testing/given-handler.js'
+import { InvalidPayload } from '#src/threads/payload.js'
+import { runHandler } from '#src/threads/run-handler.js'
 
 /** A context as a thread would hand it out, with the strings in the test's hands. */
-export interface FakeContext extends HandlerContext {
-  readonly lines: LogLine[]
-  abort(code: AbortCode): void
+export interface FakeContext extends CapturedContext {
+  /** What the handler said through its logger, oldest first. */
+  readonly lines: LoggedLine[]
 }
 
 /** Makes the context of one attempt; `job` overrides single fields of its job. */
 export function createContext(job: Partial<Job> = {}): FakeContext {
-  const controller = new AbortController()
-  const lines: LogLine[] = []
-  return {
-    job: {
+  const lines: LoggedLine[] = []
+  const context = new CapturedContext(
+    {
       id: 'JOBS:7',
       handler: 'test',
       attempt: 1,
@@ -34,33 +30,28 @@ export function createContext(job: Partial<Job> = {}): FakeContext {
       redelivered: false,
       ...job,
     },
-    signal: controller.signal,
-    deadlineAt: new Date(Date.now() + 30_000),
-    tick: undefined,
-    logger: createLogger(lines, {}),
-    progress: () => {},
-    lines,
-    abort: (code) => controller.abort(Object.assign(new Error(`aborted: ${code}`), { code })),
-  }
+    new Date(Date.now() + 30_000),
+    { logged: (line) => lines.push(line), progressed: () => {} },
+  )
+  return Object.assign(context, { lines })
 }
 
 /**
  * Runs one attempt as the runtime does: the payload passes the schema first, and its output is what
  * the handler gets.
  *
- * @throws {Error} with code `invalid_payload` when the schema refuses the payload.
+ * @throws {Error} with code `invalid_payload` when the schema refuses the payload; else what the handler throws.
  */
 export async function attempt<Payload, Result>(
   handler: HandlerDefinition<Payload, Result>,
   payload: unknown,
   context: HandlerContext,
 ): Promise<Result> {
-  if (handler.schema === undefined) return handler.run(payload as Payload, context)
-  const checked = await handler.schema['~standard'].validate(payload)
-  if (checked.issues !== undefined) {
-    throw Object.assign(new Error('the schema refused the payload'), { code: 'invalid_payload' })
+  try {
+    return (await runHandler(readHandler('test', handler), context, payload)) as Result
+  } catch (thrown) {
+    throw thrown instanceof InvalidPayload ? Object.assign(thrown, { code: thrown.error.code }) : thrown
   }
-  return handler.run(checked.value, context)
 }
 
 /** A folder that is gone after the test. */
@@ -68,22 +59,4 @@ export async function createFolder(t: TestContext): Promise<(name: string) => st
   const folder = await mkdtemp(join(tmpdir(), 'millrace-handlers-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   return (name) => join(folder, name)
-}
-
-function createLogger(lines: LogLine[], bound: Record<string, unknown>): JobLogger {
-  const write =
-    (level: string) =>
-    (objectOrMessage: unknown, message?: string): void => {
-      const fields = typeof objectOrMessage === 'object' ? { ...bound, ...objectOrMessage } : bound
-      lines.push({ level, fields, text: message ?? String(objectOrMessage) })
-    }
-  return {
-    trace: write('trace'),
-    debug: write('debug'),
-    info: write('info'),
-    warn: write('warn'),
-    error: write('error'),
-    fatal: write('fatal'),
-    child: (fields) => createLogger(lines, { ...bound, ...fields }),
-  }
 }

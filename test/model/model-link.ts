@@ -5,7 +5,7 @@ import type { Broker, BrokerListener, Outstanding } from '#src/engine/broker-por
 import { AckWriter } from '#src/nats/ack-writer.js'
 import { DeadLetterStream } from '#src/nats/dead-letter-stream.js'
 import { Incarnations } from '#src/nats/incarnations.js'
-import type { MemoryBroker, MemoryDelivery } from '../support/memory-broker.ts'
+import type { MemoryBroker, MemoryDelivery } from '#src/testing/memory-broker.js'
 import type { Timers } from './model-clock.ts'
 import { modelConnection, modelJetStream, type NatsWatcher, names, publishMs } from './model-nats.ts'
 import { type Wire, Wires, type WireWatcher } from './wires.ts'

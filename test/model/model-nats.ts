@@ -2,7 +2,7 @@ import type { JetStreamClient } from '@nats-io/jetstream'
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
 import type { HistoryEntry } from '#src/core/history.js'
 import { namesFor } from '#src/core/names.js'
-import type { MemoryBroker } from '../support/memory-broker.ts'
+import type { MemoryBroker } from '#src/testing/memory-broker.js'
 import type { Wires } from './wires.ts'
 
 /** As `src/nats` waits for answers. */

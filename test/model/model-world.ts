@@ -1,6 +1,6 @@
 import { completed, type Outcome } from '#src/core/outcome.js'
 import type { Engine } from '#src/engine/engine.js'
-import { MemoryBroker } from '../support/memory-broker.ts'
+import { MemoryBroker } from '#src/testing/memory-broker.js'
 import { ModelClock } from './model-clock.ts'
 import type { LinkWatcher, ModelLink } from './model-link.ts'
 import { type Ending, handlerName, type ModelRun, ModelSupervisor, times } from './model-supervisor.ts'

@@ -1,4 +1,3 @@
-import { setImmediate as immediate } from 'node:timers/promises'
 import type { AttemptRecord } from '#src/core/attempt.js'
 import type { DeadLetter, HeaderEntry } from '#src/core/dead-letter.js'
 import type { AbortCode, PoolName } from '#src/core/handler-definition.js'
@@ -13,65 +12,13 @@ import { HandlerState } from '#src/engine/handler-state.js'
 import { InFlightJob } from '#src/engine/in-flight-job.js'
 import type { Lane, PoolListener, ThreadEnd } from '#src/engine/lanes-port.js'
 import type { Observer } from '#src/engine/observer-port.js'
+import { ManualClock, settled } from '#src/testing/manual-clock.js'
 import { FakeSharedState } from './fake-shared-state.ts'
 import { FakeTicks } from './fake-ticks.ts'
 
+export { ManualClock, settled }
+
 const names = namesFor('jobs')
-
-/** Lets everything go on that waits for nothing but promises and the end of the turn. */
-export async function settled(): Promise<void> {
-  // What is put off to the end of the turn may put off more.
-  for (let turns = 0; turns < 3; turns += 1) await immediate()
-}
-
-/** Time that stands still until a test lets it pass. */
-export class ManualClock implements Clock {
-  /** Epoch milliseconds at monotonic instant 0; the two differ so that a mix-up shows. */
-  #epochMs = Date.UTC(2026, 0, 1)
-  #monotonicMs = 0
-  #timers: { at: number; callback: () => void }[] = []
-
-  now(): number {
-    return this.#epochMs + this.#monotonicMs
-  }
-
-  monotonicMs(): number {
-    return this.#monotonicMs
-  }
-
-  after(delayMs: number, callback: () => void): () => void {
-    const timer = { at: this.#monotonicMs + delayMs, callback }
-    this.#timers.push(timer)
-    return () => {
-      this.#timers = this.#timers.filter((other) => other !== timer)
-    }
-  }
-
-  /** Somebody sets the clock; what never steps goes on. */
-  step(byMs: number): void {
-    this.#epochMs += byMs
-  }
-
-  /** How many timers are set. */
-  get timers(): number {
-    return this.#timers.length
-  }
-
-  /** Lets `durationMs` pass: each timer in its turn, with what its promises lead to. */
-  async pass(durationMs: number): Promise<void> {
-    const end = this.#monotonicMs + durationMs
-    await settled()
-    for (;;) {
-      const [next] = this.#timers.filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at)
-      if (!next) break
-      this.#timers = this.#timers.filter((timer) => timer !== next)
-      this.#monotonicMs = Math.max(this.#monotonicMs, next.at)
-      next.callback()
-      await settled()
-    }
-    this.#monotonicMs = end
-  }
-}
 
 /** A promise that a test settles when it likes. */
 export class Gate {

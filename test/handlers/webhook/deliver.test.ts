@@ -220,6 +220,6 @@ test('a body that never ends neither delays the outcome nor keeps its socket', a
   const hungUp = once(receiver.server, 'hung up')
   const context = createContext()
   await attempt(deliver, { url: receiver.url, body: 1 }, context)
-  assert.equal(context.lines[0]?.text, 'webhook delivered')
+  assert.equal(context.lines[0]?.message, 'webhook delivered')
   await hungUp
 })

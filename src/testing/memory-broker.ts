@@ -1,6 +1,6 @@
-import type { HeaderEntry } from '#src/core/dead-letter.js'
-import { consumerName } from '#src/core/names.js'
-import type { Clock } from '#src/engine/clock-port.js'
+import type { HeaderEntry } from '../core/dead-letter.ts'
+import { consumerName } from '../core/names.ts'
+import type { Clock } from '../engine/clock-port.ts'
 import { MemoryBucket } from './memory-bucket.ts'
 import { MemoryRecordStream } from './memory-record-stream.ts'
 
@@ -73,7 +73,7 @@ export class MemoryBroker {
   }
 
   /** Stores a job and returns its place in the stream. */
-  enqueue(handler: string, data = new Uint8Array(), headers?: readonly HeaderEntry[]): number {
+  enqueue(handler: string, data: Uint8Array = new Uint8Array(), headers?: readonly HeaderEntry[]): number {
     this.#lastSequence += 1
     const sequence = this.#lastSequence
     this.#jobs.set(sequence, {
@@ -87,6 +87,18 @@ export class MemoryBroker {
       queued: false,
     })
     return sequence
+  }
+
+  /** The handlers of the jobs that nobody has acked, one entry each. */
+  *handlers(): Generator<string> {
+    for (const { handler } of this.#jobs.values()) yield handler
+  }
+
+  /** How many jobs of a handler were handed out and not acked, those that are to come again included. */
+  outstanding(handler: string): number {
+    let count = 0
+    for (const job of this.#jobs.values()) if (job.handler === handler && job.deliveries > 0) count += 1
+    return count
   }
 
   has(sequence: number): boolean {
@@ -114,6 +126,15 @@ export class MemoryBroker {
     const { sequence, deliveries, storedAt, data, headers } = job
     const reply = `$JS.ACK.${this.#stream}.${consumerName(handler)}.${deliveries}.${sequence}.${this.#handedOut}.${storedAt}000000.0`
     return { handler, sequence, deliveries, storedAt, reply, data, headers }
+  }
+
+  /** When the next lease or delay ends, if nobody says anything, whatever could be handed out now. */
+  get nextReturnAt(): number {
+    let at = Number.POSITIVE_INFINITY
+    for (const { leaseUntil, queued } of this.#jobs.values()) {
+      if (!queued && leaseUntil !== undefined) at = Math.min(at, leaseUntil)
+    }
+    return at
   }
 
   /** When the next job can be handed out again, if nobody says anything; on the monotonic clock. */

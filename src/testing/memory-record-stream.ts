@@ -1,4 +1,4 @@
-import type { Clock } from '#src/engine/clock-port.js'
+import type { Clock } from '../engine/clock-port.ts'
 
 /** One record, as whoever published it wanted it. */
 export interface MemoryRecord {
