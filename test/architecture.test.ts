@@ -35,7 +35,8 @@ const allowed: Record<string, readonly string[]> = {
   broker: ['core'],
   schedules: ['core'],
   client: ['core', 'config', 'nats'],
-  cli: ['core', 'config', 'client', 'threads', ''],
+  cli: ['core', 'config', 'client', 'threads', 'dev', ''],
+  dev: ['core', 'config', 'broker', 'http', 'telemetry', 'threads', 'runtime'],
   runtime: [
     'core',
     'engine',
@@ -65,6 +66,7 @@ const sharedTypes: readonly (readonly [from: string, to: string])[] = [
 /** The only folders that know a package. */
 const packages: Record<string, readonly string[]> = {
   '@nats-io/': ['nats'],
+  esbuild: ['dev'],
   piscina: ['threads'],
   croner: ['schedules'],
   pino: ['telemetry', 'threads'],

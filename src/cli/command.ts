@@ -37,6 +37,10 @@ export interface Console {
   readonly interactive: boolean
   /** Asks on stderr, and answers with the line that is typed. */
   ask(question: string): Promise<string>
+  /** Writes to the terminal of the data what is more than text; whoever calls has escaped what is not his. */
+  paint(sequences: string): void
+  /** Whether that terminal shows colours, and nobody has said that he wants none. */
+  readonly colours: boolean
   /** How wide the terminal is that the data goes to; undefined when it goes elsewhere. */
   readonly columns: number | undefined
 }

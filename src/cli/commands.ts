@@ -7,6 +7,7 @@ import { deadExport } from './dead-export.ts'
 import { deadLs } from './dead-ls.ts'
 import { deadReplay } from './dead-replay.ts'
 import { deadShow } from './dead-show.ts'
+import { dev } from './dev.ts'
 import { doctor } from './doctor.ts'
 import { enqueue } from './enqueue.ts'
 import { pause } from './pause.ts'
@@ -20,6 +21,7 @@ import { status } from './status.ts'
 /** Every command, in the order of the help. */
 export const commands: readonly Command[] = [
   start,
+  dev,
   enqueue,
   result,
   cancel,

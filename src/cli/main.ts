@@ -22,6 +22,9 @@ const console: Console = {
   },
   interactive: process.stdin.isTTY === true,
   ask,
+  paint: (sequences) => process.stdout.write(sequences),
+  // Knows NO_COLOR and its like.
+  colours: process.stdout.isTTY && process.stdout.hasColors(),
   columns: process.stdout.isTTY ? process.stdout.columns : undefined,
 }
 

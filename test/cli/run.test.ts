@@ -18,6 +18,8 @@ async function typed(words: readonly string[]) {
     wipe: () => {},
     interactive: false,
     ask: async () => '',
+    paint: () => {},
+    colours: false,
     columns: undefined,
   })
   return { code, stdout, stderr }
