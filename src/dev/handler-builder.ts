@@ -1,4 +1,4 @@
-import { realpathSync } from 'node:fs'
+import { readdirSync, realpathSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -76,7 +76,7 @@ export class HandlerBuilder {
     return {
       handlers: built.filter((one) => 'code' in one),
       failures: [...failures, ...built.filter((one) => 'messages' in one)],
-      folders: this.#folders(files),
+      folders: this.#folders(),
     }
   }
 
@@ -151,10 +151,9 @@ export class HandlerBuilder {
     }
   }
 
-  #folders(files: readonly string[]): ReadonlySet<string> {
+  #folders(): ReadonlySet<string> {
     const inputs = [...this.#inputs.values()].flat().map((input) => path.resolve(input))
-    const own = files.flatMap((file) => foldersAbove(this.#folder, path.join(this.#folder, file)))
-    return new Set([this.#folder, ...own, ...inputs.map((input) => path.dirname(input))])
+    return new Set([...foldersOf(this.#folder), ...inputs.map((input) => path.dirname(input))])
   }
 }
 
@@ -184,10 +183,13 @@ function outputOf(file: string): string {
   return file.replace(sources, '.mjs')
 }
 
-function foldersAbove(root: string, file: string): string[] {
-  const folders: string[] = []
-  for (let dir = path.dirname(file); dir.length > root.length; dir = path.dirname(dir)) folders.push(dir)
-  return folders
+/** With all below it, also those that hold nothing yet. */
+function* foldersOf(folder: string): Generator<string> {
+  yield folder
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory() && !entry.name.startsWith('.') && entry.name !== 'node_modules')
+      yield* foldersOf(path.join(folder, entry.name))
+  }
 }
 
 /** `handlers/email/send.ts:7:11: Expected ";"`, and the line with a mark below. */
