@@ -1,63 +1,74 @@
+import { fileURLToPath } from 'node:url'
+import { createPainter, type Painter, type paints } from './paint.ts'
 import { terminalText } from './terminal-text.ts'
 
-const levels: readonly [least: number, name: string, colour: number][] = [
-  [60, 'FATAL', 31],
-  [50, 'ERROR', 31],
-  [40, 'WARN', 33],
-  [30, 'INFO', 32],
-  [20, 'DEBUG', 2],
-  [0, 'TRACE', 2],
+const levels: readonly [least: number, name: string, paint: keyof typeof paints][] = [
+  [60, 'FATAL', 'red'],
+  [50, 'ERROR', 'red'],
+  [40, 'WARN', 'yellow'],
+  [30, 'INFO', 'green'],
+  [20, 'DEBUG', 'dim'],
+  [Number.NEGATIVE_INFINITY, 'TRACE', 'dim'],
 ]
 
 /** Of supervisors that replace each other; who reads for people has been told already. */
-const passing = new Set(['listening', 'running', 'draining', 'drained'])
+const passing = ['listening', 'running', 'draining', 'drained']
 
-/** Shown in a place of their own, or not worth one. */
+/** Shown in a place of their own, or of no interest where there is one supervisor. */
 const placed = ['level', 'time', 'msg', 'supervisor', 'worker_id', 'handler', 'job_id', 'attempt', 'err']
 
+const ownFolders = ['src', 'dist'].map((folder) =>
+  fileURLToPath(new URL(`../../${folder}/`, import.meta.url)),
+)
+
 /**
- * A line of the log for people: `12:04:05.250 INFO  email.send order-7  job completed  duration_ms=12`. What is no
- * JSON comes as it is; undefined for what nobody need see. Control characters are escapes.
+ * A line of the log for people: `12:04:05.250 INFO   email.send order-7  job completed  duration_ms=12`, and below it the
+ * error with the frames of its stack that are neither ours nor Node's. What is no JSON comes as it is; undefined for
+ * what nobody need see. Control characters are escapes.
  */
 export function prettyLine(line: string, colours: boolean): string | undefined {
   const fields = parse(line)
   if (!fields) return terminalText(line)
-  const { level, time, msg, handler, job_id, attempt, err } = fields
-  if (passing.has(String(msg)) && handler === undefined) return undefined
-  const [, name, colour] = levels.find(([least]) => Number(level) >= least) ?? levels[3]!
-  const paint = (text: string, code: number): string => (colours ? `\u001b[${code}m${text}\u001b[0m` : text)
-  const shown = (value: unknown): string =>
-    terminalText(typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))
-  const about = [
-    ...(handler === undefined ? [] : [paint(shown(handler), 36)]),
-    ...(job_id === undefined ? [] : [shown(job_id)]),
-    ...(Number(attempt) > 1 ? [`attempt ${shown(attempt)}`] : []),
-  ].join(' ')
-  const rest = Object.entries(fields)
-    .filter(([field]) => !placed.includes(field))
-    .map(([field, value]) => `${terminalText(field)}=${shown(value)}`)
-    .join(' ')
+  const { level, time, msg, handler, err } = fields
+  if (handler === undefined && passing.includes(String(msg))) return undefined
+  const [, name, paint] = levels.find(([least]) => Number(level) >= least) ?? levels.at(-1)!
+  const painter = createPainter(colours)
+  const rest = Object.entries(fields).filter(([field]) => !placed.includes(field))
   const parts = [
-    `${paint(clock(time), 2)} ${paint(name.padEnd(5), colour)}`,
-    about,
-    shown(msg),
-    paint(rest, 2),
+    `${painter(clock(time), 'dim')} ${painter(name.padEnd(5), paint)}`,
+    subjectOf(fields, painter),
+    textOf(msg),
+    painter(rest.map(([field, value]) => `${terminalText(field)}=${textOf(value)}`).join(' '), 'dim'),
   ]
-  return [parts.filter((part) => part !== '' && part !== paint('', 2)).join('  '), ...errorLines(err)].join(
-    '\n',
+  const errors = linesOf(err).map((text, index) =>
+    painter(`    ${terminalText(text)}`, index === 0 ? paint : 'dim'),
   )
+  return [parts.filter(Boolean).join('  '), ...errors].join('\n')
+}
 
-  function errorLines(error: unknown): string[] {
-    if (typeof error !== 'object' || error === null) return []
-    const { code, message, stack } = error as Record<string, unknown>
-    const first = [code, message].filter((part) => part !== undefined && part !== '').map(String)
-    const frames = typeof stack === 'string' ? stack.split('\n').filter((text) => /^\s+at /.test(text)) : []
-    const head = first.join(': ').split('\n')
-    return [
-      ...head.map((text) => paint(`    ${terminalText(text)}`, colour)),
-      ...frames.map((text) => paint(`    ${terminalText(text.trim())}`, 2)),
-    ]
-  }
+/** Which job the line is about. */
+function subjectOf({ handler, job_id, attempt }: Record<string, unknown>, painter: Painter): string {
+  const parts = [
+    handler === undefined ? '' : painter(textOf(handler), 'cyan'),
+    job_id === undefined ? '' : textOf(job_id),
+    Number(attempt) > 1 ? `attempt ${textOf(attempt)}` : '',
+  ]
+  return parts.filter(Boolean).join(' ')
+}
+
+/** Code and message of an error, and where it comes from. */
+function linesOf(error: unknown): string[] {
+  if (typeof error !== 'object' || error === null) return []
+  const { code, message, stack } = error as Record<string, unknown>
+  const frames = typeof stack === 'string' ? stack.split('\n').filter(isFrameOfInterest) : []
+  const [first = '', ...more] = [code, message].filter(Boolean).map(String).join(': ').split('\n')
+  return [first, ...more, ...frames.map((frame) => frame.trim())]
+}
+
+function isFrameOfInterest(line: string): boolean {
+  return (
+    /^\s+at /.test(line) && !line.includes('node:') && !ownFolders.some((folder) => line.includes(folder))
+  )
 }
 
 function parse(line: string): Record<string, unknown> | undefined {
@@ -69,10 +80,15 @@ function parse(line: string): Record<string, unknown> | undefined {
   }
 }
 
+function textOf(value: unknown): string {
+  return terminalText(typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))
+}
+
 /** The time of day here. */
 function clock(time: unknown): string {
   const date = new Date(typeof time === 'number' || typeof time === 'string' ? time : Number.NaN)
   if (Number.isNaN(date.getTime())) return '--:--:--.---'
-  const two = (value: number): string => String(value).padStart(2, '0')
-  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, '0')}`
+  const parts = [date.getHours(), date.getMinutes(), date.getSeconds()]
+  const shown = parts.map((part) => String(part).padStart(2, '0')).join(':')
+  return `${shown}.${String(date.getMilliseconds()).padStart(3, '0')}`
 }

@@ -11,7 +11,7 @@ const quietMs = 25
  */
 export class FolderWatch {
   readonly #changed: (firstAt: number) => void
-  readonly #watchers = new Map<string, { readonly watcher: FSWatcher; readonly inode: number }>()
+  readonly #watchers = new Map<string, { readonly watcher: FSWatcher; readonly identity: string }>()
   #firstAt: number | undefined
   #timer: NodeJS.Timeout | undefined
 
@@ -20,20 +20,26 @@ export class FolderWatch {
     this.#changed = changed
   }
 
-  /** Watches these folders and no others. One that is not there, or cannot be watched, is left out. */
-  watch(folders: ReadonlySet<string>): void {
-    for (const [folder, { watcher, inode }] of this.#watchers) {
-      if (folders.has(folder) && inodeOf(folder) === inode) continue
+  /**
+   * Watches these folders and no others, and answers whether one of them was not watched before, so that something
+   * may have been missed. One that is not there is left out.
+   */
+  watch(folders: ReadonlySet<string>): boolean {
+    let hasNew = false
+    for (const [folder, { watcher, identity }] of this.#watchers) {
+      if (folders.has(folder) && identityOf(folder) === identity) continue
       watcher.close()
       this.#watchers.delete(folder)
     }
     for (const folder of folders) {
-      const inode = inodeOf(folder)
-      if (inode === undefined || this.#watchers.has(folder)) continue
+      const identity = identityOf(folder)
+      if (identity === undefined || this.#watchers.has(folder)) continue
       const watcher = watch(folder, (_, file) => this.#event(file))
       watcher.on('error', () => this.#event(null))
-      this.#watchers.set(folder, { watcher, inode })
+      this.#watchers.set(folder, { watcher, identity })
+      hasNew = true
     }
+    return hasNew
   }
 
   close(): void {
@@ -53,6 +59,8 @@ export class FolderWatch {
   }
 }
 
-function inodeOf(folder: string): number | undefined {
-  return statSync(folder, { throwIfNoEntry: false })?.ino
+/** Tells a folder from another one that has taken its place; the numbers of files are used again. */
+function identityOf(folder: string): string | undefined {
+  const found = statSync(folder, { throwIfNoEntry: false })
+  return found && `${found.ino} ${found.birthtimeMs}`
 }

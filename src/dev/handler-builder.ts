@@ -1,4 +1,4 @@
-import { readdirSync, realpathSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -69,7 +69,7 @@ export class HandlerBuilder {
 
   /** Builds what is there now; what cannot be built is among the failures. */
   async build(): Promise<HandlerBuild> {
-    const files = [...walkHandlers(this.#folder, sources)].filter((file) => !declarations.test(file)).sort()
+    const files = this.#files()
     const { usable, failures } = sorted(files)
     await this.#forgetAllBut(new Set(usable.values()))
     const built = await Promise.all([...usable].map(([name, file]) => this.#buildOne(name, file)))
@@ -78,6 +78,12 @@ export class HandlerBuilder {
       failures: [...failures, ...built.filter((one) => 'messages' in one)],
       folders: this.#folders(),
     }
+  }
+
+  #files(): string[] {
+    // It may be away for a moment, while a version control system puts another state in its place.
+    if (!existsSync(this.#folder)) return []
+    return [...walkHandlers(this.#folder, sources)].filter((file) => !declarations.test(file)).sort()
   }
 
   async dispose(): Promise<void> {
@@ -183,8 +189,12 @@ function outputOf(file: string): string {
   return file.replace(sources, '.mjs')
 }
 
-/** With all below it, also those that hold nothing yet. */
+/** With all below it, also those that hold nothing yet; or the one in which it will appear. */
 function* foldersOf(folder: string): Generator<string> {
+  if (!existsSync(folder)) {
+    yield* existsSync(path.dirname(folder)) ? [path.dirname(folder)] : []
+    return
+  }
   yield folder
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     if (entry.isDirectory() && !entry.name.startsWith('.') && entry.name !== 'node_modules')

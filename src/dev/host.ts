@@ -13,10 +13,12 @@
 import { exitCodes } from '../config/exit-code.ts'
 import { readSettings } from '../config/settings.ts'
 import { MillraceError } from '../core/errors.ts'
+import type { HandlerOptions } from '../core/handler-definition.ts'
 import { type StopReport, Supervisor } from '../runtime/supervisor.ts'
 import { createLogger } from '../telemetry/logger.ts'
 import { plainError } from '../telemetry/observer.ts'
-import type { HandlerFault } from '../threads/lane-protocol.ts'
+import { catalogHandlers, type HandlerCatalog } from '../threads/handler-catalog.ts'
+import type { HandlerFault, HandlerFile } from '../threads/lane-protocol.ts'
 import type { HostAnswer, HostOrder, HostRetired } from './host-protocol.ts'
 import { HttpFront } from './http-front.ts'
 
@@ -38,6 +40,8 @@ const logger = createLogger(settings.logLevel, () => stop())
 const front = new HttpFront()
 /** All that have threads, each with its stop once it was asked to. */
 const supervisors = new Map<Supervisor, Promise<StopReport> | undefined>()
+/** The options of handlers, as they last were read. */
+const known = new Map<string, HandlerOptions>()
 let starting: AbortController | undefined
 let isStopping = false
 let hurryUp: () => void = () => {}
@@ -78,6 +82,7 @@ async function run({ generation, folder, untried }: HostOrder & { kind: 'run' })
 async function start(handlersFolder: string, untried: readonly string[]): Promise<Supervisor> {
   const supervisor = new Supervisor({ ...settings, handlersFolder }, logger, {
     openHttp: front.open,
+    catalog: (files, importMs) => catalog(files, importMs, untried),
     catalogued: (faults) => {
       const refused = faults.filter((fault) => untried.includes(fault.name))
       if (refused.length > 0) throw new Refusal(refused)
@@ -94,6 +99,22 @@ async function start(handlersFolder: string, untried: readonly string[]): Promis
     supervisors.delete(supervisor)
     throw error
   }
+}
+
+/** Imports only those that are new: what the others say of themselves is known. */
+async function catalog(
+  files: readonly HandlerFile[],
+  importMs: number,
+  untried: readonly string[],
+): Promise<HandlerCatalog> {
+  const isKnown = ({ name }: HandlerFile): boolean => known.has(name) && !untried.includes(name)
+  const { handlers, faults } = await catalogHandlers(
+    files.filter((file) => !isKnown(file)),
+    importMs,
+  )
+  const before = files.filter(isKnown).map((file) => ({ file, options: known.get(file.name)! }))
+  if (faults.length === 0) for (const { file, options } of handlers) known.set(file.name, options)
+  return { handlers: [...handlers, ...before], faults }
 }
 
 async function retire({ supervisor, folder }: NonNullable<typeof current>): Promise<void> {

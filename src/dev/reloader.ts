@@ -51,8 +51,9 @@ export class Reloader {
    * @throws {MillraceError} what keeps the handlers from being started for the first time.
    */
   async reload(changedAt: number | undefined): Promise<void> {
-    const build = await this.#parts.builder.build()
-    this.#parts.watch.watch(build.folders)
+    const { builder, watch } = this.#parts
+    let build = await builder.build()
+    while (watch.watch(build.folders)) build = await builder.build()
     this.#tellFailures(build)
     for (;;) {
       const chosen = this.#versions.choose(build)
@@ -119,7 +120,8 @@ export class Reloader {
       const code = Object.hasOwn(errorCodes, answer.code) ? (answer.code as ErrorCode) : 'internal'
       throw new MillraceError(code, answer.message)
     }
-    this.#parts.narrate(`the change could not be made, what ran before goes on: ${answer.message}`)
+    if (!this.#stopping)
+      this.#parts.narrate(`the change could not be made, what ran before goes on: ${answer.message}`)
   }
 
   #refuse(faults: Extract<HostAnswer, { kind: 'refused' }>['faults'], chosen: ChosenHandlers): void {

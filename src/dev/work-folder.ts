@@ -25,7 +25,7 @@ export function makeBuildFolder(folder: string): string {
 /**
  * The folder that keeps the jobs of a project between runs, for this process alone.
  *
- * @throws {MillraceError} `broker_unreachable` while another process has it: two servers would ruin it.
+ * @throws {MillraceError} `invalid_settings` while another process has it: two servers would ruin it.
  */
 export function takeStoreFolder(): { readonly folder: string; release(): void } {
   const home = millraceFolder(process.cwd())
@@ -34,7 +34,7 @@ export function takeStoreFolder(): { readonly folder: string; release(): void } 
     const holder = Number(readFileSync(lock, 'utf8'))
     if (holder > 0 && holder !== process.pid && isAlive(holder)) {
       throw new MillraceError(
-        'broker_unreachable',
+        'invalid_settings',
         `millrace dev runs here already, as process ${holder}: stop it, or add --temporary for a broker of its own, or remove ${lock} if that is another program`,
       )
     }

@@ -40,6 +40,8 @@ const tickStopMs = 200
 export interface SupervisorHooks {
   /** Serves health and metrics, for all of them on one port. */
   readonly openHttp?: (options: HttpServerOptions) => Promise<HttpServer>
+  /** Looks at the handlers, without importing again what has not changed. */
+  readonly catalog?: typeof catalogHandlers
   /** Hears of the handlers that cannot be used, before anything is done at the broker; may throw to end the start. */
   readonly catalogued?: (faults: readonly HandlerFault[]) => void
 }
@@ -103,7 +105,7 @@ export class Supervisor {
             schedulesFile,
             files.map((file) => file.name),
           )
-    const cataloging = catalogHandlers(files, importMs)
+    const cataloging = (this.#hooks.catalog ?? catalogHandlers)(files, importMs)
     const [catalog, connection] = await orAborted(
       signal,
       Promise.all([
