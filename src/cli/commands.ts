@@ -17,6 +17,7 @@ import { retriesLs } from './retries-ls.ts'
 import { schedulesLs } from './schedules-ls.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
+import { top } from './top.ts'
 
 /** Every command, in the order of the help. */
 export const commands: readonly Command[] = [
@@ -28,6 +29,7 @@ export const commands: readonly Command[] = [
   pause,
   resume,
   status,
+  top,
   retriesLs,
   schedulesLs,
   deadLs,

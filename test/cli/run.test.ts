@@ -20,6 +20,7 @@ async function typed(words: readonly string[]) {
     ask: async () => '',
     paint: () => {},
     colours: false,
+    openScreen: () => undefined,
     columns: undefined,
   })
   return { code, stdout, stderr }
