@@ -93,14 +93,32 @@ function tableLines(state: TopState, { columns, rows }: TopPlace, painter: Paint
   const shown = all.slice(state.scrolled, state.scrolled + topRoom({ rows }))
   if (shown.length === 0) return []
   // All of them decide how wide the columns are, or they would jump while one scrolls.
-  const [head = '', ...lines] = tableOf(
+  const [head = '', ...lines] = fittingTable(
     all.map((queue) => rowOf(queue, state)),
     columns,
-  ).split('\n')
+  )
   return [
     painter(head, 'bold'),
     ...shown.map((queue, index) => paintedLine(lines[state.scrolled + index]!, queue, state, painter)),
   ]
+}
+
+/** What a narrow terminal does without, the first first. */
+const dispensable = ['pulls', 'redelivered', 'oldest', 'ack_pending', 'paused']
+
+/** A table without the columns that there is no room for. */
+function fittingTable(rows: readonly Record<string, unknown>[], columns: number): string[] {
+  for (let without = 0; ; without += 1) {
+    const left = rows.map((row) =>
+      Object.fromEntries(
+        Object.entries(row).filter(([title]) => !dispensable.slice(0, without).includes(title)),
+      ),
+    )
+    const [head = '', ...lines] = tableOf(left).split('\n')
+    const fits = [head, ...lines].every((line) => textWidth(line) <= columns)
+    if (fits) return [head, ...lines]
+    if (without === dispensable.length) return tableOf(left, columns).split('\n')
+  }
 }
 
 function ordered({ queues, order, rateOf }: TopState): readonly HandlerQueue[] {
