@@ -89,7 +89,10 @@ async function start(handlersFolder: string, untried: readonly string[]): Promis
     },
   })
   supervisors.set(supervisor, undefined)
-  void supervisor.restartWanted.then(() => stop(exitCodes.restartWanted))
+  void supervisor.restartWanted.then(() => {
+    // One that drains goes anyway.
+    if (!supervisors.get(supervisor)) stop(exitCodes.restartWanted)
+  })
   starting = new AbortController()
   try {
     await supervisor.start(starting.signal)
