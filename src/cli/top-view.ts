@@ -4,6 +4,7 @@ import { createPainter, type Painter } from './paint.ts'
 import { tableOf } from './table.ts'
 import { terminalText } from './terminal-text.ts'
 import { cutToWidth, textWidth } from './text-width.ts'
+import type { TopSupervisors } from './top-supervisors.ts'
 
 /** What handlers can be ordered by. */
 export const topOrders = ['name', 'jobs/s', 'pending', 'dead'] as const
@@ -25,6 +26,8 @@ export interface TopState {
   readonly scrolled: number
   /** Why the numbers are old. */
   readonly problem: string | undefined
+  /** What supervisors say, if any was asked. */
+  readonly supervisors?: Pick<TopSupervisors, 'latest' | 'inFlightOf' | 'p95Of'> | undefined
 }
 
 /** Where it is shown. */
@@ -34,9 +37,12 @@ export interface TopPlace {
   readonly colours: boolean
 }
 
-/** How many handlers there is room for: all but title, totals, two empty lines, heads of columns and keys. */
-export function topRoom({ rows }: Pick<TopPlace, 'rows'>): number {
-  return Math.max(1, rows - 6)
+/**
+ * How many handlers there is room for: all but title, totals, two empty lines, heads of columns and keys, and what
+ * supervisors take.
+ */
+export function topRoom({ rows }: Pick<TopPlace, 'rows'>, supervisors = 0): number {
+  return Math.max(1, rows - 6 - (supervisors > 0 ? supervisors + 2 : 0))
 }
 
 /** The lines of the view: no more than there are rows, and none wider than there are columns. */
@@ -44,7 +50,11 @@ export function topLines(state: TopState, place: TopPlace): string[] {
   const painter = createPainter(place.colours)
   const { columns, rows } = place
   const above = [titleOf(state, columns, painter), totalsOf(state, columns, painter), '']
-  const below = ['', painter(cutToWidth(keysOf(state, place), columns), 'dim')]
+  const below = [
+    ...supervisorLines(state, columns, painter),
+    '',
+    painter(cutToWidth(keysOf(state, place), columns), 'dim'),
+  ]
   const lines = [...above, ...tableLines(state, place, painter), ...below]
   if (lines.length <= rows) return lines
   // On a terminal of a few lines the handlers matter most.
@@ -88,9 +98,11 @@ export function graphOf(values: readonly number[], width: number): string {
   return shown.map((value) => bars[Math.ceil((value / most) * (bars.length - 1))]).join('')
 }
 
-function tableLines(state: TopState, { columns, rows }: TopPlace, painter: Painter): string[] {
+function tableLines(state: TopState, place: TopPlace, painter: Painter): string[] {
+  const { columns } = place
   const all = ordered(state)
-  const shown = all.slice(state.scrolled, state.scrolled + topRoom({ rows }))
+  const room = topRoom(place, state.supervisors?.latest.length)
+  const shown = all.slice(state.scrolled, state.scrolled + room)
   if (shown.length === 0) return []
   // All of them decide how wide the columns are, or they would jump while one scrolls.
   const [head = '', ...lines] = fittingTable(
@@ -104,7 +116,7 @@ function tableLines(state: TopState, { columns, rows }: TopPlace, painter: Paint
 }
 
 /** What a narrow terminal does without, the first first. */
-const dispensable = ['pulls', 'redelivered', 'oldest', 'ack_pending', 'paused']
+const dispensable = ['pulls', 'redelivered', 'oldest', 'ack_pending', 'in_flight', 'paused', 'p95']
 
 /** A table without the columns that there is no room for. */
 function fittingTable(rows: readonly Record<string, unknown>[], columns: number): string[] {
@@ -130,10 +142,34 @@ function ordered({ queues, order, rateOf }: TopState): readonly HandlerQueue[] {
   return handlers
 }
 
-function rowOf(queue: HandlerQueue, { rateOf }: TopState) {
+/** One line for each supervisor that was asked. */
+function supervisorLines({ supervisors }: TopState, columns: number, painter: Painter): string[] {
+  if (!supervisors || supervisors.latest.length === 0) return []
+  const rows = supervisors.latest.map(({ url, problem, isConnected, threads, handlers }) => ({
+    supervisor: new URL(url).host,
+    state: problem ?? (isConnected ? 'connected' : 'not connected'),
+    busy: threads['busy'] ?? 0,
+    idle: threads['idle'] ?? 0,
+    stuck: threads['stuck'] ?? 0,
+    in_flight: [...handlers.values()].reduce((sum, { inFlight }) => sum + inFlight, 0),
+  }))
+  const [head = '', ...lines] = tableOf(rows, columns).split('\n')
+  const isWell = (index: number): boolean => rows[index]!.state === 'connected'
+  return [
+    '',
+    painter(head, 'bold'),
+    ...lines.map((line, index) => (isWell(index) ? line : painter(line, 'red'))),
+  ]
+}
+
+function rowOf(queue: HandlerQueue, { rateOf, supervisors }: TopState) {
   return {
     handler: queue.handler,
     'jobs/s': rateText(rateOf(queue.handler)),
+    ...(supervisors && {
+      p95: durationText(supervisors.p95Of(queue.handler)),
+      in_flight: supervisors.inFlightOf(queue.handler),
+    }),
     pending: queue.pending,
     ack_pending: queue.ackPending,
     redelivered: queue.redelivered,
@@ -152,12 +188,18 @@ function paintedLine(line: string, queue: HandlerQueue, { rateOf }: TopState, pa
   return queue.pending > 0 && queue.ackPending === 0 && !queue.pulls ? painter(line, 'red') : line
 }
 
-function keysOf({ queues, order, scrolled }: TopState, place: TopPlace): string {
+function keysOf({ queues, order, scrolled, supervisors }: TopState, place: TopPlace): string {
   const count = queues?.handlers.length ?? 0
-  const room = topRoom(place)
+  const room = topRoom(place, supervisors?.latest.length)
   const scrolling =
     count > room ? `  ↑↓ ${scrolled + 1} to ${Math.min(count, scrolled + room)} of ${count}` : ''
   return `q quit  s order by: ${order}${scrolling}`
+}
+
+function durationText(seconds: number | undefined): string {
+  if (seconds === undefined) return '-'
+  if (seconds < 1) return `${Math.max(1, Math.round(seconds * 1_000))}ms`
+  return seconds < 60 ? `${seconds.toFixed(1)}s` : ageText(seconds)
 }
 
 /** Three digits tell enough. */

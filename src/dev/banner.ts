@@ -16,13 +16,12 @@ export function bannerOf(about: {
   if (url !== undefined) rows.push(['health', `${url}/readyz`], ['metrics', `${url}/metrics`])
   rows.push(['handlers', handlers.length > 0 ? handlers.join(', ') : `none in ${folder} yet`])
   const [first] = handlers
-  if (first !== undefined) {
-    const environment = [
-      ...(broker.isUsual ? [] : [`NATS_URL=${broker.url} `]),
-      ...(namespace === 'jobs' ? [] : [`MILLRACE_NAMESPACE=${namespace} `]),
-    ]
-    rows.push(['try', `${environment.join('')}npx millrace enqueue ${first} '{}'`])
-  }
+  const environment = [
+    ...(broker.isUsual ? [] : [`NATS_URL=${broker.url} `]),
+    ...(namespace === 'jobs' ? [] : [`MILLRACE_NAMESPACE=${namespace} `]),
+  ].join('')
+  if (first !== undefined) rows.push(['try', `${environment}npx millrace enqueue ${first} '{}'`])
+  rows.push(['watch', `${environment}npx millrace top${url === undefined ? '' : ` --metrics ${url}`}`])
   rows.push(['save', `a file in ${folder} to run its new code`], ['Ctrl-C', 'ends everything'])
   const lines = rows.map(([name, text]) => `  ${name.padEnd(8)}  ${text}`)
   return [`millrace dev is ready after ${(about.readyMs / 1_000).toFixed(1)} s`, '', ...lines, ''].join('\n')

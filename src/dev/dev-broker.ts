@@ -5,6 +5,7 @@ import { takeStoreFolder } from './work-folder.ts'
 
 /** Where clients look when nobody tells them anything else. */
 const usualPort = 4222
+const usualUrl = `nats://127.0.0.1:${usualPort}`
 
 /** The broker that handlers work for while they are written. */
 export interface DevBroker {
@@ -13,7 +14,7 @@ export interface DevBroker {
   readonly about: string
   /** What a supervisor or a command has to have in its environment to reach it. */
   readonly environment: NodeJS.ProcessEnv
-  /** Whether it is where everybody looks. */
+  /** Whether a command in another terminal finds it by itself, or has to be told by `NATS_URL`. */
   readonly isUsual: boolean
   stop(): Promise<void>
 }
@@ -38,7 +39,8 @@ export async function openDevBroker(about: {
       url: shown,
       about: 'from NATS_URL',
       environment: { ...environment },
-      isUsual: true,
+      // A password is not printed; who has it in one terminal has it in the other.
+      isUsual: shown !== given || given === usualUrl,
       stop: async () => {},
     }
   }
@@ -55,7 +57,7 @@ export async function openDevBroker(about: {
       url: broker.url,
       about: `nats-server ${broker.version}, ${kept ? `jobs are kept in ${kept}` : 'jobs are forgotten at the end'}`,
       environment: { ...withoutNats(environment), NATS_URL: broker.url },
-      isUsual: broker.url === `nats://127.0.0.1:${usualPort}`,
+      isUsual: broker.url === usualUrl,
       stop: async () => {
         await broker.stop()
         store?.release()

@@ -63,6 +63,12 @@ test('the view has totals, a graph and a line for each handler', () => {
 })
 
 test('whatever the terminal, no line is too wide and there are not too many', () => {
+  const figures = { problem: undefined, isConnected: false, threads: {}, handlers: new Map() }
+  const asked = {
+    latest: [{ url: 'http://a-supervisor-far-away.example:9464/metrics', ...figures }],
+    inFlightOf: () => 0,
+    p95Of: () => undefined,
+  }
   const evil = { 'x\u001b[2J\nforged': {}, 名前の長いハンドラ: { pending: 1 } }
   for (const columns of [1, 8, 20, 40, 60, 80, 200])
     for (const rows of [1, 2, 5, 7, 24])
@@ -70,7 +76,11 @@ test('whatever the terminal, no line is too wide and there are not too many', ()
         undefined,
         'no NATS server answers at nats://127.0.0.1:4222, for a long time now',
       ]) {
-        const lines = topLines(stateOf({ problem }, { ...some, ...evil }), { columns, rows, colours: false })
+        const lines = topLines(stateOf({ problem, supervisors: asked }, { ...some, ...evil }), {
+          columns,
+          rows,
+          colours: false,
+        })
         assert.ok(lines.length <= rows, `${lines.length} lines in ${rows} rows`)
         for (const line of lines) {
           assert.ok(textWidth(line) <= columns, `${columns}: ${line}`)
@@ -111,6 +121,30 @@ test('what waits and is taken by nobody is red, what is paused yellow, what is i
     undefined,
   ])
   assert.equal(paintOf('jobs/s  pending  ack'), '1')
+})
+
+test('supervisors that were asked have lines of their own, and add columns', () => {
+  const handlers = new Map([['email.send', { inFlight: 4, durations: new Map() }]])
+  const one = { url: 'http://a:9464/metrics', isConnected: true, threads: { busy: 2, idle: 1 }, handlers }
+  const supervisors = {
+    latest: [
+      { ...one, problem: undefined },
+      { ...one, problem: 'ECONNREFUSED', threads: {}, handlers: new Map() },
+    ],
+    inFlightOf: () => 4,
+    p95Of: (handler: string) => ({ 'email.send': 0.0312, 'audio.mix': 75 })[handler],
+  }
+  const lines = topLines(stateOf({ supervisors }, some), { ...wide, rows: 14 })
+  assert.equal(lines.length, 14)
+  assert.match(lines[3]!, /^handler +jobs\/s +p95 +in_flight +pending/)
+  assert.match(lines[4]!, /^audio.mix +- +1m +4 +7 /)
+  assert.match(lines[5]!, /^email.send +12 +31ms +4 +120 /)
+  assert.deepEqual(lines.slice(-6, -2), [
+    '',
+    'supervisor  state         busy  idle  stuck  in_flight',
+    'a:9464      connected     2     1     0      4',
+    'a:9464      ECONNREFUSED  0     0     0      0',
+  ])
 })
 
 test('without a stream, and with a broker that is away, the view says so', () => {
