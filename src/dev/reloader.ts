@@ -125,9 +125,9 @@ export class Reloader {
   }
 
   #refuse(faults: Extract<HostAnswer, { kind: 'refused' }>['faults'], chosen: ChosenHandlers): void {
-    for (const { name, message } of faults) {
+    for (const { name, message, at } of faults) {
       this.#versions.refuse(chosen.handlers.get(name) as BuiltHandler)
-      this.#tell(name, 'does not load', message)
+      this.#tell(name, 'does not load', at === undefined ? message : `${path.relative('', at)}: ${message}`)
     }
   }
 

@@ -80,7 +80,7 @@ class Project {
         if (!match) throw new Error(this.dev.stderr.slice(this.#told))
         return match
       },
-      60_000,
+      120_000,
     )
     this.#told += found.index + found[0].length
     return found[0]
@@ -170,6 +170,11 @@ test('dev runs what is saved, and loses no job over it', async (t) => {
     ])
   })
 
+  await t.test('health stays where it was', async () => {
+    const { status } = await fetch(/http\S+readyz/.exec(banner)![0])
+    assert.equal(status, 200)
+  })
+
   await t.test('a file that a handler imports from outside of the folder counts, too', async () => {
     project.save('lib/word.ts', "export const word: string = 'blue'\n")
     await project.told(/reloaded in \d+ ms: work\n/)
@@ -185,7 +190,7 @@ test('dev runs what is saved, and loses no job over it', async (t) => {
     await broker.enqueue('work', {}, { id: 'last' })
     await project.wrote('end v2 blue last')
     project.save('handlers/work.ts', `throw new Error('not today')\n${handler('v3')}`)
-    await project.told(/work does not load, its last version goes on:\n +not today/)
+    await project.told(/work does not load, its last version goes on:\n +handlers\/work\.ts:1:7: not today/)
     await broker.enqueue('work', {}, { id: 'again' })
     await project.wrote('end v2 blue again')
   })
