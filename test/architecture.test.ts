@@ -36,7 +36,8 @@ const allowed: Record<string, readonly string[]> = {
   schedules: ['core'],
   client: ['core', 'config', 'nats'],
   testing: ['core', 'engine', 'threads', 'client', 'config', 'runtime', 'broker', 'schedules'],
-  cli: ['core', 'config', 'client', 'threads', ''],
+  cli: ['core', 'config', 'client', 'threads', 'dev', ''],
+  dev: ['core', 'config', 'broker', 'http', 'telemetry', 'threads', 'runtime'],
   runtime: [
     'core',
     'engine',
@@ -68,6 +69,7 @@ const sharedTypes: readonly (readonly [from: string, to: string])[] = [
 /** The only folders that know a package. */
 const packages: Record<string, readonly string[]> = {
   '@nats-io/': ['nats'],
+  esbuild: ['dev'],
   piscina: ['threads'],
   croner: ['schedules'],
   pino: ['telemetry', 'threads'],

@@ -59,7 +59,8 @@ async function isStale(file: string): Promise<boolean> {
   }
 }
 
-function isAlive(pid: number): boolean {
+/** Whether there is a process of this id, ours or not. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

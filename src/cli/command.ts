@@ -23,6 +23,18 @@ export interface Typed {
   texts(flag: string): readonly string[]
 }
 
+/** The whole of a terminal, for a view that is drawn again and again. */
+export interface Screen {
+  readonly columns: number
+  readonly rows: number
+  /** Shows these lines, which fit, in the place of what was there. */
+  draw(lines: readonly string[]): void
+  /** Hears every key (`q`, `up`, `down`, …), `resize` for another size, and `quit` for Ctrl-C and signals. */
+  onKey: (key: string) => void
+  /** Gives the terminal back as it was; whatever ends the process does so, too. */
+  close(): void
+}
+
 /** Where a command writes: data to stdout, narration to stderr. */
 export interface Console {
   print(text: string): void
@@ -37,6 +49,12 @@ export interface Console {
   readonly interactive: boolean
   /** Asks on stderr, and answers with the line that is typed. */
   ask(question: string): Promise<string>
+  /** Writes to the terminal of the data what is more than text; whoever calls has escaped what is not his. */
+  paint(sequences: string): void
+  /** Takes the terminal as a whole; undefined when there is none. */
+  openScreen(): Screen | undefined
+  /** Whether that terminal shows colours, and nobody has said that he wants none. */
+  readonly colours: boolean
   /** How wide the terminal is that the data goes to; undefined when it goes elsewhere. */
   readonly columns: number | undefined
 }

@@ -7,6 +7,7 @@ import { deadExport } from './dead-export.ts'
 import { deadLs } from './dead-ls.ts'
 import { deadReplay } from './dead-replay.ts'
 import { deadShow } from './dead-show.ts'
+import { dev } from './dev.ts'
 import { doctor } from './doctor.ts'
 import { enqueue } from './enqueue.ts'
 import { init } from './init.ts'
@@ -18,17 +19,20 @@ import { schedulesLs } from './schedules-ls.ts'
 import { schedulesRun } from './schedules-run.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
+import { top } from './top.ts'
 
 /** Every command, in the order of the help. */
 export const commands: readonly Command[] = [
   init,
   start,
+  dev,
   enqueue,
   result,
   cancel,
   pause,
   resume,
   status,
+  top,
   retriesLs,
   schedulesLs,
   schedulesRun,

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline/promises'
 import { buffer } from 'node:stream/consumers'
 import type { Console } from './command.ts'
 import { run } from './run.ts'
+import { TerminalScreen } from './terminal-screen.ts'
 import { terminalLines } from './terminal-text.ts'
 
 // Whoever reads our output may have enough of it: `millrace … | head`.
@@ -22,6 +23,13 @@ const console: Console = {
   },
   interactive: process.stdin.isTTY === true,
   ask,
+  paint: (sequences) => process.stdout.write(sequences),
+  openScreen: () =>
+    process.stdin.isTTY && process.stdout.isTTY
+      ? new TerminalScreen(process.stdin, process.stdout)
+      : undefined,
+  // Knows NO_COLOR and its like.
+  colours: process.stdout.isTTY && process.stdout.hasColors(),
   columns: process.stdout.isTTY ? process.stdout.columns : undefined,
 }
 

@@ -1,4 +1,5 @@
 import type { HandlerQueue, Queues } from '../client/queues.ts'
+import { ageText } from './age-text.ts'
 import { type Command, type Console, cliExitCodeOf, cliExitCodes } from './command.ts'
 import { tableOf } from './table.ts'
 import { withClient } from './with-client.ts'
@@ -110,19 +111,6 @@ function lineOf(queue: HandlerQueue, hasOwners: boolean) {
     paused: queue.paused ? `by ${queue.pausedBy ?? 'somebody'}` : '-',
     ...(hasOwners ? { owner: queue.owner } : {}),
   }
-}
-
-/** As short as it stays telling: `12s`, `3m`, `5h`, `2d`. */
-function ageText(seconds: number): string {
-  if (seconds === 0) return '-'
-  const units: [number, string][] = [
-    [86_400, 'd'],
-    [3_600, 'h'],
-    [60, 'm'],
-    [1, 's'],
-  ]
-  const [size, unit] = units.find(([size]) => seconds >= size) ?? [1, 's']
-  return `${Math.floor(seconds / size)}${unit}`
 }
 
 function counted(jobs: number): string {

@@ -23,6 +23,8 @@ export interface HandlerQueue {
    * undefined for a handler that has no consumer.
    */
   readonly pulls: number | undefined
+  /** Deliveries so far, each attempt one; it begins anew with the consumer. Undefined without a consumer. */
+  readonly delivered: number | undefined
   /** The supervisor that alone takes its jobs, because they have keys. */
   readonly owner: string | undefined
 }
@@ -65,6 +67,7 @@ export async function readQueues(broker: ClientPort): Promise<Queues | undefined
       paused: pauses.has(handler) || queue?.pausedAtServer === true,
       pausedBy: pauses.get(handler),
       pulls: queue?.pulls,
+      delivered: queue?.delivered,
       owner: owners.get(handler),
     }
   })

@@ -30,6 +30,8 @@ export interface HandlerDepth {
   readonly oldestAgeSeconds: number
   /** Open requests for jobs: none while nobody works on the handler, or everybody is full. */
   readonly pulls: number
+  /** Deliveries so far, each attempt one, by the consumer that there is now. */
+  readonly delivered: number
   /** Its consumer is paused at the server, whoever did that. */
   readonly pausedAtServer: boolean
 }
@@ -116,6 +118,7 @@ async function readPriority(
       redelivered: consumer.num_redelivered,
       oldestAgeSeconds: jobs.has(filter) ? await oldestAge(jsm, stream, filter) : 0,
       pulls: consumer.num_waiting,
+      delivered: consumer.delivered.consumer_seq,
       pausedAtServer: consumer.paused === true,
     })
   }
@@ -142,6 +145,7 @@ function sum(one: HandlerDepth | undefined, other: HandlerDepth): HandlerDepth {
     redelivered: one.redelivered + other.redelivered,
     oldestAgeSeconds: Math.max(one.oldestAgeSeconds, other.oldestAgeSeconds),
     pulls: one.pulls + other.pulls,
+    delivered: one.delivered + other.delivered,
     pausedAtServer: one.pausedAtServer || other.pausedAtServer,
   }
 }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config/settings.ts'
 import type { PoolName } from '../core/handler-definition.ts'
 import type { Engine } from '../engine/engine.ts'
-import { createHttpServer } from '../http/server.ts'
+import { createHttpServer, type HttpServer, type HttpServerOptions } from '../http/server.ts'
 import { type BrokerConnection, type ConnectionEvent, connectBroker } from '../nats/connection.ts'
 import type { JetStreamBroker } from '../nats/jetstream-broker.ts'
 import { largestResultBytes } from '../nats/results-bucket.ts'
@@ -36,6 +36,16 @@ const importMs = 10_000
 /** After a drain, how long a tick that is being published may still take. */
 const tickStopMs = 200
 
+/** What a supervisor can be told that is no setting: it is one of several in its process that replace each other. */
+export interface SupervisorHooks {
+  /** Serves health and metrics, for all of them on one port. */
+  readonly openHttp?: (options: HttpServerOptions) => Promise<HttpServer>
+  /** Looks at the handlers, without importing again what has not changed. */
+  readonly catalog?: typeof catalogHandlers
+  /** Hears of the handlers that cannot be used, before anything is done at the broker; may throw to end the start. */
+  readonly catalogued?: (faults: readonly HandlerFault[]) => void
+}
+
 /** How a supervisor stopped. */
 export interface StopReport {
   /** A thread is blocked in native code, so the process cannot exit by itself. */
@@ -55,7 +65,8 @@ export class Supervisor {
   readonly #metrics = new Metrics(packageVersion())
   #pools: ReadonlyMap<PoolName, LanePool> = new Map()
   readonly #faults = new Map<string, HandlerFault>()
-  #http: Awaited<ReturnType<typeof createHttpServer>> | undefined
+  readonly #hooks: SupervisorHooks
+  #http: HttpServer | undefined
   #connection: BrokerConnection | undefined
   /** All that have a file, also those that cannot be used. */
   #handlerNames: readonly string[] | undefined
@@ -67,8 +78,9 @@ export class Supervisor {
   #phase: 'starting' | 'running' | 'draining' = 'starting'
   #wantRestart: () => void = () => {}
 
-  constructor(settings: Settings, logger: Logger) {
+  constructor(settings: Settings, logger: Logger, hooks: SupervisorHooks = {}) {
     this.#settings = settings
+    this.#hooks = hooks
     this.#logger = logger.child({ supervisor: this.id })
     this.#schedules = new ScheduleLoops(this.id, new TickTelemetry(this.#logger, this.#metrics))
     this.restartWanted = new Promise((resolve) => {
@@ -93,7 +105,7 @@ export class Supervisor {
             schedulesFile,
             files.map((file) => file.name),
           )
-    const cataloging = catalogHandlers(files, importMs)
+    const cataloging = (this.#hooks.catalog ?? catalogHandlers)(files, importMs)
     const [catalog, connection] = await orAborted(
       signal,
       Promise.all([
@@ -113,7 +125,9 @@ export class Supervisor {
       declared,
       this.#settings.schedulesFile,
     )
-    for (const fault of [...catalog.faults, ...faults]) this.#faulty(fault)
+    const unusable = [...catalog.faults, ...faults]
+    this.#hooks.catalogued?.(unusable)
+    for (const fault of unusable) this.#faulty(fault)
     const profiles = usable.map(({ file, options }) => profileOf(file.name, options, this.#settings))
     const broker = await openBroker({
       connection,
@@ -228,7 +242,7 @@ export class Supervisor {
     const { httpHost, httpPort, httpToken, namespace } = this.#settings
     if (httpPort === 'off') return
     const adminLog = new AdminLog(this.#logger)
-    this.#http = await createHttpServer({
+    this.#http = await (this.#hooks.openHttp ?? createHttpServer)({
       host: httpHost,
       port: httpPort,
       ready: () => this.#notReady(),

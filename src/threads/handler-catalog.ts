@@ -69,7 +69,8 @@ function importSome(
         catalog.handlers.push({ file, options: entry.options })
         current = undefined
       } else if (entry.kind === 'fault') {
-        catalog.faults.push({ name: entry.name, code: entry.code, message: entry.message })
+        const { kind: _, ...found } = entry
+        catalog.faults.push(found)
         current = undefined
       } else {
         current = undefined

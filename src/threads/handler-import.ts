@@ -48,8 +48,10 @@ async function importHandler(file: HandlerFile): Promise<Imported> {
     const module = (await import(file.url)) as { default?: unknown }
     exported = unwrapCommonJs(module.default)
   } catch (thrown) {
-    const { message } = describeThrown(thrown)
-    return { kind: 'fault', fault: { name: file.name, code: 'handler_import_failed', message } }
+    const { message, stack } = describeThrown(thrown)
+    const at = placeIn(stack)
+    const fault: HandlerFault = { name: file.name, code: 'handler_import_failed', message }
+    return { kind: 'fault', fault: at === undefined ? fault : { ...fault, at } }
   }
   const definition = readDefinition(exported)
   if (definition.kind === 'problems') {
@@ -62,6 +64,15 @@ async function importHandler(file: HandlerFile): Promise<Imported> {
     kind: 'handler',
     handler: { name: file.name, run: definition.run, schema: definition.schema, options: definition.options },
   }
+}
+
+/** The first frame that is neither Node's nor ours. */
+function placeIn(stack = ''): string | undefined {
+  for (const [, place] of stack.matchAll(/^ +at (?:.*\()?((?:file:|\/|[A-Z]:\\).*:\d+:\d+)\)?$/gm)) {
+    const path = place!.startsWith('file:') ? place!.replace(/^file:\/\//, '') : place!
+    if (!path.includes('/threads/handler-import.')) return path
+  }
+  return undefined
 }
 
 // `export default` compiled to CommonJS arrives as { default: { __esModule: true, default } }.

@@ -29,8 +29,8 @@ export function findHandlers(folder: string): HandlerFile[] {
   }
   const files = new Map<string, HandlerFile & { path: string }>()
   const problems: string[] = []
-  for (const path of walk(real)) {
-    const name = path.slice(0, path.lastIndexOf('.')).split(sep).join('.')
+  for (const path of walkHandlers(real, /\.[mc]?js$/)) {
+    const name = handlerNameOf(path)
     const other = files.get(name)
     if (!isHandlerName(name)) {
       problems.push(
@@ -51,15 +51,29 @@ export function findHandlers(folder: string): HandlerFile[] {
     .map(({ name, url }) => ({ name, url }))
 }
 
-/** `above` are the real folders on the way here: a link back to one of them is not followed. */
-function* walk(root: string, below = '', above: readonly string[] = [root]): Generator<string> {
+/** The name of the handler in the file at this path, relative to the handlers folder; it may be no valid one. */
+export function handlerNameOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('.')).split(sep).join('.')
+}
+
+/**
+ * The paths below `root` of the files that can be handlers and whose names end in `ending`.
+ *
+ * @param above - the real folders on the way here: a link back to one of them is not followed.
+ */
+export function* walkHandlers(
+  root: string,
+  ending: RegExp,
+  below = '',
+  above: readonly string[] = [root],
+): Generator<string> {
   for (const entry of readdirSync(join(root, below), { withFileTypes: true })) {
     if (/^[_.]/.test(entry.name) || entry.name === 'node_modules') continue
     const path = below === '' ? entry.name : join(below, entry.name)
     if (entry.isDirectory() || (entry.isSymbolicLink() && isFolder(join(root, path)))) {
       const real = realpathSync(join(root, path))
-      if (!above.includes(real)) yield* walk(root, path, [...above, real])
-    } else if (/\.[mc]?js$/.test(entry.name)) yield path
+      if (!above.includes(real)) yield* walkHandlers(root, ending, path, [...above, real])
+    } else if (ending.test(entry.name)) yield path
   }
 }
 

@@ -173,6 +173,8 @@ export interface HandlerFault {
   readonly name: string
   readonly code: 'handler_import_failed' | 'invalid_definition'
   readonly message: string
+  /** Where the file threw, `<path>:<line>:<column>`, if it did and that is known. */
+  readonly at?: string
 }
 
 /** What a catalog thread says about one handler. */

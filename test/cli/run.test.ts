@@ -18,6 +18,9 @@ async function typed(words: readonly string[]) {
     wipe: () => {},
     interactive: false,
     ask: async () => '',
+    paint: () => {},
+    colours: false,
+    openScreen: () => undefined,
     columns: undefined,
   })
   return { code, stdout, stderr }
@@ -37,6 +40,8 @@ test('what is typed wrongly is one message and exit 2, without a look for the br
     [['entirely-unheard-of'], /see millrace --help/],
     [['--json', 'status'], /--json comes before a command, .* millrace <command> --json/],
     [['status', '--wach'], /did you mean --watch\?/],
+    [['top'], /top needs a terminal; .* millrace status --watch --json/],
+    [['dev', '--port', 'x'], /--port must be a whole number from 0 to 65535/],
     [['retries', 'ls', '--limit', '0'], /--limit must be a whole number/],
     [['completion', 'powershell'], /one of bash, zsh, fish, got "powershell"/],
     [['enqueue'], /something is missing: millrace enqueue <handler>/],

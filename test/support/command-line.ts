@@ -13,6 +13,7 @@ export interface CommandRun {
 
 /** A command that runs. */
 export interface RunningCommand {
+  readonly pid: number
   readonly ended: Promise<CommandRun>
   /** What it has written so far. */
   readonly stdout: string
@@ -34,9 +35,15 @@ export function startMillrace(
   args: readonly string[],
   env: Record<string, string>,
   stdin: string | Uint8Array = '',
+  /** Where it runs, and after how long it is ended. */
+  { cwd, timeoutMs = 60_000 }: { cwd?: string; timeoutMs?: number } = {},
 ): RunningCommand {
   const base = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' }
-  const child = spawn(process.execPath, [program, ...args], { env: { ...base, ...env }, timeout: 60_000 })
+  const child = spawn(process.execPath, [program, ...args], {
+    cwd,
+    env: { ...base, ...env },
+    timeout: timeoutMs,
+  })
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -51,6 +58,7 @@ export function startMillrace(
     child.once('close', (code) => resolve({ code, stdout, stderr })),
   )
   return {
+    pid: child.pid!,
     ended,
     get stdout() {
       return stdout
