@@ -18,8 +18,8 @@ export const top: Command = {
   details:
     'The columns are those of millrace status; jobs/s are attempts that ended, over the last seconds. Red waits and nobody\n' +
     'takes it, yellow is paused. The broker says all this, so no supervisor need run; those of --metrics add what only they\n' +
-    'know: p95, the time that 95 of 100 attempts of the last minute took at most, and what they have in flight. Keys: q quits,\n' +
-    's orders by another column, the arrows scroll.',
+    'know: p95, the time that 95 of 100 attempts of the last minute took at most, and what they have in flight. Keys:\n' +
+    'q quits, s orders by another column, the arrows scroll.',
   flags: {
     metrics: {
       value: '<address>',
