@@ -11,7 +11,7 @@ export function spreadOf(values: readonly number[]): Spread {
 }
 
 /** The value that `share` of all values do not exceed (nearest rank). */
-export function percentile(values: readonly number[], share: number): number {
+export function percentile(values: ArrayLike<number> & Iterable<number>, share: number): number {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN
 }
