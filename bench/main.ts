@@ -2,9 +2,12 @@ import { BenchError } from './bench-error.ts'
 import { Journal } from './journal.ts'
 import { type Run, runOnce } from './run-scenario.ts'
 import type { BenchOptions, Named, Scenario } from './scenario.ts'
+import { cpu } from './scenarios/cpu.ts'
 import { deadline } from './scenarios/deadline.ts'
 import { drain, drain4k } from './scenarios/drain.ts'
+import { enqueue } from './scenarios/enqueue.ts'
 import { idle } from './scenarios/idle.ts'
+import { io } from './scenarios/io.ts'
 import { keys } from './scenarios/keys.ts'
 import { latency100, latency2000, latencyNearCapacity } from './scenarios/latency.ts'
 import { type ScenarioResult, summarise } from './summary.ts'
@@ -14,9 +17,12 @@ export const scenarios: readonly Scenario[] = [
   drain,
   drain4k,
   keys,
+  enqueue,
   latency100,
   latency2000,
   latencyNearCapacity,
+  cpu,
+  io,
   idle,
   deadline,
 ]
@@ -72,9 +78,14 @@ function choose(only: readonly string[]): Scenario[] {
   return scenarios.filter(({ name }) => only.length === 0 || only.includes(name))
 }
 
-function orderOf(scenario: Scenario, round: number, { quick, peers }: BenchOptions): Named[] {
+function orderOf(scenario: Scenario, round: number, { quick, contestants }: BenchOptions): Named[] {
+  const isWanted = (name: string) =>
+    contestants.length === 0 || contestants.some((part) => name.toLowerCase().includes(part.toLowerCase()))
   const taking = scenario.contestants.filter(
-    (contestant) => (peers || !contestant.isPeer) && (!quick || contestant.quick !== false),
+    (contestant) =>
+      contestant.isAvailable?.() !== false &&
+      (!quick || contestant.quick !== false) &&
+      isWanted(contestant.name),
   )
   return round % 2 === 0 ? taking.reverse() : taking
 }

@@ -37,9 +37,8 @@ export async function runOnce(
     return { ...place, values }
   } catch (error) {
     const { message, stack } = error as Error
-    const failure = error instanceof BenchError ? message : (stack ?? message)
-    options.narrate(`${label}: failed: ${failure}`)
-    return { ...place, failure }
+    options.narrate(`${label}: failed: ${error instanceof BenchError ? message : stack}`)
+    return { ...place, failure: message }
   } finally {
     await endings.clear().catch((error: Error) => options.narrate(`  cleaning up: ${error.message}`))
   }

@@ -20,10 +20,10 @@ export type BenchOptions = {
   threads: number
   /** Iterations of a computation that takes 5 ms on this machine while nothing else runs. */
   burnRounds: number
-  /** Whether other job systems take part. */
-  peers: boolean
   /** Which scenarios to run; empty for all. */
   only: readonly string[]
+  /** Parts of names of the contestants that are to run; empty for all. */
+  contestants: readonly string[]
   /** Keeps every run as it ends, and is where a run that was cut short goes on. */
   journal?: string | undefined
   /** Where processes under test write a CPU profile each. */
@@ -56,8 +56,8 @@ export type Goal = {
 /** Somebody who takes part in a scenario, or one variant of it. */
 export type Named = {
   readonly name: string
-  /** Another job system, which takes part only when it was asked for. @default false */
-  readonly isPeer?: boolean
+  /** Whether what it needs is at hand; another job system takes part only when it was asked for. @default always */
+  isAvailable?(): boolean
   /** Millrace, in whatever way; pictures show it in colour. @default false */
   readonly isOwn?: boolean
   /** Whether a run that only shows that all works has to show it for this one, too. @default true */

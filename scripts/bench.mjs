@@ -13,6 +13,7 @@ const usage = `usage: npm run bench -- [scenario]... [options]
   npm run bench -- drain --rounds 9  one scenario, more rounds
 
   --peers         let other job systems take part: BullMQ, graphile-worker, pg-boss
+  --with TEXT     only contestants whose names contain this; can be given several times
   --jobs N        jobs of a drain that count (100000)
   --rounds N      measured rounds (5)
   --minutes N     no run begins after so long; the report then has fewer rounds (120)
@@ -40,8 +41,14 @@ await runMain(async () => {
   const { toJson } = await import('../build/bench/report/json.js')
   const { writePage } = await import('../build/bench/report/page.js')
 
-  const node = options.node ?? process.execPath
-  const environment = await describeEnvironment(server.path, commandLine(), { node: nodeVersion(node) })
+  const wantedNode = options.node ?? process.execPath
+  const atHand = options.peers ? await findPeers(wantedNode) : { node: wantedNode, versions: {}, leftOut: [] }
+  const { node } = atHand
+  const environment = await describeEnvironment(server.path, commandLine(), {
+    node: nodeVersion(node),
+    peers: atHand.versions,
+    leftOut: atHand.leftOut,
+  })
   if (!options.quick && !options.resume) Journal.begin(journalFile)
   const { results, isCutShort } = await runBench({
     ...options,
@@ -52,6 +59,7 @@ await runMain(async () => {
     narrate: (line) => process.stderr.write(`${line}\n`),
   })
   for (const result of results) process.stdout.write(`\n${describeResult(result)}\n`)
+  for (const line of atHand.leftOut) narrate(`left out: ${line}`)
   if (isCutShort) narrate(`time is over after ${options.minutes} minutes; --resume goes on from here`)
   if (options.json !== undefined) writeReport(options.json, toJson(environment, results))
   if (options.writeDocs && !isCutShort) {
@@ -61,6 +69,18 @@ await runMain(async () => {
   if (results.some(({ runs }) => runs.some(({ failure }) => failure !== undefined))) process.exitCode = 1
 })
 
+/** What can be had of other job systems; a machine without a network has to do without them. */
+async function findPeers(node) {
+  const { preparePeers } = await import('../build/bench/servers/prepare-peers.js')
+  try {
+    return await preparePeers(path.join(root, '.cache', 'bench'), node, narrate)
+  } catch (error) {
+    const reason = `all other job systems: ${error.message.split('\n')[0]}`
+    narrate(`without ${reason}`)
+    return { node, versions: {}, leftOut: [reason] }
+  }
+}
+
 function readArguments() {
   const { values, positionals } = parse()
   const quick = values.quick
@@ -68,7 +88,11 @@ function readArguments() {
   const writeDocs = values['write-docs']
   if (
     writeDocs &&
-    (quick || positionals.length > 0 || values.profile !== undefined || rounds < leastRounds)
+    (quick ||
+      positionals.length > 0 ||
+      values.with.length > 0 ||
+      values.profile !== undefined ||
+      rounds < leastRounds)
   ) {
     throw new ScriptError(
       `--write-docs needs every scenario, ${leastRounds} rounds or more, and neither --quick nor --profile`,
@@ -80,6 +104,7 @@ function readArguments() {
     writeDocs,
     warmUp: !quick,
     peers: values.peers,
+    contestants: values.with,
     resume: values.resume,
     minutes: wholeNumber('minutes', values.minutes, 120),
     jobs: wholeNumber('jobs', values.jobs, quick ? 10_000 : 100_000),
@@ -105,6 +130,7 @@ function parse() {
         rounds: { type: 'string' },
         threads: { type: 'string' },
         peers: { type: 'boolean', default: false },
+        with: { type: 'string', multiple: true, default: [] },
         resume: { type: 'boolean', default: false },
         minutes: { type: 'string' },
         node: { type: 'string' },

@@ -1,5 +1,15 @@
+import { bare, raw } from '../contestants/bare.ts'
 import type { Contestant } from '../contestants/contestant.ts'
 import { field } from '../contestants/field.ts'
+import { millrace } from '../contestants/millrace.ts'
+import {
+  bullmqBest,
+  bullmqThreads,
+  durablePeers,
+  graphileWorkers,
+  peers,
+  pgBoss,
+} from '../contestants/peers.ts'
 import { rssMbOf } from '../measure/process-usage.ts'
 import type { Measure, RunOptions, Scenario, Values } from '../scenario.ts'
 import { watchDrain } from '../stage/watch.ts'
@@ -25,12 +35,36 @@ export const drain: Scenario = {
     'from outside. Compared with `consume()` of nats.js with a callback that acks, 1,000 messages ahead, on an equal stream and consumer; ' +
     'the raw protocol is a loop over a socket that parses only what an ack needs. A run counts only if the state of the server shows ' +
     'one delivery and one ack for each job, and, but for the two loops, a record that the handlers keep shows one run of each; ' +
-    'with Millrace its counters, too.',
+    'with Millrace its counters, too. What a power failure costs differs: nats-server with its defaults up to two minutes of jobs ' +
+    '(killing it costs none), Redis with AOF a second, Redis without all jobs, PostgreSQL none, or with asynchronous commit a fraction of a second. ' +
+    'No peer but BullMQ in threads runs a job apart from its own loop, and none ends one that hangs.',
   contestants: field,
   measures: drainMeasures,
   goals: [
     { measure: 'jobsPerSecond', of: 'millrace', against: ['bare nats.js'], atLeast: 0.85 },
     { measure: 'cpuUs', of: 'millrace', against: ['bare nats.js'], atMost: 1.3 },
+    {
+      measure: 'jobsPerSecond',
+      of: 'millrace',
+      against: namesOf(peers),
+      againstLabel: 'the fastest peer',
+      atLeast: 2.75,
+    },
+    {
+      measure: 'jobsPerSecond',
+      of: 'millrace',
+      against: namesOf(durablePeers),
+      againstLabel: 'the fastest peer whose jobs are on disk after a second at most',
+      atLeast: 3.1,
+    },
+    {
+      measure: 'jobsPerSecond',
+      of: 'millrace',
+      against: namesOf(bullmqBest),
+      againstLabel: 'BullMQ in process',
+      atLeast: 6,
+    },
+    { measure: 'jobsPerSecond', of: 'millrace', against: [bullmqThreads.name], atLeast: 25 },
   ],
   run: (contestant, options) => runDrain(contestant as Contestant, options, 256),
 }
@@ -38,12 +72,17 @@ export const drain: Scenario = {
 /** The same with jobs that fill a page: what bytes cost. */
 export const drain4k: Scenario = {
   ...drain,
+  contestants: [bare, raw, millrace, ...bullmqBest.slice(0, 1), ...graphileWorkers.slice(1, 2), pgBoss],
   name: 'drain-4k',
   title: 'Drain of no-op jobs, 4 KB',
   method: 'As above, with a third as many jobs of 4,096 bytes.',
   goals: [],
   run: (contestant, options) =>
     runDrain(contestant as Contestant, { ...options, jobs: Math.ceil(options.jobs / 3) }, 4_096),
+}
+
+function namesOf(contestants: readonly Contestant[]): string[] {
+  return contestants.map(({ name }) => name)
 }
 
 /** Fills a queue, lets one contestant take all of it, and measures that. */

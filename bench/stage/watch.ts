@@ -25,7 +25,9 @@ export async function watchDrain(
   counted: number,
 ): Promise<Values> {
   const left = () => ground.left(handler)
-  return Promise.race([watch(left, () => cpuMsOf(running.pid), ground.serverCpuMs, counted), running.failure])
+  const clientMs = () => cpuMsOf(running.pid)
+  const serverMs = () => ground.serverCpuMs()
+  return Promise.race([watch(left, clientMs, serverMs, counted), running.failure])
 }
 
 /** The same for supervisors on one stage: all of them together are the client. */
