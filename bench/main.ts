@@ -6,25 +6,40 @@ import { cpu } from './scenarios/cpu.ts'
 import { deadline } from './scenarios/deadline.ts'
 import { drain, drain4k } from './scenarios/drain.ts'
 import { enqueue } from './scenarios/enqueue.ts'
+import { floors } from './scenarios/floors.ts'
 import { idle } from './scenarios/idle.ts'
 import { io } from './scenarios/io.ts'
 import { keys } from './scenarios/keys.ts'
 import { latency100, latency2000, latencyNearCapacity } from './scenarios/latency.ts'
+import { mixed } from './scenarios/mixed.ts'
+import { observability } from './scenarios/observability.ts'
+import { backlog, handlers, supervisors } from './scenarios/scale.ts'
+import { start } from './scenarios/start.ts'
+import { deadlineStorm, redeliveryStorm } from './scenarios/storms.ts'
 import { type ScenarioResult, summarise } from './summary.ts'
 
 /** Every scenario, in the order of the report. */
 export const scenarios: readonly Scenario[] = [
   drain,
   drain4k,
-  keys,
+  floors,
   enqueue,
   latency100,
   latency2000,
   latencyNearCapacity,
   cpu,
   io,
-  idle,
+  mixed,
   deadline,
+  deadlineStorm,
+  redeliveryStorm,
+  keys,
+  backlog,
+  handlers,
+  supervisors,
+  start,
+  idle,
+  observability,
 ]
 
 /** After so many runs without a number a contestant is left out of the scenario: they often take long. */
@@ -66,7 +81,10 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
       }
     }
   }
-  return { results: chosen.map((scenario) => summarise(scenario, runs)), isCutShort }
+  return {
+    results: chosen.map((scenario) => summarise(scenario, runs)).filter(({ rows }) => rows.length > 0),
+    isCutShort,
+  }
 }
 
 function choose(only: readonly string[]): Scenario[] {
@@ -81,11 +99,10 @@ function choose(only: readonly string[]): Scenario[] {
 function orderOf(scenario: Scenario, round: number, { quick, contestants }: BenchOptions): Named[] {
   const isWanted = (name: string) =>
     contestants.length === 0 || contestants.some((part) => name.toLowerCase().includes(part.toLowerCase()))
+  const isNeeded = (name: string) => !quick || (scenario.quick?.includes(name) ?? true)
   const taking = scenario.contestants.filter(
     (contestant) =>
-      contestant.isAvailable?.() !== false &&
-      (!quick || contestant.quick !== false) &&
-      isWanted(contestant.name),
+      contestant.isAvailable?.() !== false && isNeeded(contestant.name) && isWanted(contestant.name),
   )
   return round % 2 === 0 ? taking.reverse() : taking
 }

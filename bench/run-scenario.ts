@@ -8,6 +8,8 @@ export type Run = {
   readonly scenario: string
   readonly round: number
   readonly contestant: string
+  /** How long it took, with its servers and accounts. */
+  readonly tookMs: number
   /** Undefined when it has no number. */
   readonly values?: Values
   /** Why it has none. */
@@ -26,6 +28,8 @@ export async function runOnce(
 ): Promise<Run> {
   const endings = new Endings()
   const place = { scenario: scenario.name, round, contestant: contestant.name }
+  const began = performance.now()
+  const ended = () => ({ ...place, tookMs: Math.round(performance.now() - began) })
   const label = `  ${scenario.name} ${round === 0 ? 'warm-up' : `round ${round}`} ${contestant.name}`
   try {
     const stop = new AbortController()
@@ -34,11 +38,11 @@ export async function runOnce(
     running.catch(() => {})
     const values = await Promise.race([running, timeOut(stop.signal)]).finally(() => stop.abort())
     options.narrate(`${label}: ${describe(values, scenario)}`)
-    return { ...place, values }
+    return { ...ended(), values }
   } catch (error) {
     const { message, stack } = error as Error
     options.narrate(`${label}: failed: ${error instanceof BenchError ? message : stack}`)
-    return { ...place, failure: message }
+    return { ...ended(), failure: message }
   } finally {
     await endings.clear().catch((error: Error) => options.narrate(`  cleaning up: ${error.message}`))
   }

@@ -60,8 +60,6 @@ export type Named = {
   isAvailable?(): boolean
   /** Millrace, in whatever way; pictures show it in colour. @default false */
   readonly isOwn?: boolean
-  /** Whether a run that only shows that all works has to show it for this one, too. @default true */
-  readonly quick?: boolean
 }
 
 /** What one run of one contestant showed, by the keys of the measures. */
@@ -77,8 +75,10 @@ export type Scenario = {
   readonly contestants: readonly Named[]
   /** The first one is what charts and comparisons show. */
   readonly measures: readonly Measure[]
-  /** With whom the table compares everybody. @default the first contestant */
+  /** With whom the table compares everybody; empty for nobody. @default the first contestant */
   readonly floor?: string
+  /** Those whom a run has that only shows that everything works: whatever no other scenario shows. @default all */
+  readonly quick?: readonly string[]
   readonly goals?: readonly Goal[]
   /**
    * Runs one contestant once.

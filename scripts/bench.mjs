@@ -107,7 +107,7 @@ function readArguments() {
     contestants: values.with,
     resume: values.resume,
     minutes: wholeNumber('minutes', values.minutes, 120),
-    jobs: wholeNumber('jobs', values.jobs, quick ? 10_000 : 100_000),
+    jobs: wholeNumber('jobs', values.jobs, quick ? 5_000 : 100_000),
     threads: wholeNumber('threads', values.threads, 2),
     only: positionals,
     server: values.server && path.resolve(values.server),

@@ -1,5 +1,6 @@
 /**
- * The process of the bare contestant: `node bare-loop.js <url> <handler>`. Prints a line when it is up.
+ * The process of the bare contestant: `node bare-loop.js <url> <handlers>`, with
+ * commas between them. Prints a line when it is up.
  *
  * The fastest that nats.js offers: `consume` with a callback, so that the acks of one read of the
  * socket leave in one write, and 1,000 messages ahead. Jobs of `noop` are not looked into; those of
@@ -10,13 +11,15 @@ import { connect } from '@nats-io/transport-node'
 import { type WorkPayload, works } from '../measure/work.ts'
 import { jobStream } from '../stage/stage.ts'
 
-const [url, handler] = process.argv.slice(2)
+const [url, handlers] = process.argv.slice(2)
 
 process.once('SIGTERM', () => process.exit(0))
 const connection = await connect({ servers: url! })
-const consumer = await jetstream(connection).consumers.get(jobStream, handler!)
 const callbacks: Record<string, (message: JsMsg) => void> = { noop: ack, flaky: failOnce }
-await consumer.consume({ max_messages: 1_000, callback: callbacks[handler!] ?? workAndAck() })
+for (const handler of handlers!.split(',')) {
+  const consumer = await jetstream(connection).consumers.get(jobStream, handler)
+  await consumer.consume({ max_messages: 1_000, callback: callbacks[handler] ?? workAndAck(handler) })
+}
 process.stdout.write('ready\n')
 
 function ack(message: JsMsg): void {
@@ -28,8 +31,8 @@ function failOnce(message: JsMsg): void {
   else message.ack()
 }
 
-function workAndAck(): (message: JsMsg) => void {
-  const work = works[handler!]!()
+function workAndAck(handler: string): (message: JsMsg) => void {
+  const work = works[handler]!()
   return (message) => {
     const done = work(message.json<WorkPayload>())
     if (done === undefined) message.ack()

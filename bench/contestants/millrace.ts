@@ -9,7 +9,8 @@ import type { Contestant, Order, Running } from './contestant.ts'
 import { readMetrics } from './metrics.ts'
 import { onNats } from './nats-ground.ts'
 
-const readyMs = 20_000
+/** A start takes a second; many times that on a machine with much else to do. */
+const readyMs = 60_000
 const handlersRoot = path.join(import.meta.dirname, '../handlers')
 
 /** The supervisor as users run it, with its defaults: deadlines, retries, metrics and job logs are on. */

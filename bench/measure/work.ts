@@ -25,10 +25,10 @@ export const works: Readonly<Record<string, () => Work>> = {
     const record = new JobRecord('noop')
     return ({ n }) => record.ran(n)
   },
-  // Notes how long it took until it started.
+  // Notes how long it took until it started; the instant itself for a job that does not say when it was sent.
   stamp: () => {
     const record = new JobRecord('stamp')
-    return ({ n, at }) => record.late(n, at!)
+    return ({ n, at }) => record.late(n, at ?? 0)
   },
   burn: () => {
     const record = new JobRecord('burn')

@@ -35,6 +35,7 @@ export const cpu: Scenario = {
       : []),
   ]),
   floor: burnersOf(threadCounts.at(-1)!),
+  quick: [burnersOf(threadCounts.at(-1)!), ownOf(threadCounts.at(-1)!)],
   measures: [{ key: 'jobsPerSecond', label: 'jobs/s', digits: 0 }],
   goals: threadCounts.map((threads) => ({
     measure: 'jobsPerSecond',

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { BenchError } from '../bench-error.ts'
@@ -65,11 +65,16 @@ export function attemptsOf(samples: readonly Sample[], handler: string, outcome?
 }
 
 /**
- * Waits until every job of `spin` is a dead letter and every one of `steady` is acked.
+ * Waits, looking every `pollMs`, until every job of `spin` is a dead letter and every one of `steady` is acked.
  *
  * @throws {BenchError} when that takes too long.
  */
-export async function untilEnded(running: Running, kills: number, steady: number): Promise<Sample[]> {
+export async function untilEnded(
+  running: Running,
+  kills: number,
+  steady: number,
+  pollMs = 50,
+): Promise<Sample[]> {
   let movedAt = Date.now()
   let lastSum = -1
   for (;;) {
@@ -84,7 +89,7 @@ export async function untilEnded(running: Running, kills: number, steady: number
         `${killed} of ${kills} looping jobs are dead letters, ${acked} of ${steady} others are done`,
       )
     }
-    await wait(50)
+    await wait(pollMs)
   }
 }
 
@@ -95,10 +100,19 @@ export async function redeliveriesOf(stage: Stage, handler: string, jobs: number
   return delivered.consumer_seq - jobs
 }
 
-/** How long after its deadline and grace each of the looping jobs last showed that it lived. */
+/**
+ * How long after its deadline and grace each of the looping jobs last showed that it lived. A job that was
+ * ended before it could is left out, as its thread had no processor in all the time that it had.
+ *
+ * @throws {BenchError} when that is most of them.
+ */
 export function readLateness(dir: string, kills: number, allowed: number): number[] {
-  return Array.from({ length: kills }, (_, n) => {
-    const bytes = readFileSync(path.join(dir, `spin-${n}`))
-    return bytes.readDoubleLE(8) - bytes.readDoubleLE(0) - allowed
-  })
+  const lateness = Array.from({ length: kills }, (_, n) => {
+    const file = path.join(dir, `spin-${n}`)
+    const bytes = existsSync(file) ? readFileSync(file) : Buffer.alloc(0)
+    return bytes.length < 16 ? [] : [bytes.readDoubleLE(8) - bytes.readDoubleLE(0) - allowed]
+  }).flat()
+  if (lateness.length < kills / 2)
+    throw new BenchError(`only ${lateness.length} of ${kills} looping jobs showed that they lived`)
+  return lateness
 }

@@ -74,6 +74,7 @@ export const drain4k: Scenario = {
   ...drain,
   contestants: [bare, raw, millrace, ...bullmqBest.slice(0, 1), ...graphileWorkers.slice(1, 2), pgBoss],
   name: 'drain-4k',
+  quick: [],
   title: 'Drain of no-op jobs, 4 KB',
   method: 'As above, with a third as many jobs of 4,096 bytes.',
   goals: [],

@@ -51,6 +51,7 @@ export const enqueue: Scenario = {
       ]
     }),
   ],
+  quick: ['raw protocol, pipelined', 'nats.js, one by one', 'millrace, bulk', 'millrace, pipelined'],
   measures: [
     { key: 'jobsPerSecond', label: 'jobs/s', digits: 0 },
     { key: 'clientCpuUs', label: 'CPU per job, client, µs', digits: 1 },

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { bare } from '../contestants/bare.ts'
 import type { Contestant } from '../contestants/contestant.ts'
 import { millrace } from '../contestants/millrace.ts'
+import { bullmqBest, graphileWorkers, pgBoss } from '../contestants/peers.ts'
 import { cpuMsOf, rssMbOf } from '../measure/process-usage.ts'
 import type { Scenario } from '../scenario.ts'
 
@@ -14,7 +15,8 @@ export const idle: Scenario = {
   method:
     'A process that has started and never had a job, from two to seven seconds after it was ready. CPU time is that of all its threads; ' +
     'memory is what of it is in RAM (RSS) at the end. Compared with a waiting `consume()`. What it takes under load is in the table of the drain.',
-  contestants: [bare, millrace],
+  contestants: [bare, millrace, bullmqBest[1]!, graphileWorkers[0]!, pgBoss],
+  quick: [millrace.name],
   measures: [
     { key: 'rssMb', label: 'memory, MB', digits: 0 },
     { key: 'cpuPercent', label: 'CPU, % of a core', digits: 2 },

@@ -22,6 +22,7 @@ export const keys: Scenario = {
     { name: 'without keys', isOwn: true },
     { name: 'with keys', isOwn: true },
   ],
+  quick: ['with keys'],
   measures: drainMeasures,
   goals: [{ measure: 'jobsPerSecond', of: 'with keys', against: ['without keys'], atLeast: 0.5 }],
   async run({ name }, options) {

@@ -30,15 +30,30 @@ export async function watchDrain(
   return Promise.race([watch(left, clientMs, serverMs, counted), running.failure])
 }
 
-/** The same for supervisors on one stage: all of them together are the client. */
-export async function watchStage(
+/** Waits until no job is left, without measuring. Rejects when the process ends. */
+export async function untilEmpty(ground: Ground, running: Running, handler: string): Promise<void> {
+  const giveUpAt = performance.now() + stalledMs
+  while ((await Promise.race([ground.left(handler), running.failure])) > 0) {
+    if (performance.now() > giveUpAt) throw new BenchError(`jobs are left after ${stalledMs / 1_000} s`)
+    await wait(5)
+  }
+}
+
+/** A drain by processes on one stage: all of them together are the client. */
+export function watchStage(stage: Stage, running: readonly Running[], counted: number): Promise<Values> {
+  return watchUntil(stage, running, counted, 0)
+}
+
+/** The same from when at most `from` jobs are left until at most `to` are. */
+export async function watchUntil(
   stage: Stage,
   running: readonly Running[],
-  counted: number,
+  from: number,
+  to: number,
 ): Promise<Values> {
   const left = async () => (await stage.streams.streams.info(jobStream)).state.messages
   const clientMs = () => running.reduce((sum, { pid }) => sum + cpuMsOf(pid), 0)
-  const watched = watch(left, clientMs, () => cpuMsOf(stage.broker.pid), counted)
+  const watched = watch(left, clientMs, () => cpuMsOf(stage.broker.pid), from, to)
   const values = await Promise.race([watched, ...running.map(({ failure }) => failure)])
   return { ...values, rssMb: running.reduce((sum, { pid }) => sum + rssMbOf(pid), 0) }
 }
@@ -47,7 +62,8 @@ async function watch(
   left: () => Promise<number>,
   clientMs: () => number,
   serverMs: () => number,
-  counted: number,
+  from: number,
+  to = 0,
 ): Promise<Values> {
   const read = async (): Promise<Reading> => ({
     left: await left(),
@@ -56,18 +72,18 @@ async function watch(
     serverMs: serverMs(),
   })
   let last = await read()
-  let first = last.left <= counted ? last : undefined
+  let first = last.left <= from ? last : undefined
   let movedAt = last.at
-  while (last.left > 0) {
+  while (last.left > to) {
     await wait(pollMs)
     const now = await read()
     if (now.left < last.left) movedAt = now.at
     if (now.at - movedAt > stalledMs) throw new BenchError(`${now.left} jobs are left and nothing moves`)
     last = now
-    if (now.left <= counted) first ??= now
+    if (now.left <= from) first ??= now
   }
-  const jobs = first!.left
-  if (jobs < counted / 2) {
+  const jobs = first!.left - last.left
+  if (jobs < (from - to) / 2) {
     throw new BenchError(`only ${jobs} jobs were left when the clock started; ask for more with --jobs`)
   }
   const perJobUs = (ms: number) => (ms * 1_000) / jobs
