@@ -1,5 +1,4 @@
 import { BenchError } from './bench-error.ts'
-import { Journal } from './journal.ts'
 import { type Run, runOnce } from './run-scenario.ts'
 import type { BenchOptions, Named, Scenario } from './scenario.ts'
 import { cpu } from './scenarios/cpu.ts'
@@ -60,12 +59,15 @@ export type BenchResult = {
  * 2. Each round turns the order of the contestants round, so that none always follows the same one.
  * 3. A run without a number does not end the others.
  *
+ * @param from - the scenarios that there are; only tests have others.
  * @throws {BenchError} when a scenario's name is unknown.
  */
-export async function runBench(options: BenchOptions): Promise<BenchResult> {
-  const chosen = choose(options.only)
-  const journal = new Journal(options.journal)
-  const runs: Run[] = [...journal.runs]
+export async function runBench(
+  options: BenchOptions,
+  from: readonly Scenario[] = scenarios,
+): Promise<BenchResult> {
+  const chosen = choose(options.only, from)
+  const runs: Run[] = [...(options.journal?.runs ?? [])]
   const endAt = Date.now() + options.minutes * 60_000
   let isCutShort = false
   for (let round = options.warmUp ? 0 : 1; round <= options.rounds; round += 1) {
@@ -77,7 +79,7 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
         if (isCutShort) break
         const run = await runOnce(scenario, contestant, round, options)
         runs.push(run)
-        journal.add(run)
+        options.journal?.add(run)
       }
     }
   }
@@ -87,13 +89,13 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
   }
 }
 
-function choose(only: readonly string[]): Scenario[] {
-  const unknown = only.find((name) => !scenarios.some((scenario) => scenario.name === name))
+function choose(only: readonly string[], from: readonly Scenario[]): Scenario[] {
+  const unknown = only.find((name) => !from.some((scenario) => scenario.name === name))
   if (unknown !== undefined) {
-    const names = scenarios.map((scenario) => scenario.name).join(', ')
+    const names = from.map((scenario) => scenario.name).join(', ')
     throw new BenchError(`there is no scenario ${unknown}; there are ${names}`)
   }
-  return scenarios.filter(({ name }) => only.length === 0 || only.includes(name))
+  return from.filter(({ name }) => only.length === 0 || only.includes(name))
 }
 
 function orderOf(scenario: Scenario, round: number, { quick, contestants }: BenchOptions): Named[] {

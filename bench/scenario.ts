@@ -1,3 +1,4 @@
+import type { Journal } from './journal.ts'
 import type { Endings } from './stage/endings.ts'
 
 /** What a whole run of the benchmarks was asked for. */
@@ -25,7 +26,7 @@ export type BenchOptions = {
   /** Parts of names of the contestants that are to run; empty for all. */
   contestants: readonly string[]
   /** Keeps every run as it ends, and is where a run that was cut short goes on. */
-  journal?: string | undefined
+  journal?: Journal | undefined
   /** Where processes under test write a CPU profile each. */
   profileDir?: string | undefined
   narrate: (line: string) => void

@@ -17,7 +17,7 @@ const usage = `usage: npm run bench -- [scenario]... [options]
   --jobs N        jobs of a drain that count (100000)
   --rounds N      measured rounds (5)
   --minutes N     no run begins after so long; the report then has fewer rounds (120)
-  --resume        go on where the last run with the same options was cut short
+  --resume        go on where the last run was cut short, of the same commit, server and options
   --threads N     threads of the supervisor (2)
   --server PATH   the nats-server to run
   --node PATH     the Node that everything under test runs on
@@ -49,13 +49,17 @@ await runMain(async () => {
     peers: atHand.versions,
     leftOut: atHand.leftOut,
   })
-  if (!options.quick && !options.resume) Journal.begin(journalFile)
+  const { commit, cpu, natsServer } = environment
+  const { jobs, threads } = options
+  const conditions = JSON.stringify({ commit, cpu, node: environment.node, natsServer, jobs, threads })
   const { results, isCutShort } = await runBench({
     ...options,
     node,
     binary: server.path,
     burnRounds: calibrateBurn(),
-    journal: options.quick ? undefined : journalFile,
+    journal: options.quick
+      ? undefined
+      : Journal[options.resume ? 'resume' : 'begin'](journalFile, conditions),
     narrate: (line) => process.stderr.write(`${line}\n`),
   })
   for (const result of results) process.stdout.write(`\n${describeResult(result)}\n`)

@@ -2,14 +2,12 @@ import type { Row, ScenarioResult } from '../summary.ts'
 import { formatSpread } from './table.ts'
 
 const width = 760
-const nameWidth = 190
 const valueWidth = 190
+/** About what a letter takes; names are not measured, and a name may be a little narrower than its room. */
+const letterWidth = 7
 const barHeight = 16
 const rowHeight = 26
 const headHeight = 44
-/** A mark at this place and its number say that a bar is longer than there is room. */
-const barWidth = width - nameWidth - valueWidth
-
 /** Readable on light and on dark pages: a picture in a page follows the reader's setting by itself. */
 const style = `
   text { font: 12px system-ui, -apple-system, 'Segoe UI', sans-serif; fill: #1f2328 }
@@ -38,10 +36,20 @@ export function drawChart({ scenario, rows }: ScenarioResult): string {
     0,
     ...rows.map(({ values }) => values[key]!.max).filter((max) => !Number.isNaN(max)),
   )
+  const nameWidth = 12 + letterWidth * Math.max(...rows.map(({ name }) => name.length))
+  const barWidth = width - nameWidth - valueWidth
   const scale = (value: number) => (greatest === 0 ? 0 : (Math.max(0, value) / greatest) * barWidth)
   const height = headHeight + rows.length * rowHeight + 10
   const own = new Set(scenario.contestants.filter(({ isOwn }) => isOwn).map(({ name }) => name))
-  const bars = rows.map((row, index) => drawRow(row, own.has(row.name), index, key, digits, scale))
+  const bars = rows.map((row, index) =>
+    drawRow(row, own.has(row.name), {
+      top: headHeight + index * rowHeight,
+      left: nameWidth,
+      key,
+      digits,
+      scale,
+    }),
+  )
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeXml(scenario.title)}">
 <style>${style}
 </style>
@@ -56,24 +64,21 @@ ${bars.join('\n')}
 function drawRow(
   row: Row,
   isOwn: boolean,
-  index: number,
-  key: string,
-  digits: number,
-  scale: (value: number) => number,
+  place: { top: number; left: number; key: string; digits: number; scale: (value: number) => number },
 ): string {
+  const { top, left, key, digits, scale } = place
   const { median, min, max } = row.values[key]!
-  const top = headHeight + index * rowHeight
   const middle = top + barHeight / 2
-  const name = `<text x="${nameWidth - 8}" y="${middle + 4}" text-anchor="end">${escapeXml(row.name)}</text>`
+  const name = `<text x="${left - 8}" y="${middle + 4}" text-anchor="end">${escapeXml(row.name)}</text>`
   if (Number.isNaN(median)) {
-    return `${name}\n<text class="value" x="${nameWidth + 6}" y="${middle + 4}">no number</text>`
+    return `${name}\n<text class="value" x="${left + 6}" y="${middle + 4}">no number</text>`
   }
-  const at = (value: number) => (nameWidth + scale(value)).toFixed(1)
+  const at = (value: number) => (left + scale(value)).toFixed(1)
   return [
     name,
-    `<rect class="${isOwn ? 'own' : 'bar'}" x="${nameWidth}" y="${top}" width="${scale(median).toFixed(1)}" height="${barHeight}" rx="2"/>`,
+    `<rect class="${isOwn ? 'own' : 'bar'}" x="${left}" y="${top}" width="${scale(median).toFixed(1)}" height="${barHeight}" rx="2"/>`,
     `<line class="range" x1="${at(min)}" y1="${middle}" x2="${at(max)}" y2="${middle}"/>`,
-    `<text class="value" x="${(nameWidth + scale(max) + 8).toFixed(1)}" y="${middle + 4}">${escapeXml(formatSpread(row.values[key]!, digits))}</text>`,
+    `<text class="value" x="${(left + scale(max) + 8).toFixed(1)}" y="${middle + 4}">${escapeXml(formatSpread(row.values[key]!, digits))}</text>`,
   ].join('\n')
 }
 

@@ -13,9 +13,14 @@ export function tableOf({ scenario, rows }: ScenarioResult): Table {
     body: rows.map((row) => [
       row.name,
       ...scenario.measures.map(({ key, digits }) => formatSpread(row.values[key]!, digits)),
-      ...(isCompared ? [row.ratio === undefined ? '1' : `× ${formatSpread(row.ratio, 2)}`] : []),
+      ...(isCompared ? [formatRatio(row)] : []),
     ]),
   }
+}
+
+function formatRatio({ ratio }: Row): string {
+  if (ratio === undefined) return '1'
+  return Number.isNaN(ratio.median) ? '–' : `× ${formatSpread(ratio, 2)}`
 }
 
 /** Why some runs have no number: a line for each reason. */

@@ -54,7 +54,7 @@ export const drain: Scenario = {
       measure: 'jobsPerSecond',
       of: 'millrace',
       against: namesOf(durablePeers),
-      againstLabel: 'the fastest peer whose jobs are on disk after a second at most',
+      againstLabel: 'the fastest peer as durable on disk',
       atLeast: 3.1,
     },
     {

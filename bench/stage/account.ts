@@ -4,6 +4,7 @@ import { type Sample, sumOf } from '../contestants/metrics.ts'
 import { type Records, readRecords } from '../measure/records.ts'
 import { jobStream, type Stage } from './stage.ts'
 
+/** What does not get on for so long has ended. */
 const settledMs = 5_000
 
 /**
@@ -18,7 +19,8 @@ export async function checkDrained(
   jobs: number,
   deliveries = jobs,
 ): Promise<void> {
-  const giveUpAt = Date.now() + settledMs
+  let movedAt = Date.now()
+  let lastSum = -1
   for (;;) {
     const { delivered, ack_floor, num_pending, num_ack_pending, num_redelivered } =
       await stage.streams.consumers.info(jobStream, handler)
@@ -27,7 +29,10 @@ export async function checkDrained(
       ack_floor.consumer_seq === deliveries &&
       num_pending + num_ack_pending + num_redelivered === 0
     if (isDone) return
-    if (delivered.consumer_seq > deliveries || Date.now() > giveUpAt) {
+    const sum = delivered.consumer_seq + ack_floor.consumer_seq
+    if (sum !== lastSum) movedAt = Date.now()
+    lastSum = sum
+    if (delivered.consumer_seq > deliveries || Date.now() - movedAt > settledMs) {
       throw new BenchError(
         `of ${jobs} jobs there were ${delivered.consumer_seq} deliveries, ${ack_floor.consumer_seq} acks in a row, ` +
           `${num_redelivered} redelivered, ${num_pending} left and ${num_ack_pending} not acked`,
