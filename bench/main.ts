@@ -12,7 +12,7 @@ import { keys } from './scenarios/keys.ts'
 import { latency100, latency2000, latencyNearCapacity } from './scenarios/latency.ts'
 import { mixed } from './scenarios/mixed.ts'
 import { observability } from './scenarios/observability.ts'
-import { backlog, handlers, supervisors } from './scenarios/scale.ts'
+import { backlog, growth, handlers, supervisors } from './scenarios/scale.ts'
 import { start } from './scenarios/start.ts'
 import { deadlineStorm, redeliveryStorm } from './scenarios/storms.ts'
 import { type ScenarioResult, summarise } from './summary.ts'
@@ -34,6 +34,7 @@ export const scenarios: readonly Scenario[] = [
   redeliveryStorm,
   keys,
   backlog,
+  growth,
   handlers,
   supervisors,
   start,
@@ -98,10 +99,12 @@ function choose(only: readonly string[], from: readonly Scenario[]): Scenario[] 
   return from.filter(({ name }) => only.length === 0 || only.includes(name))
 }
 
-function orderOf(scenario: Scenario, round: number, { quick, contestants }: BenchOptions): Named[] {
+function orderOf(scenario: Scenario, round: number, { quick, only, contestants }: BenchOptions): Named[] {
   const isWanted = (name: string) =>
     contestants.length === 0 || contestants.some((part) => name.toLowerCase().includes(part.toLowerCase()))
-  const isNeeded = (name: string) => !quick || (scenario.quick?.includes(name) ?? true)
+  // Whoever names scenarios or contestants wants to see just those.
+  const isNeeded = (name: string) =>
+    !quick || only.length + contestants.length > 0 || (scenario.quick?.includes(name) ?? true)
   const taking = scenario.contestants.filter(
     (contestant) =>
       contestant.isAvailable?.() !== false && isNeeded(contestant.name) && isWanted(contestant.name),

@@ -63,6 +63,8 @@ export type Ground = {
 export type Contestant = Named & {
   /** Jobs of a load, as a share of what the fastest get; for those that would take minutes. @default 1 */
   readonly share?: number
+  /** Fewer would be taken in so few steps that there is nothing to measure. @default 0 */
+  readonly leastJobs?: number
   /** Starts its server, with a queue for each handler. */
   open(options: RunOptions, handlers: readonly string[]): Promise<Ground>
 }

@@ -22,6 +22,7 @@ export type Peer = {
   /** What its file does with it. `concurrency` is replaced when a load asks for another. */
   readonly settings: Readonly<Record<string, number | boolean>>
   readonly share?: number
+  readonly leastJobs?: number
 }
 
 /** Another job system, on a server of its own, as a contestant. */
@@ -29,7 +30,8 @@ export function peerContestant(peer: Peer): Contestant {
   return {
     name: peer.name,
     isAvailable: () => peer.server() !== undefined,
-    ...(peer.share === undefined ? {} : { share: peer.share }),
+    share: peer.share ?? 1,
+    leastJobs: peer.leastJobs ?? 0,
     async open(options, handlers) {
       const server = await peer.server()!(options)
       const ground = new PeerGround(peer, server, options)

@@ -30,6 +30,7 @@ function graphile(name: string, localQueueSize: number, isSynchronous: boolean):
     server: postgres(isSynchronous),
     settings,
     share: 0.3,
+    leastJobs: 3 * localQueueSize,
   }
   return peerContestant(peer)
 }
@@ -63,6 +64,7 @@ export const pgBoss = peerContestant({
   server: postgres(true),
   settings: { batchSize: 1_000, localConcurrency: 4 },
   share: 0.3,
+  leastJobs: 12_000,
 })
 
 /** Those that lose a second of jobs at most when the power fails. */

@@ -93,7 +93,7 @@ export async function runDrain(
   payloadBytes: number,
   settings: Record<string, string> = {},
 ): Promise<Values> {
-  const jobs = Math.ceil(options.jobs * (contestant.share ?? 1))
+  const jobs = Math.max(Math.ceil(options.jobs * (contestant.share ?? 1)), contestant.leastJobs ?? 0)
   const all = Math.ceil(jobs * 1.25)
   const ground = await contestant.open(options, [handler])
   await ground.fill(handler, all, payloadBytes)

@@ -1,8 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { startMillrace } from '../contestants/millrace.ts'
+import { rssMbOf } from '../measure/process-usage.ts'
+import { slopeOf } from '../measure/statistics.ts'
 import type { Named, Scenario, Values } from '../scenario.ts'
-import { checkDrained } from '../stage/account.ts'
+import { checkCounters, checkDrained } from '../stage/account.ts'
 import { preload } from '../stage/preload.ts'
 import { setStage } from '../stage/stage.ts'
 import { watchUntil } from '../stage/watch.ts'
@@ -44,6 +46,40 @@ export const backlog: Scenario = {
     const running = await startMillrace(stage, 'noop')
     const [skipped, counted] = size <= 10_000 ? [1_000, 8_000] : [5_000, 20_000]
     return watchUntil(stage, [running], size - skipped, size - skipped - counted)
+  },
+}
+
+const million = 1_000_000
+
+/** Whether anything is kept of jobs that are done. */
+export const growth: Scenario = {
+  name: 'growth',
+  title: 'Memory over a million jobs',
+  method:
+    'A drain of a million no-op jobs of 64 bytes. The memory of the supervisor is read every 10 ms; growth is the slope of the line ' +
+    'that fits best, from when a fifth of the jobs is done. Memory that the runtime takes and gives back makes it swing round 0.',
+  contestants: [{ name: 'millrace', isOwn: true }],
+  quick: [],
+  measures: [
+    { key: 'growthMb', label: 'growth over a million jobs, MB', digits: 1 },
+    { key: 'rssMb', label: 'memory at the end, MB', digits: 0 },
+    { key: 'jobsPerSecond', label: 'jobs/s', digits: 0 },
+  ],
+  goals: [{ measure: 'growthMb', of: 'millrace', atMost: 10 }],
+  async run(_contestant, options) {
+    const stage = await setStage(options, ['bare'])
+    const jobs = options.quick ? million / 20 : million
+    await preload(stage.connection, 'jobs.bare', jobs, 64)
+    // Without records: they grow with the jobs, and they are ours.
+    const running = await startMillrace(stage, 'noop', {
+      MILLRACE_HANDLERS: await makeHandlers(stage.dir, ['bare']),
+    })
+    const readings: [number, number][] = []
+    const onLook = (left: number) => readings.push([jobs - left, rssMbOf(running.pid)])
+    const values = await watchUntil(stage, [running], jobs * 0.8, 0, onLook)
+    await checkDrained(stage, 'bare', jobs)
+    checkCounters(await running.readMetrics!(), 'bare', jobs)
+    return { ...values, growthMb: slopeOf(readings) * million }
   },
 }
 

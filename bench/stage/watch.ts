@@ -32,9 +32,15 @@ export async function watchDrain(
 
 /** Waits until no job is left, without measuring. Rejects when the process ends. */
 export async function untilEmpty(ground: Ground, running: Running, handler: string): Promise<void> {
-  const giveUpAt = performance.now() + stalledMs
-  while ((await Promise.race([ground.left(handler), running.failure])) > 0) {
-    if (performance.now() > giveUpAt) throw new BenchError(`jobs are left after ${stalledMs / 1_000} s`)
+  let movedAt = performance.now()
+  let last = Number.POSITIVE_INFINITY
+  for (;;) {
+    const left = await Promise.race([ground.left(handler), running.failure])
+    if (left === 0) return
+    if (left < last) movedAt = performance.now()
+    last = left
+    if (performance.now() - movedAt > stalledMs)
+      throw new BenchError(`${left} jobs are left and nothing moves`)
     await wait(5)
   }
 }
@@ -44,14 +50,23 @@ export function watchStage(stage: Stage, running: readonly Running[], counted: n
   return watchUntil(stage, running, counted, 0)
 }
 
-/** The same from when at most `from` jobs are left until at most `to` are. */
+/**
+ * The same from when at most `from` jobs are left until at most `to` are.
+ *
+ * @param onLook - called at each look while the clock runs, with how many jobs are left.
+ */
 export async function watchUntil(
   stage: Stage,
   running: readonly Running[],
   from: number,
   to: number,
+  onLook?: (left: number) => void,
 ): Promise<Values> {
-  const left = async () => (await stage.streams.streams.info(jobStream)).state.messages
+  const left = async () => {
+    const { messages } = (await stage.streams.streams.info(jobStream)).state
+    if (messages <= from) onLook?.(messages)
+    return messages
+  }
   const clientMs = () => running.reduce((sum, { pid }) => sum + cpuMsOf(pid), 0)
   const watched = watch(left, clientMs, () => cpuMsOf(stage.broker.pid), from, to)
   const values = await Promise.race([watched, ...running.map(({ failure }) => failure)])
