@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { access, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { prepareOwnLists, runApt } from '#src/broker/apt-source.js'
+import { prepareOwnLists, requireApt, runApt } from '#src/broker/apt-source.js'
 
 const run = promisify(execFile)
 
@@ -21,6 +21,7 @@ export async function fetchPackages(
   await mkdir(cacheDir, { recursive: true })
   const workDir = await mkdtemp(path.join(cacheDir, 'partial-'))
   try {
+    await requireApt(workDir)
     narrate(`fetching the package ${name} with apt-get download (nothing is installed)`)
     await download(name, workDir, []).catch(async () => {
       narrate(`the package lists do not have it, reading lists of our own with apt-get update`)

@@ -4,7 +4,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { runApt } from '#src/broker/apt-source.js'
+import { requireApt, runApt } from '#src/broker/apt-source.js'
 import { startKeptProcess } from '#src/broker/kept-process.js'
 import { BenchError } from '../bench-error.ts'
 import { familyCpuMsOf } from '../measure/process-usage.ts'
@@ -24,6 +24,7 @@ export async function findPostgres(
   const installed = await findVersions('/usr/lib/postgresql')
   if (installed !== undefined) return checkPostgres(installed, [])
   await mkdir(cacheDir, { recursive: true })
+  await requireApt(cacheDir)
   const plan = await runApt(cacheDir, ['--simulate', '--no-install-recommends', 'install', 'postgresql'])
   const name = /^Inst (postgresql-\d+) /m.exec(plan)?.[1]
   if (name === undefined)
@@ -46,7 +47,9 @@ async function checkPostgres(binDir: string, libraryDirs: readonly string[]): Pr
   const program = { version: '', libraryDirs, paths }
   // As the one who will run it: a folder below /root is closed to `nobody`.
   const [file, ...args] = asOrdinaryUser([paths.postgres, '--version'])
-  const { stdout } = await run(file!, args, { env: environmentFor(program) })
+  const { stdout } = await run(file!, args, { env: environmentFor(program) }).catch((error: Error) => {
+    throw new Error(`${paths.postgres} cannot be run: ${error.message.trim()}`, { cause: error })
+  })
   return { ...program, version: /\d[\d.]*/.exec(stdout)?.[0] ?? stdout.trim() }
 }
 

@@ -18,10 +18,7 @@ const impatient = ['-o', 'Acquire::http::Timeout=15', '-o', 'Acquire::https::Tim
  * system's are left alone.
  */
 export async function fetchWithApt(workDir: string, narrate: (line: string) => void): Promise<string> {
-  if (process.platform !== 'linux') throw new Error(`apt is not for ${process.platform}`)
-  await runApt(workDir, ['--version']).catch(() => {
-    throw new Error('this machine has no apt-get')
-  })
+  await requireApt(workDir)
   narrate('fetching the package nats-server with apt-get download (nothing is installed)')
   try {
     await runApt(workDir, ['download', 'nats-server'])
@@ -36,6 +33,18 @@ export async function fetchWithApt(workDir: string, narrate: (line: string) => v
   const unpacked = path.join(workDir, 'unpacked')
   await run('dpkg', ['-x', path.join(workDir, archive), unpacked], { timeout: timeoutMs })
   return path.join(unpacked, 'usr', 'sbin', 'nats-server')
+}
+
+/**
+ * Resolves when packages can be fetched on this machine.
+ *
+ * @throws an error whose message says why they cannot.
+ */
+export async function requireApt(workDir: string): Promise<void> {
+  if (process.platform !== 'linux') throw new Error(`apt is not for ${process.platform}`)
+  await runApt(workDir, ['--version']).catch(() => {
+    throw new Error('this machine has no apt-get')
+  })
 }
 
 /** Options that make apt keep its lists and its cache in `workDir`, where an ordinary user may write. */
