@@ -57,6 +57,8 @@ export type Goal = {
 /** Somebody who takes part in a scenario, or one variant of it. */
 export type Named = {
   readonly name: string
+  /** What it is and how it is set, for the report, where its name does not say it all. */
+  readonly about?: string
   /** Whether what it needs is at hand; another job system takes part only when it was asked for. @default always */
   isAvailable?(): boolean
   /** Millrace, in whatever way; pictures show it in colour. @default false */

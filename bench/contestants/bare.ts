@@ -7,12 +7,15 @@ import { onNats } from './nats-ground.ts'
 
 /** nats.js alone, consuming and acking in one process and one thread: what everything is compared with. */
 export const bare: Contestant = onNats('bare nats.js', {
+  about: '`consume()` of nats.js with a callback that acks, 1,000 messages ahead, in one thread.',
   start: (stage, order) => startLoop(stage, order, 'bare-loop.js'),
   isRecorded: (handler) => handler !== 'noop',
 })
 
 /** The protocol by hand: what no client can be faster than. */
 export const raw: Contestant = onNats('raw protocol', {
+  about:
+    'The least work that the protocol allows, over a socket: two pulls of 500 under way, acks written together.',
   start: (stage, order) => startLoop(stage, order, 'raw-loop.js'),
   enqueuer: 'raw',
   isRecorded: () => false,
@@ -20,7 +23,12 @@ export const raw: Contestant = onNats('raw protocol', {
 
 /** What one writes first: a pool, `piscina.run()` for each job, and a timer that aborts it at its deadline. */
 export const naive: Contestant = {
-  ...onNats('naive Piscina', { start: (stage, order) => startLoop(stage, order, 'naive-loop.js') }),
+  ...onNats('naive Piscina', {
+    about:
+      'One `piscina.run()` for each job, with an AbortController and a timer for its deadline; at most 500 under way. ' +
+      'No retries, leases, metrics or logs.',
+    start: (stage, order) => startLoop(stage, order, 'naive-loop.js'),
+  }),
   share: 0.25,
 }
 

@@ -19,6 +19,10 @@ export const millrace: Contestant = millraceWith('millrace')
 /** The same with other settings than the bench's, by environment variable. */
 export function millraceWith(name: string, settings: Record<string, string> = {}): Contestant {
   return onNats(name, {
+    ...(name === 'millrace' && {
+      about:
+        '`node dist/supervisor.js` with its defaults: deadlines, leases, retries, metrics and logs are on.',
+    }),
     enqueuer: 'millrace',
     start: (stage, order) =>
       startMillrace(stage, order.handler, { ...settingsFor(order), ...order.settings, ...settings }),

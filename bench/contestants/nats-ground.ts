@@ -11,6 +11,7 @@ import type { Contestant, Enqueued, Ground, Order, Running } from './contestant.
 
 /** How one contestant of those on NATS differs from another. */
 export type OnNats = {
+  about?: string
   start(stage: Stage, order: Order): Promise<Running>
   /** Who enqueues for it; a mode of `stage/enqueuer.ts`. @default 'nats.js' */
   enqueuer?: 'raw' | 'nats.js' | 'millrace'
@@ -21,9 +22,10 @@ export type OnNats = {
 }
 
 /** A contestant on a nats-server with the stream and the consumers that a supervisor would create. */
-export function onNats(name: string, { enqueuer = 'nats.js', ...kind }: OnNats): Contestant {
+export function onNats(name: string, { about, enqueuer = 'nats.js', ...kind }: OnNats): Contestant {
   return {
     name,
+    ...(about !== undefined && { about }),
     isOwn: enqueuer === 'millrace',
     async open(options: RunOptions, handlers: readonly string[]): Promise<Ground> {
       const stage = await setStage(options, handlers)

@@ -15,6 +15,7 @@ const script = path.join(peersDir, 'main.mjs')
 /** One way to run another job system. */
 export type Peer = {
   readonly name: string
+  readonly about: string
   /** A file of `bench/peers`. */
   readonly system: 'bullmq' | 'graphile-worker' | 'pg-boss'
   /** Looked up at each run, because servers are found after the scenarios are made; undefined when there is none. */
@@ -29,6 +30,7 @@ export type Peer = {
 export function peerContestant(peer: Peer): Contestant {
   return {
     name: peer.name,
+    about: peer.about,
     isAvailable: () => peer.server() !== undefined,
     share: peer.share ?? 1,
     leastJobs: peer.leastJobs ?? 0,

@@ -15,6 +15,9 @@ const postgres = (isSynchronous: boolean) => (): StartServer | undefined =>
 function bullmq(concurrency: number, appendonly: boolean, share: number): Contestant {
   return peerContestant({
     name: `BullMQ, ${concurrency} at once${appendonly ? ', AOF' : ''}`,
+    about:
+      `In process, concurrency ${concurrency} (https://docs.bullmq.io/guide/workers/concurrency); Redis ` +
+      `${appendonly ? 'with appendonly, synced every second' : 'that writes nothing to disk'}.`,
     system: 'bullmq',
     server: redis(appendonly),
     settings: { concurrency },
@@ -26,6 +29,9 @@ function graphile(name: string, localQueueSize: number, isSynchronous: boolean):
   const settings = { concurrency: 24, localQueueSize }
   const peer: Peer = {
     name,
+    about:
+      `24 jobs at once, local queue of ${localQueueSize}, completions in batches (https://worker.graphile.org/docs/performance)` +
+      `${isSynchronous ? '.' : '; PostgreSQL with synchronous_commit off.'}`,
     system: 'graphile-worker',
     server: postgres(isSynchronous),
     settings,
@@ -47,6 +53,9 @@ export const bullmqBest: readonly Contestant[] = [
 /** In threads: the only other way that can end a job. */
 export const bullmqThreads = peerContestant({
   name: 'BullMQ, threads, AOF',
+  about:
+    'Sandboxed processors in worker threads, concurrency 2 (https://docs.bullmq.io/guide/workers/sandboxed-processors); Redis with ' +
+    'appendonly, synced every second.',
   system: 'bullmq',
   server: redis(true),
   settings: { concurrency: 2, isSandboxed: true },
@@ -60,6 +69,9 @@ export const graphileWorkers: readonly Contestant[] = [
 ]
 export const pgBoss = peerContestant({
   name: 'pg-boss, batches of 1,000',
+  about:
+    'batchSize 1,000, localConcurrency 4, burstWhenBatchFull, LISTEN/NOTIFY; a batch is completed as one ' +
+    '(https://pgboss.io/api/workers).',
   system: 'pg-boss',
   server: postgres(true),
   settings: { batchSize: 1_000, localConcurrency: 4 },

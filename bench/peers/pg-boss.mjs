@@ -1,6 +1,6 @@
 /**
- * pg-boss (https://timgit.github.io/pg-boss) with large batches, four at once, each fetched as soon as the one
- * before was full (https://github.com/timgit/pg-boss/blob/12.38.0/docs/api/workers.md). Completed jobs
+ * pg-boss (https://pgboss.io) with large batches, four at once, each fetched as soon as the one
+ * before was full (https://pgboss.io/api/workers). Completed jobs
  * stay in its table, as they do with its defaults.
  */
 import { PgBoss } from 'pg-boss'

@@ -23,7 +23,7 @@ greatest. Comparisons are made within each round and then summarised in the same
 changes absolute numbers more than ratios. A run that loses or doubles a job has no number.
 
 ${listEnvironment(environment)}
-
+${listContestants(results)}
 ${results.map((result) => section(result, chartOf(result.scenario.name))).join('\n')}`
 }
 
@@ -42,6 +42,17 @@ function listEnvironment(environment: Environment): string {
     ['Load before the run', String(environment.loadBefore)],
   ]
   return toTable({ head: ['Machine', ''], body: rows })
+}
+
+/** Everybody whose name does not say it all, in the order in which they first appear. */
+function listContestants(results: readonly ScenarioResult[]): string {
+  const taking = results.flatMap(({ scenario, rows }) =>
+    scenario.contestants.filter(({ name }) => rows.some((row) => row.name === name)),
+  )
+  const abouts = new Map(taking.flatMap(({ name, about }) => (about === undefined ? [] : [[name, about]])))
+  if (abouts.size === 0) return ''
+  const lines = [...abouts].map(([name, about]) => `- **${name}**: ${about}`)
+  return `\n## Who takes part\n\n${lines.join('\n')}\n`
 }
 
 function section(result: ScenarioResult, chart: string | undefined): string {

@@ -32,8 +32,8 @@ export const drain: Scenario = {
   method:
     'A queue full of jobs, then one process that takes them. The clock starts when a fifth of them is gone, so that starting and ' +
     'compiling do not count, and stops when the queue is empty. On NATS both are read from the state of the stream, every 10 ms, ' +
-    'from outside. Compared with `consume()` of nats.js with a callback that acks, 1,000 messages ahead, on an equal stream and consumer; ' +
-    'the raw protocol is a loop over a socket that parses only what an ack needs. A run counts only if the state of the server shows ' +
+    'from outside; of the others the process itself says how many are done, and that its server has none left. Compared with the bare loop, on an ' +
+    'equal stream and consumer. A run counts only if the state of the server shows ' +
     'one delivery and one ack for each job, and, but for the two loops, a record that the handlers keep shows one run of each; ' +
     'with Millrace its counters, too. What a power failure costs differs: nats-server with its defaults up to two minutes of jobs ' +
     '(killing it costs none), Redis with AOF a second, Redis without all jobs, PostgreSQL none, or with asynchronous commit a fraction of a second. ' +

@@ -98,6 +98,7 @@ test('the page names the machine, who was left out, and whether goals are met', 
     () => 'a.svg',
   )
   assert.match(page, /\| Left out \| BullMQ: no Redis \|/)
+  assert.match(page, /- \*\*floor\*\*: It only stands there\./)
   assert.match(page, /!\[A race\]\(a\.svg\)/)
   assert.match(page, /Goal: jobs\/s: ours at least 0\.85 × floor: 0\.90, met/)
 })
@@ -113,7 +114,11 @@ function race(goal?: NonNullable<Scenario['goals']>[number]): Scenario {
     name: 'race',
     title: 'A race',
     method: 'They run.',
-    contestants: [{ name: 'floor' }, { name: 'ours', isOwn: true }, { name: 'peer' }],
+    contestants: [
+      { name: 'floor', about: 'It only stands there.' },
+      { name: 'ours', isOwn: true },
+      { name: 'peer' },
+    ],
     measures: [{ key: 'rate', label: 'jobs/s', digits: 0 }],
     ...(goal && { goals: [goal] }),
     run: () => Promise.reject(new Error('not in this test')),
