@@ -18,7 +18,7 @@ export async function openQueue({ url, handler }) {
   const utils = await makeWorkerUtils({ connectionString: url, maxPoolSize: 20, logger: quiet })
   return {
     add: (payload) => utils.addJob(handler, payload),
-    // https://worker.graphile.org/docs/library/add-job#addjobs
+    // https://worker.graphile.org/docs/sql-add-job
     addMany: (payloads) => utils.addJobs(payloads.map((payload) => ({ identifier: handler, payload }))),
     close: () => utils.release(),
   }
