@@ -1,31 +1,122 @@
 import { BenchError } from './bench-error.ts'
-import { runScenario, type ScenarioResult } from './run-scenario.ts'
-import type { BenchOptions, Scenario } from './scenario.ts'
+import { type Run, runOnce } from './run-scenario.ts'
+import type { BenchOptions, Named, Scenario } from './scenario.ts'
+import { cpu } from './scenarios/cpu.ts'
 import { deadline } from './scenarios/deadline.ts'
-import { drain } from './scenarios/drain.ts'
+import { drain, drain4k } from './scenarios/drain.ts'
+import { enqueue } from './scenarios/enqueue.ts'
+import { floors } from './scenarios/floors.ts'
 import { idle } from './scenarios/idle.ts'
+import { io } from './scenarios/io.ts'
 import { keys } from './scenarios/keys.ts'
-import { latency } from './scenarios/latency.ts'
+import { latency100, latency2000, latencyNearCapacity } from './scenarios/latency.ts'
+import { mixed } from './scenarios/mixed.ts'
+import { observability } from './scenarios/observability.ts'
+import { backlog, growth, handlers, supervisors } from './scenarios/scale.ts'
+import { start } from './scenarios/start.ts'
+import { deadlineStorm, redeliveryStorm } from './scenarios/storms.ts'
+import { type ScenarioResult, summarise } from './summary.ts'
 
 /** Every scenario, in the order of the report. */
-export const scenarios: readonly Scenario[] = [drain, keys, latency, idle, deadline]
+export const scenarios: readonly Scenario[] = [
+  drain,
+  drain4k,
+  floors,
+  enqueue,
+  latency100,
+  latency2000,
+  latencyNearCapacity,
+  cpu,
+  io,
+  mixed,
+  deadline,
+  deadlineStorm,
+  redeliveryStorm,
+  keys,
+  backlog,
+  growth,
+  handlers,
+  supervisors,
+  start,
+  idle,
+  observability,
+]
+
+/** After so many runs without a number a contestant is left out of the scenario: they often take long. */
+const mostFailures = 2
+
+/** What a run of the benchmarks came to. */
+export type BenchResult = {
+  readonly results: readonly ScenarioResult[]
+  /** Whether time was over before all rounds were done. */
+  readonly isCutShort: boolean
+}
 
 /**
- * Runs the scenarios one after the other, never two processes under test at once.
+ * Runs the scenarios, never two contestants at once.
  *
- * @throws {BenchError} when a scenario's name is unknown, or a run has no number.
+ * 1. A round has every contestant of every scenario once. So whatever else the machine does in the course of
+ *    an hour meets all of them, and a run that is ended early has fewer rounds instead of fewer scenarios.
+ * 2. Each round turns the order of the contestants round, so that none always follows the same one.
+ * 3. A run without a number does not end the others.
+ *
+ * @param from - the scenarios that there are; only tests have others.
+ * @throws {BenchError} when a scenario's name is unknown.
  */
-export async function runBench(options: BenchOptions): Promise<ScenarioResult[]> {
-  const unknown = options.only.find((name) => !scenarios.some((scenario) => scenario.name === name))
+export async function runBench(
+  options: BenchOptions,
+  from: readonly Scenario[] = scenarios,
+): Promise<BenchResult> {
+  const chosen = choose(options.only, from)
+  const runs: Run[] = [...(options.journal?.runs ?? [])]
+  const endAt = Date.now() + options.minutes * 60_000
+  let isCutShort = false
+  for (let round = options.warmUp ? 0 : 1; round <= options.rounds; round += 1) {
+    for (const scenario of chosen) {
+      for (const contestant of orderOf(scenario, round, options)) {
+        if (runs.some((run) => isRunOf(run, scenario, contestant) && run.round === round)) continue
+        if (hasFailedTooOften(runs, scenario, contestant)) continue
+        isCutShort ||= Date.now() > endAt
+        if (isCutShort) break
+        const run = await runOnce(scenario, contestant, round, options)
+        runs.push(run)
+        options.journal?.add(run)
+      }
+    }
+  }
+  return {
+    results: chosen.map((scenario) => summarise(scenario, runs)).filter(({ rows }) => rows.length > 0),
+    isCutShort,
+  }
+}
+
+function choose(only: readonly string[], from: readonly Scenario[]): Scenario[] {
+  const unknown = only.find((name) => !from.some((scenario) => scenario.name === name))
   if (unknown !== undefined) {
-    const names = scenarios.map((scenario) => scenario.name).join(', ')
+    const names = from.map((scenario) => scenario.name).join(', ')
     throw new BenchError(`there is no scenario ${unknown}; there are ${names}`)
   }
-  const results: ScenarioResult[] = []
-  for (const scenario of scenarios) {
-    if (options.only.length > 0 && !options.only.includes(scenario.name)) continue
-    options.narrate(scenario.title)
-    results.push(await runScenario(scenario, options))
-  }
-  return results
+  return from.filter(({ name }) => only.length === 0 || only.includes(name))
+}
+
+function orderOf(scenario: Scenario, round: number, { quick, only, contestants }: BenchOptions): Named[] {
+  const isWanted = (name: string) =>
+    contestants.length === 0 || contestants.some((part) => name.toLowerCase().includes(part.toLowerCase()))
+  // Whoever names scenarios or contestants wants to see just those.
+  const isNeeded = (name: string) =>
+    !quick || only.length + contestants.length > 0 || (scenario.quick?.includes(name) ?? true)
+  const taking = scenario.contestants.filter(
+    (contestant) =>
+      contestant.isAvailable?.() !== false && isNeeded(contestant.name) && isWanted(contestant.name),
+  )
+  return round % 2 === 0 ? taking.reverse() : taking
+}
+
+function hasFailedTooOften(runs: readonly Run[], scenario: Scenario, contestant: Named): boolean {
+  const failed = runs.filter((run) => isRunOf(run, scenario, contestant) && run.failure !== undefined)
+  return failed.length >= mostFailures
+}
+
+function isRunOf(run: Run, scenario: Scenario, { name }: Named): boolean {
+  return run.scenario === scenario.name && run.contestant === name
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
@@ -6,19 +7,26 @@ import { setUp } from './setup.mjs'
 
 const usage = `usage: npm run bench -- [scenario]... [options]
 
-  npm run bench                      everything: a warm-up round and 5 measured ones
+  npm run bench                      everything of ours: a warm-up round and 5 measured ones
+  npm run bench -- --peers           other job systems, too; fetches them and their servers at first
   npm run bench -- --quick           a second or two for each scenario, to see that it works
   npm run bench -- drain --rounds 9  one scenario, more rounds
 
+  --peers         let other job systems take part: BullMQ, graphile-worker, pg-boss
+  --with TEXT     only contestants whose names contain this; can be given several times
   --jobs N        jobs of a drain that count (100000)
   --rounds N      measured rounds (5)
+  --minutes N     no run begins after so long; the report then has fewer rounds (120)
+  --resume        go on where the last run was cut short, of the same commit, server and options
   --threads N     threads of the supervisor (2)
   --server PATH   the nats-server to run
+  --node PATH     the Node that everything under test runs on
   --json FILE     write the environment and every run there
-  --write-docs    write docs/benchmarks.md; needs all scenarios and 5 rounds or more
+  --write-docs    write docs/benchmarks.md and its pictures; needs all scenarios and 5 rounds or more
   --profile DIR   write a CPU profile of every process under test there; numbers then mean little`
 
-const docsFile = path.join('docs', 'benchmarks.md')
+const docsDir = path.join(root, 'docs')
+const journalFile = path.join(root, '.cache', 'bench', 'runs.jsonl')
 const leastRounds = 5
 
 await runMain(async () => {
@@ -26,23 +34,56 @@ await runMain(async () => {
   if (options.server !== undefined) process.env['MILLRACE_NATS_SERVER'] = options.server
   const server = await setUp()
   const { runBench } = await import('../build/bench/main.js')
+  const { Journal } = await import('../build/bench/journal.js')
+  const { calibrateBurn } = await import('../build/bench/measure/work.js')
   const { describeEnvironment } = await import('../build/bench/report/environment.js')
-  const { layOut, tableOf } = await import('../build/bench/report/table.js')
+  const { describeResult } = await import('../build/bench/report/table.js')
   const { toJson } = await import('../build/bench/report/json.js')
-  const { toMarkdown } = await import('../build/bench/report/markdown.js')
+  const { writePage } = await import('../build/bench/report/page.js')
 
-  const environment = await describeEnvironment(server.path, commandLine())
-  const results = await runBench({
+  const wantedNode = options.node ?? process.execPath
+  const atHand = options.peers ? await findPeers(wantedNode) : { node: wantedNode, versions: {}, leftOut: [] }
+  const { node } = atHand
+  const environment = await describeEnvironment(server.path, commandLine(), {
+    node: nodeVersion(node),
+    peers: atHand.versions,
+    leftOut: atHand.leftOut,
+  })
+  const { commit, cpu, natsServer } = environment
+  const { jobs, threads } = options
+  const conditions = JSON.stringify({ commit, cpu, node: environment.node, natsServer, jobs, threads })
+  const { results, isCutShort } = await runBench({
     ...options,
+    node,
     binary: server.path,
+    burnRounds: calibrateBurn(),
+    journal: options.quick
+      ? undefined
+      : Journal[options.resume ? 'resume' : 'begin'](journalFile, conditions),
     narrate: (line) => process.stderr.write(`${line}\n`),
   })
-  for (const result of results) {
-    process.stdout.write(`\n${result.scenario.title}\n\n${layOut(tableOf(result))}\n`)
-  }
+  for (const result of results) process.stdout.write(`\n${describeResult(result)}\n`)
+  for (const line of atHand.leftOut) narrate(`left out: ${line}`)
+  if (isCutShort) narrate(`time is over after ${options.minutes} minutes; --resume goes on from here`)
   if (options.json !== undefined) writeReport(options.json, toJson(environment, results))
-  if (options.writeDocs) writeReport(path.join(root, docsFile), toMarkdown(environment, results))
+  if (options.writeDocs && !isCutShort) {
+    for (const file of writePage(docsDir, environment, results)) narrate(`wrote ${path.relative(root, file)}`)
+  }
+  // Numbers that are missing must not look like success to a script, above all to CI.
+  if (results.some(({ runs }) => runs.some(({ failure }) => failure !== undefined))) process.exitCode = 1
 })
+
+/** What can be had of other job systems; a machine without a network has to do without them. */
+async function findPeers(node) {
+  const { preparePeers } = await import('../build/bench/servers/prepare-peers.js')
+  try {
+    return await preparePeers(path.join(root, '.cache', 'bench'), node, narrate)
+  } catch (error) {
+    const reason = `all other job systems: ${error.message.split('\n')[0]}`
+    narrate(`without ${reason}`)
+    return { node, versions: {}, leftOut: [reason] }
+  }
+}
 
 function readArguments() {
   const { values, positionals } = parse()
@@ -51,7 +92,11 @@ function readArguments() {
   const writeDocs = values['write-docs']
   if (
     writeDocs &&
-    (quick || positionals.length > 0 || values.profile !== undefined || rounds < leastRounds)
+    (quick ||
+      positionals.length > 0 ||
+      values.with.length > 0 ||
+      values.profile !== undefined ||
+      rounds < leastRounds)
   ) {
     throw new ScriptError(
       `--write-docs needs every scenario, ${leastRounds} rounds or more, and neither --quick nor --profile`,
@@ -62,13 +107,22 @@ function readArguments() {
     rounds,
     writeDocs,
     warmUp: !quick,
-    jobs: wholeNumber('jobs', values.jobs, quick ? 20_000 : 100_000),
+    peers: values.peers,
+    contestants: values.with,
+    resume: values.resume,
+    minutes: wholeNumber('minutes', values.minutes, 120),
+    jobs: wholeNumber('jobs', values.jobs, quick ? 5_000 : 100_000),
     threads: wholeNumber('threads', values.threads, 2),
     only: positionals,
     server: values.server && path.resolve(values.server),
+    node: values.node && path.resolve(values.node),
     json: values.json && path.resolve(values.json),
     profileDir: values.profile && path.resolve(values.profile),
   }
+}
+
+function nodeVersion(node) {
+  return execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
 }
 
 function parse() {
@@ -79,6 +133,11 @@ function parse() {
         jobs: { type: 'string' },
         rounds: { type: 'string' },
         threads: { type: 'string' },
+        peers: { type: 'boolean', default: false },
+        with: { type: 'string', multiple: true, default: [] },
+        resume: { type: 'boolean', default: false },
+        minutes: { type: 'string' },
+        node: { type: 'string' },
         server: { type: 'string' },
         json: { type: 'string' },
         'write-docs': { type: 'boolean', default: false },

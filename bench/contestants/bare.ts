@@ -1,26 +1,50 @@
 import path from 'node:path'
 import { recordsVariable } from '../measure/records.ts'
+import type { Stage } from '../stage/stage.ts'
 import { startChild } from './child.ts'
-import type { Contestant } from './contestant.ts'
+import type { Contestant, Order, Running } from './contestant.ts'
+import { onNats } from './nats-ground.ts'
 
-/** The floor: nats.js alone, consuming and acking in one process and one thread. */
-export const bare: Contestant = {
-  name: 'bare',
-  async start(stage, { handler, profileDir }) {
-    let isReady: () => void
-    const ready = new Promise<void>((resolve) => {
-      isReady = resolve
-    })
-    const child = await startChild({
-      script: path.join(import.meta.dirname, 'bare-loop.js'),
-      args: [stage.broker.url, handler],
-      environment: { [recordsVariable]: stage.dir },
-      profileDir,
-      onLine: () => isReady(),
-    })
-    stage.onClear(() => child.stop())
-    await Promise.race([ready, child.failure])
-    // The state of stream and consumer tells everything about a loop that does nothing but ack.
-    return { ...child, readMetrics: undefined }
-  },
+/** nats.js alone, consuming and acking in one process and one thread: what everything is compared with. */
+export const bare: Contestant = onNats('bare nats.js', {
+  about: '`consume()` of nats.js with a callback that acks, 1,000 messages ahead, in one thread.',
+  start: (stage, order) => startLoop(stage, order, 'bare-loop.js'),
+  isRecorded: (handler) => handler !== 'noop',
+})
+
+/** The protocol by hand: what no client can be faster than. */
+export const raw: Contestant = onNats('raw protocol', {
+  about:
+    'The least work that the protocol allows, over a socket: two pulls of 500 under way, acks written together.',
+  start: (stage, order) => startLoop(stage, order, 'raw-loop.js'),
+  enqueuer: 'raw',
+  isRecorded: () => false,
+})
+
+/** What one writes first: a pool, `piscina.run()` for each job, and a timer that aborts it at its deadline. */
+export const naive: Contestant = {
+  ...onNats('naive Piscina', {
+    about:
+      'One `piscina.run()` for each job, with an AbortController and a timer for its deadline; at most 500 under way. ' +
+      'No retries, leases, metrics or logs.',
+    start: (stage, order) => startLoop(stage, order, 'naive-loop.js'),
+  }),
+  share: 0.25,
+}
+
+/** Starts a script of this folder that takes jobs and prints a line when it does. */
+export async function startLoop(stage: Stage, order: Order, script: string): Promise<Running> {
+  let isReady: () => void
+  const ready = new Promise<void>((resolve) => {
+    isReady = resolve
+  })
+  const child = await startChild(stage.options, {
+    script: path.join(import.meta.dirname, script),
+    args: [stage.broker.url, order.handler, String(stage.options.threads)],
+    environment: { [recordsVariable]: stage.dir },
+    isProfiled: true,
+    onLine: () => isReady(),
+  })
+  await Promise.race([ready, child.failure])
+  return { ...child, readMetrics: undefined }
 }

@@ -1,6 +1,9 @@
+import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { type KeptProcess, startKeptProcess } from '#src/broker/kept-process.js'
 import { BenchError } from '../bench-error.ts'
+import { burnVariable } from '../measure/work.ts'
+import type { RunOptions } from '../scenario.ts'
 
 const shownLines = 10
 
@@ -11,50 +14,77 @@ export type Child = {
   readonly failure: Promise<never>
   /** Its last lines. */
   readonly tail: readonly string[]
+  /** Settles, never rejects, when it is gone and all that it wrote was read. */
   readonly ended: Promise<void>
   stop(): Promise<void>
 }
 
-/** Starts a script of ours with nothing of our settings in its environment, and reads its output. */
-export async function startChild(options: {
-  script: string
-  args?: readonly string[]
-  environment?: Record<string, string>
-  profileDir?: string | undefined
-  onLine?: (line: string) => void
-}): Promise<Child> {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(MILLRACE|NATS)_/.test(name))
-  const { profileDir } = options
+/**
+ * Starts a script with nothing of our settings in its environment, reads its output, and ends it when
+ * the run is over.
+ */
+export async function startChild(
+  run: RunOptions,
+  options: {
+    script: string
+    args?: readonly string[]
+    environment?: Record<string, string>
+    /** Whether it is what is measured, so that a profile of it is wanted. @default false */
+    isProfiled?: boolean
+    onLine?: (line: string) => void
+  },
+): Promise<Child> {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(MILLRACE|NATS|PG)/.test(name))
+  const profile =
+    options.isProfiled && run.profileDir !== undefined
+      ? ['--cpu-prof', `--cpu-prof-dir=${run.profileDir}`]
+      : []
   const child: KeptProcess = await startKeptProcess({
-    binary: process.execPath,
-    args: [
-      ...(profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]),
-      options.script,
-      ...(options.args ?? []),
-    ],
-    environment: { ...Object.fromEntries(inherited), ...options.environment },
+    binary: run.node,
+    args: [...profile, options.script, ...(options.args ?? [])],
+    environment: {
+      ...Object.fromEntries(inherited),
+      [burnVariable]: String(run.burnRounds),
+      ...options.environment,
+    },
   })
   const tail: string[] = []
-  createInterface({ input: child.output! }).on('line', (line) => {
+  const lines = createInterface({ input: child.output! })
+  const ended = Promise.all([child.ended, once(lines, 'close')]).then(() => {})
+  lines.on('line', (line) => {
     tail.push(line)
     if (tail.length > shownLines) tail.shift()
     options.onLine?.(line)
   })
   let stopping = false
-  const failure = child.ended.then<never>(() => {
+  const failure = ended.then<never>(() => {
     if (stopping) return new Promise<never>(() => {})
     throw new BenchError(`${options.script} ended by itself; its last lines:\n${tail.join('\n')}`)
   })
   // Whoever waits for something races against this; nobody may be waiting when it happens.
   failure.catch(() => {})
-  return {
-    pid: child.pid,
-    failure,
-    tail,
-    ended: child.ended,
-    stop() {
-      stopping = true
-      return child.stop()
-    },
+  const stop = () => {
+    stopping = true
+    return child.stop()
+  }
+  run.endings.add(stop)
+  return { pid: child.pid, failure, tail, ended, stop }
+}
+
+/**
+ * Runs a script to its end and answers the JSON object in its last line.
+ *
+ * @throws {BenchError} with its last lines, when it ends without one.
+ */
+export async function runChild<Answer>(
+  run: RunOptions,
+  options: Parameters<typeof startChild>[1],
+): Promise<Answer> {
+  const child = await startChild(run, options)
+  await child.ended
+  try {
+    return JSON.parse(child.tail.at(-1)!) as Answer
+  } catch {
+    throw new BenchError(`${options.script} did not succeed; its last lines:\n${child.tail.join('\n')}`)
   }
 }

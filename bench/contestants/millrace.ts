@@ -2,41 +2,75 @@ import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { BenchError } from '../bench-error.ts'
 import { recordsVariable } from '../measure/records.ts'
+import { checkCounters } from '../stage/account.ts'
+import type { Stage } from '../stage/stage.ts'
 import { startChild } from './child.ts'
-import type { Contestant } from './contestant.ts'
+import type { Contestant, Order, Running } from './contestant.ts'
 import { readMetrics } from './metrics.ts'
+import { onNats } from './nats-ground.ts'
 
-const readyMs = 20_000
+/** A start takes a second; many times that on a machine with much else to do. */
+const readyMs = 60_000
+const handlersRoot = path.join(import.meta.dirname, '../handlers')
 
 /** The supervisor as users run it, with its defaults: deadlines, retries, metrics and job logs are on. */
-export const millrace: Contestant = {
-  name: 'millrace',
-  async start(stage, order) {
-    let heard: (url: string) => void
-    const listening = new Promise<string>((resolve) => {
-      heard = resolve
-    })
-    const child = await startChild({
-      script: path.resolve(import.meta.dirname, '../../../dist/supervisor.js'),
-      environment: {
-        [recordsVariable]: stage.dir,
-        NATS_URL: stage.broker.url,
-        MILLRACE_HANDLERS: order.handlersDir,
-        MILLRACE_HTTP_PORT: '0',
-        MILLRACE_DRAIN_MS: '1000',
-        ...order.settings,
-      },
-      profileDir: order.profileDir,
-      onLine: (line) => {
-        const url = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line)?.[1]
-        if (url !== undefined) heard(url)
-      },
-    })
-    stage.onClear(() => child.stop())
-    const url = await Promise.race([listening, child.failure, timeOut(child.tail)])
-    await Promise.race([untilReady(url), child.failure, timeOut(child.tail)])
-    return { ...child, readMetrics: () => readMetrics(url) }
-  },
+export const millrace: Contestant = millraceWith('millrace')
+
+/** The same with other settings than the bench's, by environment variable. */
+export function millraceWith(name: string, settings: Record<string, string> = {}): Contestant {
+  return onNats(name, {
+    ...(name === 'millrace' && {
+      about:
+        '`node dist/supervisor.js` with its defaults: deadlines, leases, retries, metrics and logs are on.',
+    }),
+    enqueuer: 'millrace',
+    start: (stage, order) =>
+      startMillrace(stage, order.handler, { ...settingsFor(order), ...order.settings, ...settings }),
+    async check(handler, jobs, running) {
+      if (running.readMetrics) checkCounters(await running.readMetrics(), handler, jobs)
+    },
+  })
+}
+
+function settingsFor({ concurrency }: Order): Record<string, string> {
+  return concurrency === undefined ? {} : { MILLRACE_IO_CONCURRENCY: String(concurrency) }
+}
+
+/**
+ * Starts a supervisor and waits until it takes jobs.
+ *
+ * @param folder - of `handlers/`, whose handlers it has.
+ * @param settings - by environment variable.
+ */
+export async function startMillrace(
+  stage: Stage,
+  folder: string,
+  settings: Record<string, string> = {},
+): Promise<Running> {
+  let heardUrl: (url: string) => void
+  const listening = new Promise<string>((resolve) => {
+    heardUrl = resolve
+  })
+  const child = await startChild(stage.options, {
+    script: path.resolve(import.meta.dirname, '../../../dist/supervisor.js'),
+    environment: {
+      [recordsVariable]: stage.dir,
+      NATS_URL: stage.broker.url,
+      MILLRACE_HANDLERS: path.join(handlersRoot, folder),
+      MILLRACE_THREADS: String(stage.options.threads),
+      MILLRACE_HTTP_PORT: '0',
+      MILLRACE_DRAIN_MS: '1000',
+      ...settings,
+    },
+    isProfiled: true,
+    onLine: (line) => {
+      const url = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line)?.[1]
+      if (url !== undefined) heardUrl(url)
+    },
+  })
+  const url = await Promise.race([listening, child.failure, timeOut(child.tail)])
+  await Promise.race([untilReady(url), child.failure, timeOut(child.tail)])
+  return { ...child, readMetrics: () => readMetrics(url) }
 }
 
 async function untilReady(url: string): Promise<void> {

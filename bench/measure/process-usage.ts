@@ -1,5 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
+/** Of the times in `/proc/<pid>/stat`. Linux has had no other for user space since 2.4. */
+const ticksPerSecond = 100
+
 /**
  * CPU time that all threads of a process have used so far, in ms; NaN where there is no `/proc`. Time
  * of threads that have ended is missing, so compare two readings only while threads stay.
@@ -12,6 +15,23 @@ export function cpuMsOf(pid: number): number {
       Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]),
     )
     return times.reduce((sum, ns) => sum + ns, 0) / 1e6
+  } catch {
+    return Number.NaN
+  }
+}
+
+/** CPU time of a process, of the children that it has now, and of those that have ended. */
+export function familyCpuMsOf(pid: number): number {
+  try {
+    // After the name, which may hold anything, in brackets: state, parent, ….
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+    const endedMs = ((Number(fields[13]) + Number(fields[14])) * 1_000) / ticksPerSecond
+    const children = readdirSync(`/proc/${pid}/task`)
+      .flatMap((id) => readFileSync(`/proc/${pid}/task/${id}/children`, 'utf8').trim().split(' '))
+      .filter((child) => child !== '')
+    return (
+      cpuMsOf(pid) + endedMs + children.map((child) => cpuMsOf(Number(child)) || 0).reduce((a, b) => a + b, 0)
+    )
   } catch {
     return Number.NaN
   }

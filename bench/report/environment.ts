@@ -12,8 +12,13 @@ export type Environment = {
   readonly cores: number
   readonly memoryGb: number
   readonly system: string
+  /** What the processes under test run on. */
   readonly node: string
   readonly natsServer: string
+  /** Versions of other job systems and their servers; empty when none took part. */
+  readonly peers: Readonly<Record<string, string>>
+  /** Other job systems that were asked for and could not take part, and why. */
+  readonly leftOut: readonly string[]
   /** Of the project; `+` when files differ from it, undefined without git. */
   readonly commit: string | undefined
   readonly command: string
@@ -22,7 +27,11 @@ export type Environment = {
 }
 
 /** Looks around. To be called before the first run. */
-export async function describeEnvironment(binary: string, command: string): Promise<Environment> {
+export async function describeEnvironment(
+  binary: string,
+  command: string,
+  others: Partial<Pick<Environment, 'node' | 'peers' | 'leftOut'>> = {},
+): Promise<Environment> {
   return {
     date: new Date().toISOString(),
     cpu: os.cpus()[0]?.model ?? 'unknown',
@@ -31,9 +40,12 @@ export async function describeEnvironment(binary: string, command: string): Prom
     system: `${os.type()} ${os.release()} ${os.arch()}`,
     node: process.version,
     natsServer: await usableVersion(binary),
+    peers: {},
+    leftOut: [],
     commit: findCommit(),
     command,
     loadBefore: Math.round(os.loadavg()[0]! * 100) / 100,
+    ...others,
   }
 }
 

@@ -1,22 +1,30 @@
-import type { ScenarioResult } from '../run-scenario.ts'
+import type { ScenarioResult } from '../summary.ts'
 import type { Environment } from './environment.ts'
-import { tableOf } from './table.ts'
+import { failureLines, goalLines, type Table, tableOf } from './table.ts'
 
-/** The page about speed, all of it from one run. */
-export function toMarkdown(environment: Environment, results: readonly ScenarioResult[]): string {
+/**
+ * The page about speed, all of it from one run.
+ *
+ * @param chartOf - the picture of a scenario, as a path from the page; undefined when it has none.
+ */
+export function toMarkdown(
+  environment: Environment,
+  results: readonly ScenarioResult[],
+  chartOf: (scenario: string) => string | undefined,
+): string {
   const rounds = Math.max(...results.flatMap(({ runs }) => runs.map((run) => run.round)))
   return `# Benchmarks
 
 <!-- Written by \`npm run bench -- --write-docs\`; do not edit. -->
 
-Each scenario runs all its contestants in every round, one after the other, each on a fresh nats-server
-on the same machine; a first round does not count. Cells show the median of ${rounds} rounds and, in brackets, the
-least and the greatest. Comparisons are made within each round and then summarised in the same way, because
-what else a machine does changes absolute numbers more than ratios. A run that loses or doubles a job has no number.
+In every round each contestant of each scenario runs once, one after the other, each on a fresh server on the same
+machine; a first round does not count. Cells show the median of ${rounds} rounds and, in brackets, the least and the
+greatest. Comparisons are made within each round and then summarised in the same way, because what else a machine does
+changes absolute numbers more than ratios. A run that loses or doubles a job has no number.
 
 ${listEnvironment(environment)}
-
-${results.map(section).join('\n')}`
+${listContestants(results)}
+${results.map((result) => section(result, chartOf(result.scenario.name))).join('\n')}`
 }
 
 function listEnvironment(environment: Environment): string {
@@ -28,18 +36,39 @@ function listEnvironment(environment: Environment): string {
     ['System', environment.system],
     ['Node', environment.node],
     ['nats-server', environment.natsServer],
+    ...Object.entries(environment.peers),
+    ...environment.leftOut.map((line) => ['Left out', line]),
     ['Commit', environment.commit ?? 'unknown'],
     ['Load before the run', String(environment.loadBefore)],
   ]
-  return toTable(['Machine', ''], rows)
+  return toTable({ head: ['Machine', ''], body: rows })
 }
 
-function section(result: ScenarioResult): string {
-  const { head, body } = tableOf(result)
-  return `## ${result.scenario.title}\n\n${result.scenario.method}\n\n${toTable(head, body)}\n`
+/** Everybody whose name does not say it all, in the order in which they first appear. */
+function listContestants(results: readonly ScenarioResult[]): string {
+  const taking = results.flatMap(({ scenario, rows }) =>
+    scenario.contestants.filter(({ name }) => rows.some((row) => row.name === name)),
+  )
+  const abouts = new Map(taking.flatMap(({ name, about }) => (about === undefined ? [] : [[name, about]])))
+  if (abouts.size === 0) return ''
+  const lines = [...abouts].map(([name, about]) => `- **${name}**: ${about}`)
+  return `\n## Who takes part\n\n${lines.join('\n')}\n`
 }
 
-function toTable(head: readonly string[], body: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`.replace(/\| {2}(?=\|)/g, '| ')
+function section(result: ScenarioResult, chart: string | undefined): string {
+  const { title, method } = result.scenario
+  const picture = chart === undefined ? [] : [`![${title}](${chart})`]
+  const lines = [...goalLines(result).map((line) => `Goal: ${line}`), ...failureLines(result)]
+  const list = lines.length === 0 ? [] : [lines.map((line) => `- ${inOneLine(line)}`).join('\n')]
+  return `${[`## ${title}`, method, ...picture, toTable(tableOf(result)), ...list].join('\n\n')}\n`
+}
+
+function toTable({ head, body }: Table): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map(inOneLine).join(' | ')} |`.replace(/\| {2}(?=\|)/g, '| ')
   return [line(head), line(head.map(() => '---')), ...body.map(line)].join('\n')
+}
+
+function inOneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, ' ').replaceAll('|', '\\|')
 }

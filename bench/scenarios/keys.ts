@@ -1,29 +1,42 @@
 import { headers } from '@nats-io/transport-node'
-import type { Contestant } from '../contestants/contestant.ts'
-import { millrace } from '../contestants/millrace.ts'
+import { startMillrace } from '../contestants/millrace.ts'
 import type { Scenario } from '../scenario.ts'
-import { runDrain } from './drain.ts'
+import { checkCounters, checkDrained, collectRecords } from '../stage/account.ts'
+import { preload } from '../stage/preload.ts'
+import { setStage } from '../stage/stage.ts'
+import { watchStage } from '../stage/watch.ts'
+import { drainMeasures } from './drain.ts'
 
+const handler = 'noop'
 const keyCount = 10_000
-
-/** The same supervisor twice; what differs is the jobs. */
-const unkeyed: Contestant = { ...millrace, name: 'without keys' }
-const keyed: Contestant = { ...millrace, name: 'with keys' }
+const title = keyCount.toLocaleString('en-US')
 
 /** What it costs that jobs of a key run one at a time and in order. */
 export const keys: Scenario = {
   name: 'keys',
-  title: `Drain of no-op jobs with ${keyCount.toLocaleString('en-US')} keys`,
+  title: `Drain of no-op jobs with ${title} keys`,
   method:
-    'The drain above, by Millrace both times: the floor is jobs without a header, and against it stand jobs of which each has one ' +
-    `of ${keyCount.toLocaleString('en-US')} keys in \`Millrace-Key\`, drawn at random.`,
-  contestants: [unkeyed, keyed],
-  measures: [
-    { key: 'jobsPerSecond', label: 'jobs/s', digits: 0, goal: { of: 'floor', atLeast: 0.5 } },
-    { key: 'clientCpuUs', label: 'CPU per job, client, µs', digits: 1 },
-    { key: 'serverCpuUs', label: 'CPU per job, server, µs', digits: 1 },
+    `The drain above, by Millrace both times: first jobs without a header, then jobs of which each has one of ${title} keys ` +
+    'in `Millrace-Key`, drawn at random.',
+  contestants: [
+    { name: 'without keys', isOwn: true },
+    { name: 'with keys', isOwn: true },
   ],
-  run: (contestant, order) => runDrain(contestant, order, contestant === keyed ? randomKey : undefined),
+  quick: ['with keys'],
+  measures: drainMeasures,
+  goals: [{ measure: 'jobsPerSecond', of: 'with keys', against: ['without keys'], atLeast: 0.5 }],
+  async run({ name }, options) {
+    const stage = await setStage(options, [handler])
+    const all = Math.ceil(options.jobs * 1.25)
+    const headersOf = name === 'with keys' ? randomKey : undefined
+    await preload(stage.connection, `jobs.${handler}`, all, 256, headersOf)
+    const running = await startMillrace(stage, handler)
+    const values = await watchStage(stage, [running], options.jobs)
+    await checkDrained(stage, handler, all)
+    checkCounters(await running.readMetrics!(), handler, all)
+    await collectRecords(stage.dir, handler, all)
+    return values
+  },
 }
 
 function randomKey() {

@@ -1,45 +1,96 @@
-import path from 'node:path'
 import { bare } from '../contestants/bare.ts'
+import type { Contestant } from '../contestants/contestant.ts'
 import { millrace } from '../contestants/millrace.ts'
+import { bullmqBest, bullmqThreads, graphileWorkers, pgBoss } from '../contestants/peers.ts'
 import { percentile } from '../measure/statistics.ts'
-import type { Scenario } from '../scenario.ts'
-import { checkCounters, checkDrained, collectRecords } from '../stage/account.ts'
-import { pace } from '../stage/pace.ts'
-import { setStage } from '../stage/stage.ts'
+import type { Measure, RunOptions, Scenario, Values } from '../scenario.ts'
+import { collectRecords } from '../stage/account.ts'
+import { untilEmpty } from '../stage/watch.ts'
 
 const handler = 'stamp'
-const perSecond = 100
+const ours: readonly Contestant[] = [bare, millrace]
+const measures: readonly Measure[] = [
+  { key: 'p50', label: 'p50, ms', digits: 2 },
+  { key: 'p99', label: 'p99, ms', digits: 2 },
+  { key: 'max', label: 'longest, ms', digits: 1 },
+]
 
-/** How long a job is on its way while there is little to do. */
-export const latency: Scenario = {
-  name: 'latency',
-  title: `From publish to start, ${perSecond} jobs/s`,
+/** How long a job is on its way at a steady rate that leaves time. */
+function latencyAt(perSecond: number): Scenario {
+  const rate = perSecond.toLocaleString('en-US')
+  return {
+    name: `latency-${perSecond}`,
+    title: `From publish to start, ${rate} jobs/s`,
+    method:
+      `A process publishes ${rate} jobs a second at instants fixed beforehand, whatever becomes of them; the handler notes how long ` +
+      'after its instant it starts. The first second does not count. Compared with the same in the callback of `consume()`, in one process.',
+    // The others commit for each job, which is more than PostgreSQL can do here 2,000 times a second.
+    contestants:
+      perSecond > 1_000
+        ? [...ours, bullmqBest[1]!, bullmqThreads]
+        : [...ours, bullmqBest[1]!, bullmqThreads, graphileWorkers[0]!, pgBoss],
+    quick: perSecond > 1_000 ? [] : [bare.name],
+    measures,
+    goals: [
+      { measure: 'p50', of: 'millrace', against: [bare.name], as: 'difference', atMost: 0.2 },
+      { measure: 'p99', of: 'millrace', against: [bare.name], as: 'difference', atMost: 0.5 },
+    ],
+    run: (contestant, options) => runLatency(contestant as Contestant, options, perSecond),
+  }
+}
+
+/** While there is little to do: what a thread change and a look at the clock cost. */
+export const latency100 = latencyAt(100)
+
+/** While there is something to do all the time. */
+export const latency2000 = latencyAt(2_000)
+
+/** When things get tight. */
+export const latencyNearCapacity: Scenario = {
+  name: 'latency-80-percent',
+  title: 'From publish to start, at 80 % of capacity',
   method:
-    `A process publishes ${perSecond} jobs a second at instants fixed beforehand, whatever becomes of them; the handler notes how long ` +
-    'after its instant it starts. The first second does not count. The floor notes the same in the callback of `consume()`, in one process.',
-  contestants: [bare, millrace],
-  measures: [
-    { key: 'p50', label: 'p50, ms', digits: 2, against: 'difference', goal: { of: 'floor', atMost: 0.3 } },
-    { key: 'p99', label: 'p99, ms', digits: 2, against: 'difference', goal: { of: 'floor', atMost: 1 } },
-    { key: 'max', label: 'longest, ms', digits: 1, against: 'difference' },
-  ],
-  async run(contestant, { binary, quick, threads, profileDir }) {
-    const stage = await setStage(binary, [handler])
-    try {
-      const running = await contestant.start(stage, {
-        handler,
-        handlersDir: path.join(import.meta.dirname, '../handlers/latency'),
-        settings: { MILLRACE_THREADS: String(threads) },
-        profileDir,
-      })
-      const jobs = perSecond * (quick ? 2 : 6)
-      await Promise.race([pace(stage, `jobs.${handler}`, perSecond, jobs), running.failure])
-      await checkDrained(stage, handler, jobs)
-      if (running.readMetrics) checkCounters(await running.readMetrics(), handler, jobs)
-      const counted = [...(await collectRecords(stage.dir, jobs))].slice(perSecond)
-      return { p50: percentile(counted, 0.5), p99: percentile(counted, 0.99), max: Math.max(...counted) }
-    } finally {
-      await stage.clear()
-    }
-  },
+    'As above, at four fifths of the rate that the contestant itself keeps up with while a process publishes as fast as it can, ' +
+    'found just before on the same server.',
+  contestants: ours,
+  quick: [millrace.name],
+  measures: [...measures, { key: 'perSecond', label: 'jobs/s', digits: 0 }],
+  run: (contestant, options) => runLatency(contestant as Contestant, options, undefined),
+}
+
+async function runLatency(
+  contestant: Contestant,
+  options: RunOptions,
+  perSecond: number | undefined,
+): Promise<Values> {
+  const rate = perSecond ?? Math.round(0.8 * (await findCapacity(contestant, options)))
+  const seconds = options.quick ? 1 : 5
+  const ground = await contestant.open(options, [handler])
+  const jobs = rate * (1 + seconds)
+  const running = await ground.start({ handler, jobs })
+  await Promise.race([ground.pace(handler, rate, jobs), running.failure])
+  await untilEmpty(ground, running, handler)
+  await ground.checkDone(handler, jobs, running)
+  const counted = (await collectRecords(ground.dir, handler, jobs)).values.slice(rate)
+  return {
+    p50: percentile(counted, 0.5),
+    p99: percentile(counted, 0.99),
+    max: percentile(counted, 1),
+    perSecond: rate,
+  }
+}
+
+/** Jobs a second that get done while others come in as fast as one process can send them. */
+async function findCapacity(contestant: Contestant, options: RunOptions): Promise<number> {
+  const ground = await contestant.open(options, [handler])
+  const jobs = Math.ceil((options.quick ? 10_000 : 100_000) * (contestant.share ?? 1))
+  const running = await ground.start({ handler, jobs })
+  const began = performance.now()
+  const sent = ground.pace(handler, Number.POSITIVE_INFINITY, jobs)
+  await Promise.race([sent, running.failure])
+  await untilEmpty(ground, running, handler)
+  const elapsedMs = performance.now() - began
+  await ground.checkDone(handler, jobs, running)
+  await options.endings.clear()
+  return jobs / (elapsedMs / 1_000)
 }

@@ -12,7 +12,7 @@ export function numberedPayload(n: number, bytes: number): string {
 }
 
 /**
- * Puts `count` jobs, numbered from 0, into the stream and resolves when the server has stored them.
+ * Puts `count` jobs, numbered from `first`, into the stream and resolves when the server has stored them.
  * The server confirms the last of each batch only; it stores in order, so that stands for the rest.
  *
  * @param headersOf - the headers of a job, for jobs that have any.
@@ -23,11 +23,12 @@ export async function preload(
   count: number,
   payloadBytes: number,
   headersOf?: (n: number) => MsgHdrs,
+  first = 0,
 ): Promise<void> {
   const optionsOf = (n: number) => (headersOf ? { headers: headersOf(n) } : {})
   const confirmations: Promise<unknown>[] = []
-  for (let n = 0; n < count; ) {
-    const last = Math.min(count, n + batchSize) - 1
+  for (let n = first; n < first + count; ) {
+    const last = Math.min(first + count, n + batchSize) - 1
     for (; n < last; n += 1) connection.publish(subject, numberedPayload(n, payloadBytes), optionsOf(n))
     confirmations.push(
       connection.request(subject, numberedPayload(n, payloadBytes), { timeout: 20_000, ...optionsOf(n) }),

@@ -10,48 +10,38 @@ import {
 } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { type LocalBroker, startLocalBroker } from '#src/broker/local-broker.js'
+import type { RunOptions } from '../scenario.ts'
 
 /** The stream that every contestant of ours takes its jobs from: the one a supervisor would create. */
 export const jobStream = 'JOBS'
 
 const ackWaitNs = 30_000_000_000
 
-/** What one run happens on: a nats-server of its own with an empty job stream. */
+/** What one run on NATS happens on: a nats-server of its own with an empty job stream. */
 export type Stage = {
   readonly broker: LocalBroker
   readonly connection: NatsConnection
   readonly streams: JetStreamManager
   /** For whatever the processes under test write; removed at the end. */
   readonly dir: string
-  /** Registers what has to be ended before the server is; the last comes first. */
-  onClear(end: () => unknown): void
-  clear(): Promise<void>
+  readonly options: RunOptions
 }
 
 /**
  * Starts a fresh nats-server, so that no run inherits the files, caches or memory of another, and
  * creates the job stream and one consumer for each of `handlers`, alike for every contestant.
  */
-export async function setStage(binary: string, handlers: readonly string[]): Promise<Stage> {
-  const endings: (() => unknown)[] = []
-  const clear = async () => {
-    for (const end of endings.splice(0).reverse()) await end()
-  }
-  try {
-    const broker = await startLocalBroker({ binary })
-    endings.push(() => broker.stop())
-    // In the broker's folder, which is removed even when this process is killed.
-    const dir = path.join(broker.storeDir, 'bench')
-    mkdirSync(dir)
-    const connection = await connect({ servers: broker.url })
-    endings.push(() => connection.close())
-    const streams = await jetstreamManager(connection)
-    await createJobStream(streams, handlers)
-    return { broker, connection, streams, dir, clear, onClear: (end) => endings.push(end) }
-  } catch (error) {
-    await clear()
-    throw error
-  }
+export async function setStage(options: RunOptions, handlers: readonly string[]): Promise<Stage> {
+  const broker = await startLocalBroker({ binary: options.binary })
+  options.endings.add(() => broker.stop())
+  // In the broker's folder, which is removed even when this process is killed.
+  const dir = path.join(broker.storeDir, 'bench')
+  mkdirSync(dir)
+  const connection = await connect({ servers: broker.url })
+  options.endings.add(() => connection.close())
+  const streams = await jetstreamManager(connection)
+  await createJobStream(streams, handlers)
+  return { broker, connection, streams, dir, options }
 }
 
 async function createJobStream(streams: JetStreamManager, handlers: readonly string[]): Promise<void> {

@@ -18,18 +18,15 @@ const impatient = ['-o', 'Acquire::http::Timeout=15', '-o', 'Acquire::https::Tim
  * system's are left alone.
  */
 export async function fetchWithApt(workDir: string, narrate: (line: string) => void): Promise<string> {
-  if (process.platform !== 'linux') throw new Error(`apt is not for ${process.platform}`)
-  await apt(workDir, ['--version']).catch(() => {
-    throw new Error('this machine has no apt-get')
-  })
+  await requireApt(workDir)
   narrate('fetching the package nats-server with apt-get download (nothing is installed)')
   try {
-    await apt(workDir, ['download', 'nats-server'])
+    await runApt(workDir, ['download', 'nats-server'])
   } catch {
     narrate('the package lists do not have it, reading lists of our own with apt-get update')
     const ownLists = await prepareOwnLists(workDir)
-    await apt(workDir, [...ownLists, 'update'])
-    await apt(workDir, [...ownLists, 'download', 'nats-server'])
+    await runApt(workDir, [...ownLists, 'update'])
+    await runApt(workDir, [...ownLists, 'download', 'nats-server'])
   }
   const archive = (await readdir(workDir)).find((name) => name.endsWith('.deb'))
   if (archive === undefined) throw new Error('apt-get download left no package')
@@ -38,8 +35,20 @@ export async function fetchWithApt(workDir: string, narrate: (line: string) => v
   return path.join(unpacked, 'usr', 'sbin', 'nats-server')
 }
 
+/**
+ * Resolves when packages can be fetched on this machine.
+ *
+ * @throws an error whose message says why they cannot.
+ */
+export async function requireApt(workDir: string): Promise<void> {
+  if (process.platform !== 'linux') throw new Error(`apt is not for ${process.platform}`)
+  await runApt(workDir, ['--version']).catch(() => {
+    throw new Error('this machine has no apt-get')
+  })
+}
+
 /** Options that make apt keep its lists and its cache in `workDir`, where an ordinary user may write. */
-async function prepareOwnLists(workDir: string): Promise<string[]> {
+export async function prepareOwnLists(workDir: string): Promise<string[]> {
   const lists = path.join(workDir, 'lists')
   const cache = path.join(workDir, 'cache')
   await mkdir(path.join(lists, 'partial'), { recursive: true })
@@ -48,15 +57,19 @@ async function prepareOwnLists(workDir: string): Promise<string[]> {
   return settings.flatMap((setting) => ['-o', setting])
 }
 
-async function apt(workDir: string, args: string[]): Promise<void> {
+/**
+ * Runs `apt-get` in `workDir` and answers what it printed. An error is apt's own complaint, in one line.
+ */
+export async function runApt(workDir: string, args: readonly string[]): Promise<string> {
   // As root apt would fetch as the user `_apt`, who may not write here.
   const asOurselves = process.getuid?.() === 0 ? ['-o', 'APT::Sandbox::User=root'] : []
   try {
-    await run('apt-get', ['-q', ...impatient, ...asOurselves, ...args], {
+    const { stdout } = await run('apt-get', ['-q', ...impatient, ...asOurselves, ...args], {
       cwd: workDir,
       timeout: timeoutMs,
       env: { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
     })
+    return stdout
   } catch (error) {
     const { stderr, message } = error as Error & { stderr?: string }
     const complaint = (stderr ?? '').split('\n').find((line) => line.startsWith('E:'))

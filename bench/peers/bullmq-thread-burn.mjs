@@ -1,0 +1,6 @@
+/** A sandboxed processor of BullMQ: one file a handler. */
+import { works } from '../../build/bench/measure/work.js'
+
+const work = works.burn()
+
+export default async ({ data }) => work(data)

@@ -1,0 +1,55 @@
+import { bare, startLoop } from '../contestants/bare.ts'
+import { millrace, startMillrace } from '../contestants/millrace.ts'
+import { percentile } from '../measure/statistics.ts'
+import { burnMs, smallMs } from '../measure/work.ts'
+import type { Scenario } from '../scenario.ts'
+import { checkCounters, checkDrained, collectRecords } from '../stage/account.ts'
+import { pace } from '../stage/pace.ts'
+import { setStage } from '../stage/stage.ts'
+
+const burnsPerSecond = 150
+const smallsPerSecond = 100
+
+/** What small jobs notice of large ones beside them. */
+export const mixed: Scenario = {
+  name: 'mixed',
+  title: 'Small jobs beside ones that compute',
+  method:
+    `${burnsPerSecond} jobs a second that compute for ${burnMs} ms, and beside them ${smallsPerSecond} a second that wait for ${smallMs} ms, each at ` +
+    'instants fixed beforehand. Shown is how much later a waiting job ended than it could have: than its instant and what it waits for. Millrace has ' +
+    'the two in pools of their own, as its documentation says. Compared with one process that does both in callbacks of `consume()`. ' +
+    'The first second does not count.',
+  contestants: [{ name: bare.name }, { name: millrace.name, isOwn: true }],
+  quick: [millrace.name],
+  measures: [
+    { key: 'p99', label: 'p99, ms', digits: 1 },
+    { key: 'p50', label: 'p50, ms', digits: 1 },
+    { key: 'max', label: 'longest, ms', digits: 1 },
+  ],
+  goals: [{ measure: 'p99', of: millrace.name, atMost: 4 }],
+  async run({ name }, options) {
+    const stage = await setStage(options, ['burn', 'small'])
+    const running =
+      name === millrace.name
+        ? [await startMillrace(stage, 'mixed')]
+        : [await startLoop(stage, { handler: 'burn,small', jobs: 0 }, 'bare-loop.js')]
+    const seconds = options.quick ? 2 : 6
+    const burns = burnsPerSecond * seconds
+    const smalls = smallsPerSecond * seconds
+    const paced = Promise.all([
+      pace(stage, 'jobs.burn', burnsPerSecond, burns),
+      pace(stage, 'jobs.small', smallsPerSecond, smalls),
+    ])
+    await Promise.race([paced, ...running.map(({ failure }) => failure)])
+    for (const [handler, jobs] of [
+      ['burn', burns],
+      ['small', smalls],
+    ] as const) {
+      await checkDrained(stage, handler, jobs)
+      if (running[0]!.readMetrics) checkCounters(await running[0]!.readMetrics(), handler, jobs)
+    }
+    await collectRecords(stage.dir, 'burn', burns)
+    const counted = (await collectRecords(stage.dir, 'small', smalls)).values.slice(smallsPerSecond)
+    return { p50: percentile(counted, 0.5), p99: percentile(counted, 0.99), max: percentile(counted, 1) }
+  },
+}

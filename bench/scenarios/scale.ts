@@ -1,0 +1,159 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { startMillrace } from '../contestants/millrace.ts'
+import { rssMbOf } from '../measure/process-usage.ts'
+import { slopeOf } from '../measure/statistics.ts'
+import type { Named, Scenario, Values } from '../scenario.ts'
+import { checkCounters, checkDrained } from '../stage/account.ts'
+import { preload } from '../stage/preload.ts'
+import { setStage } from '../stage/stage.ts'
+import { watchUntil } from '../stage/watch.ts'
+import { drainMeasures } from './drain.ts'
+
+/** One size. */
+type Size = Named & { readonly size: number }
+
+const backlogs = [10_000, 100_000, 500_000, 2_000_000]
+
+/** Whether it matters how much waits. */
+export const backlog: Scenario = {
+  name: 'backlog',
+  title: 'Drain with so many jobs waiting',
+  method:
+    'A queue with so many no-op jobs of 64 bytes, of which the first 20,000 after 5,000 are measured: what is behind them should not matter. ' +
+    'Compared with the shortest queue, of which the first 8,000 after 1,000 are.',
+  contestants: backlogs.map((size): Size => ({ name: `${format(size)} waiting`, size, isOwn: true })),
+  quick: [`${format(10_000)} waiting`],
+  measures: drainMeasures,
+  goals: [
+    {
+      measure: 'jobsPerSecond',
+      of: `${format(2_000_000)} waiting`,
+      against: [`${format(10_000)} waiting`],
+      atLeast: 0.9,
+    },
+    {
+      measure: 'rssMb',
+      of: `${format(2_000_000)} waiting`,
+      against: [`${format(10_000)} waiting`],
+      atMost: 1.1,
+    },
+  ],
+  async run(named, options) {
+    const { size } = named as Size
+    const stage = await setStage(options, ['noop'])
+    await preload(stage.connection, 'jobs.noop', size, 64)
+    const running = await startMillrace(stage, 'noop')
+    const [skipped, counted] = size <= 10_000 ? [1_000, 8_000] : [5_000, 20_000]
+    return watchUntil(stage, [running], size - skipped, size - skipped - counted)
+  },
+}
+
+const million = 1_000_000
+
+/** Whether anything is kept of jobs that are done. */
+export const growth: Scenario = {
+  name: 'growth',
+  title: 'Memory over a million jobs',
+  method:
+    'A drain of a million no-op jobs of 64 bytes. The memory of the supervisor is read every 10 ms; growth is the slope of the line ' +
+    'that fits best, from when a fifth of the jobs is done. Memory that the runtime takes and gives back makes it swing round 0.',
+  contestants: [{ name: 'millrace', isOwn: true }],
+  quick: [],
+  measures: [
+    { key: 'growthMb', label: 'growth over a million jobs, MB', digits: 1 },
+    { key: 'rssMb', label: 'memory at the end, MB', digits: 0 },
+    { key: 'jobsPerSecond', label: 'jobs/s', digits: 0 },
+  ],
+  goals: [{ measure: 'growthMb', of: 'millrace', atMost: 10 }],
+  async run(_contestant, options) {
+    const stage = await setStage(options, ['bare'])
+    const jobs = options.quick ? million / 20 : million
+    await preload(stage.connection, 'jobs.bare', jobs, 64)
+    // Without records: they grow with the jobs, and they are ours.
+    const running = await startMillrace(stage, 'noop', {
+      MILLRACE_HANDLERS: await makeHandlers(stage.dir, ['bare']),
+    })
+    const readings: [number, number][] = []
+    const onLook = (left: number) => readings.push([jobs - left, rssMbOf(running.pid)])
+    const values = await watchUntil(stage, [running], jobs * 0.8, 0, onLook)
+    await checkDrained(stage, 'bare', jobs)
+    checkCounters(await running.readMetrics!(), 'bare', jobs)
+    return { ...values, growthMb: slopeOf(readings) * million }
+  },
+}
+
+const handlerCounts = [1, 10, 50, 200]
+
+/** Whether it matters how many kinds of jobs there are. */
+export const handlers: Scenario = {
+  name: 'handlers',
+  title: 'Drain with so many handlers',
+  method:
+    'The drain with the jobs spread evenly over so many handlers, each with a consumer of its own. All of them have jobs until the end.',
+  contestants: handlerCounts.map(
+    (size): Size => ({
+      name: size === 1 ? '1 handler' : `${size} handlers`,
+      size,
+      isOwn: true,
+    }),
+  ),
+  quick: ['10 handlers'],
+  measures: drainMeasures,
+  async run(named, options) {
+    const { size } = named as Size
+    const names = Array.from({ length: size }, (_, index) => `many-${index}`)
+    const all = Math.ceil((options.jobs * 1.25) / size)
+    const stage = await setStage(options, names)
+    for (const name of names) await preload(stage.connection, `jobs.${name}`, all, 256)
+    const folder = await makeHandlers(stage.dir, names)
+    const running = await startMillrace(stage, 'noop', { MILLRACE_HANDLERS: folder })
+    const values = await watchUntil(stage, [running], options.jobs, 0)
+    for (const name of names) await checkDrained(stage, name, all)
+    return values
+  },
+}
+
+const supervisorCounts = [1, 2, 4]
+
+/** What more processes are good for. */
+export const supervisors: Scenario = {
+  name: 'supervisors',
+  title: 'Drain by so many supervisors',
+  method:
+    'The drain by so many processes on one machine, with two threads each. On a machine with as few processors as this one more processes than ' +
+    'that take turns on them; what is seen is that they do not get in the way of each other.',
+  contestants: supervisorCounts.map(
+    (size): Size => ({
+      name: size === 1 ? '1 supervisor' : `${size} supervisors`,
+      size,
+      isOwn: true,
+    }),
+  ),
+  quick: ['2 supervisors'],
+  measures: drainMeasures,
+  async run(named, options): Promise<Values> {
+    const { size } = named as Size
+    const all = Math.ceil(options.jobs * 1.25)
+    const stage = await setStage(options, ['noop'])
+    await preload(stage.connection, 'jobs.noop', all, 256)
+    const running = await Promise.all(Array.from({ length: size }, () => startMillrace(stage, 'noop')))
+    // Those that start first begin at once, so there may be less left than a fifth when all are there.
+    const values = await watchUntil(stage, running, Math.ceil(options.jobs * 0.8), 0)
+    await checkDrained(stage, 'noop', all)
+    return values
+  },
+}
+
+/** Handlers by many names, all of them the no-op one. */
+async function makeHandlers(dir: string, names: readonly string[]): Promise<string> {
+  const folder = path.join(dir, 'handlers')
+  await mkdir(folder)
+  // Each with a record of its own would be a megabyte each; the state of the server has to do.
+  for (const name of names) await writeFile(path.join(folder, `${name}.mjs`), 'export default () => {}\n')
+  return folder
+}
+
+function format(count: number): string {
+  return count.toLocaleString('en-US')
+}

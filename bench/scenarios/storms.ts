@@ -1,0 +1,109 @@
+import { bare, startLoop } from '../contestants/bare.ts'
+import { millrace, startMillrace } from '../contestants/millrace.ts'
+import { percentile } from '../measure/statistics.ts'
+import { burnMs } from '../measure/work.ts'
+import type { Scenario } from '../scenario.ts'
+import { checkCounters, checkDrained, collectRecords } from '../stage/account.ts'
+import { preload } from '../stage/preload.ts'
+import { setStage } from '../stage/stage.ts'
+import { watchStage } from '../stage/watch.ts'
+import { attemptsOf, readLateness, redeliveriesOf, untilEnded } from './deadline.ts'
+
+/** Deadline and grace of `handlers/storm/spin.ts`. */
+const allowedMs = 50
+const withLoops = 'with loops'
+const withoutLoops = 'without loops'
+
+/** What is left of a supervisor's work when one job in a hundred has to be killed. */
+export const deadlineStorm: Scenario = {
+  name: 'deadline-storm',
+  title: 'One job in a hundred loops for ever',
+  method:
+    `Jobs that compute for ${burnMs} ms, and one more for each 99 of them that loops for ever on any thread, with deadline and grace of ` +
+    `${allowedMs} ms together and one attempt. Counted are the healthy jobs a second; compared with the same healthy jobs alone. A loop takes a ` +
+    `thread for ${allowedMs} ms and a new one has to start, so ${Math.round((99 * burnMs * 100) / (99 * burnMs + allowedMs))} % would be left if that took no time. ` +
+    'Lateness is that of the last sign of life that a loop leaves in a file.',
+  contestants: [
+    { name: withoutLoops, isOwn: true },
+    { name: withLoops, isOwn: true },
+  ],
+  quick: [withLoops],
+  measures: [
+    { key: 'jobsPerSecond', label: 'healthy jobs/s', digits: 0 },
+    { key: 'latenessP50', label: 'lateness of kills, p50, ms', digits: 1 },
+    { key: 'latenessP99', label: 'p99, ms', digits: 1 },
+    { key: 'charged', label: 'healthy jobs charged with an attempt', digits: 0 },
+    { key: 'restarted', label: 'started again', digits: 0 },
+    { key: 'redelivered', label: 'redelivered by the server', digits: 0 },
+  ],
+  goals: [
+    { measure: 'jobsPerSecond', of: withLoops, against: [withoutLoops], atLeast: 0.8 },
+    { measure: 'latenessP99', of: withLoops, atMost: 50 },
+    { measure: 'charged', of: withLoops, atMost: 0 },
+  ],
+  async run({ name }, options) {
+    const stage = await setStage(options, ['spin', 'steady'])
+    const loops = name === withLoops ? (options.quick ? 2 : 20) : 0
+    const steady = (options.quick ? 2 : 20) * 99
+    // In turn, as they would come.
+    for (let loop = 0; loop < Math.max(1, loops); loop += 1) {
+      const share = steady / Math.max(1, loops)
+      await preload(stage.connection, 'jobs.steady', share, 64)
+      if (loops > 0) await preload(stage.connection, 'jobs.spin', 1, 64, undefined, loop)
+    }
+    const began = performance.now()
+    const running = await startMillrace(stage, 'storm')
+    const startedMs = performance.now() - began
+    const samples = await Promise.race([untilEnded(running, loops, steady, 5), running.failure])
+    const elapsedMs = performance.now() - began - startedMs
+    const lateness = readLateness(stage.dir, loops, allowedMs)
+    const interrupted = attemptsOf(samples, 'steady', 'interrupted')
+    const charged = attemptsOf(samples, 'steady') - steady - interrupted
+    const redelivered = await redeliveriesOf(stage, 'steady', steady)
+    if (loops === 0) return { jobsPerSecond: steady / (elapsedMs / 1_000), charged, redelivered }
+    return {
+      jobsPerSecond: steady / (elapsedMs / 1_000),
+      latenessP50: percentile(lateness, 0.5),
+      latenessP99: percentile(lateness, 0.99),
+      charged,
+      restarted: interrupted,
+      redelivered,
+    }
+  },
+}
+
+const handler = 'flaky'
+
+/** What it costs when every job has to be tried twice. */
+export const redeliveryStorm: Scenario = {
+  name: 'redelivery-storm',
+  title: 'Every job fails once',
+  method:
+    'A queue full of no-op jobs whose first attempt fails and may be tried again at once, drained as above. Each failure is written down before ' +
+    'the job is given back, so that no end of a process makes it try too often. Compared with a loop that gives each job back once and ' +
+    'writes nothing down. The first fifth does not count.',
+  contestants: [{ name: bare.name }, { name: millrace.name, isOwn: true }],
+  measures: [
+    { key: 'jobsPerSecond', label: 'jobs/s', digits: 0 },
+    { key: 'clientCpuUs', label: 'CPU per job, client, µs', digits: 1 },
+    { key: 'serverCpuUs', label: 'server, µs', digits: 1 },
+  ],
+  async run({ name }, options) {
+    const stage = await setStage(options, [handler])
+    const jobs = Math.ceil(options.jobs / 5)
+    const all = Math.ceil(jobs * 1.25)
+    await preload(stage.connection, `jobs.${handler}`, all, 256)
+    if (name === bare.name) {
+      const loop = await startLoop(stage, { handler, jobs: all }, 'bare-loop.js')
+      const values = await watchStage(stage, [loop], jobs)
+      await checkDrained(stage, handler, all, 2 * all)
+      return values
+    }
+    const running = await startMillrace(stage, handler)
+    const values = await watchStage(stage, [running], jobs)
+    await checkDrained(stage, handler, all, 2 * all)
+    checkCounters(await running.readMetrics!(), handler, all, all)
+    await collectRecords(stage.dir, handler, all, 2)
+    return values
+  },
+}

@@ -1,0 +1,76 @@
+/**
+ * Enqueues jobs as fast as it can and prints how long that took:
+ * `node enqueuer.js <url> <raw | nats.js | millrace> <one by one | pipelined | bulk> <handler> <jobs> <payload bytes>`.
+ *
+ * Every job is confirmed by the server before it counts. The first tenth does not count.
+ */
+import { jetstream } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { createClient } from 'millrace/client'
+import type { Enqueued, EnqueueMode } from '../contestants/contestant.ts'
+import { numberedPayload } from './preload.ts'
+import { openRawPublisher } from './raw-publisher.ts'
+
+/** Enqueues jobs `from` to `to` - 1 and resolves when all are confirmed. */
+type Enqueue = (from: number, to: number) => Promise<void>
+
+const [url, kind, mode, handler, count, payloadBytes] = process.argv.slice(2)
+/** Jobs that may be under way, alike for all who pipeline. */
+const ahead = 2_000
+const payloadOf = (n: number) => numberedPayload(n, Number(payloadBytes))
+
+const openers: Record<string, () => Promise<Enqueue>> = {
+  raw: openRaw,
+  'nats.js': openNats,
+  millrace: openMillrace,
+}
+const enqueue = await openers[kind!]!()
+const jobs = Number(count)
+const warmUp = Math.floor(jobs / 10)
+await enqueue(0, warmUp)
+const before = process.cpuUsage()
+const began = performance.now()
+await enqueue(warmUp, jobs)
+const elapsedMs = performance.now() - began
+const { user, system } = process.cpuUsage(before)
+const enqueued: Enqueued = { jobs: jobs - warmUp, elapsedMs, clientCpuMs: (user + system) / 1_000 }
+process.stdout.write(`${JSON.stringify(enqueued)}\n`, () => process.exit(0))
+
+async function openRaw(): Promise<Enqueue> {
+  const publisher = await openRawPublisher(url!, `jobs.${handler}`, mode === 'one by one' ? 1 : ahead)
+  return (from, to) => publisher.publish(from, to, payloadOf)
+}
+
+async function openNats(): Promise<Enqueue> {
+  const js = jetstream(await connect({ servers: url! }))
+  return byCalls((n) => js.publish(`jobs.${handler}`, payloadOf(n)))
+}
+
+async function openMillrace(): Promise<Enqueue> {
+  const client = await createClient({ servers: url!, environment: {} })
+  if (mode !== 'bulk') return byCalls((n) => client.enqueue(handler!, JSON.parse(payloadOf(n))))
+  return async (from, to) => {
+    const { stored } = await client.enqueueMany(payloadsOf(from, to), {
+      handler: handler!,
+      inFlightJobs: ahead,
+    })
+    if (stored !== to - from) throw new Error(`stored ${stored} of ${to - from} jobs`)
+  }
+}
+
+function* payloadsOf(from: number, to: number) {
+  const pad = JSON.parse(payloadOf(to)).pad as string
+  for (let n = from; n < to; n += 1) yield { payload: { n, pad } }
+}
+
+/** One call for each job: the next when one was answered, or as many at once as may be under way. */
+function byCalls(call: (n: number) => Promise<unknown>): Enqueue {
+  return async (from, to) => {
+    let next = from
+    const work = async () => {
+      while (next < to) await call(next++)
+    }
+    const workers = (mode as EnqueueMode) === 'one by one' ? 1 : ahead
+    await Promise.all(Array.from({ length: workers }, work))
+  }
+}

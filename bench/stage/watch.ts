@@ -1,0 +1,114 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { BenchError } from '../bench-error.ts'
+import type { Ground, Running } from '../contestants/contestant.ts'
+import { cpuMsOf, rssMbOf } from '../measure/process-usage.ts'
+import type { Values } from '../scenario.ts'
+import { jobStream, type Stage } from './stage.ts'
+
+const pollMs = 10
+/** A drain that does not get on for so long has hung. */
+const stalledMs = 20_000
+
+/** What is read from outside while a queue is drained. */
+type Reading = { left: number; at: number; clientMs: number; serverMs: number }
+
+/**
+ * Watches from outside until no job is left. The clock starts when at most `counted` are left, so that
+ * what was done before warms up. Rejects when a process ends.
+ *
+ * @throws {BenchError} when nothing moves any more, or most was done before the clock could start.
+ */
+export async function watchDrain(
+  ground: Pick<Ground, 'left' | 'serverCpuMs'>,
+  running: Running,
+  handler: string,
+  counted: number,
+): Promise<Values> {
+  const left = () => ground.left(handler)
+  const clientMs = () => cpuMsOf(running.pid)
+  const serverMs = () => ground.serverCpuMs()
+  return Promise.race([watch(left, clientMs, serverMs, counted), running.failure])
+}
+
+/** Waits until no job is left, without measuring. Rejects when the process ends. */
+export async function untilEmpty(ground: Ground, running: Running, handler: string): Promise<void> {
+  let movedAt = performance.now()
+  let last = Number.POSITIVE_INFINITY
+  for (;;) {
+    const left = await Promise.race([ground.left(handler), running.failure])
+    if (left === 0) return
+    if (left < last) movedAt = performance.now()
+    last = left
+    if (performance.now() - movedAt > stalledMs)
+      throw new BenchError(`${left} jobs are left and nothing moves`)
+    await wait(5)
+  }
+}
+
+/** A drain by processes on one stage: all of them together are the client. */
+export function watchStage(stage: Stage, running: readonly Running[], counted: number): Promise<Values> {
+  return watchUntil(stage, running, counted, 0)
+}
+
+/**
+ * The same from when at most `from` jobs are left until at most `to` are.
+ *
+ * @param onLook - called at each look while the clock runs, with how many jobs are left.
+ */
+export async function watchUntil(
+  stage: Stage,
+  running: readonly Running[],
+  from: number,
+  to: number,
+  onLook?: (left: number) => void,
+): Promise<Values> {
+  const left = async () => {
+    const { messages } = (await stage.streams.streams.info(jobStream)).state
+    if (messages <= from) onLook?.(messages)
+    return messages
+  }
+  const clientMs = () => running.reduce((sum, { pid }) => sum + cpuMsOf(pid), 0)
+  const watched = watch(left, clientMs, () => cpuMsOf(stage.broker.pid), from, to)
+  const values = await Promise.race([watched, ...running.map(({ failure }) => failure)])
+  return { ...values, rssMb: running.reduce((sum, { pid }) => sum + rssMbOf(pid), 0) }
+}
+
+async function watch(
+  left: () => Promise<number>,
+  clientMs: () => number,
+  serverMs: () => number,
+  from: number,
+  to = 0,
+): Promise<Values> {
+  const read = async (): Promise<Reading> => ({
+    left: await left(),
+    at: performance.now(),
+    clientMs: clientMs(),
+    serverMs: serverMs(),
+  })
+  let last = await read()
+  let first = last.left <= from ? last : undefined
+  let movedAt = last.at
+  while (last.left > to) {
+    await wait(pollMs)
+    const now = await read()
+    if (now.left < last.left) movedAt = now.at
+    if (now.at - movedAt > stalledMs) throw new BenchError(`${now.left} jobs are left and nothing moves`)
+    last = now
+    if (now.left <= from) first ??= now
+  }
+  const jobs = first!.left - last.left
+  if (jobs < (from - to) / 2) {
+    throw new BenchError(`only ${jobs} jobs were left when the clock started; ask for more with --jobs`)
+  }
+  const perJobUs = (ms: number) => (ms * 1_000) / jobs
+  const clientCpuUs = perJobUs(last.clientMs - first!.clientMs)
+  const serverCpuUs = perJobUs(last.serverMs - first!.serverMs)
+  return {
+    jobsPerSecond: jobs / ((last.at - first!.at) / 1_000),
+    cpuUs: clientCpuUs + serverCpuUs,
+    clientCpuUs,
+    serverCpuUs,
+    countedJobs: jobs,
+  }
+}
