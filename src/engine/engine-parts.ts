@@ -52,6 +52,8 @@ export interface EngineOptions {
   readonly limits: HeaderLimits
   /** More threads than this that do not end, and the supervisor wants a restart. */
   readonly stuckLimit: number
+  /** Ask a thread where its attempt is before it is killed for that. @default false */
+  readonly autopsy?: boolean
   /** So many finished jobs of each stream are remembered; a power of two. @default 131072 */
   readonly finishedSlots?: number
   restartWanted(stuckThreads: number): void
@@ -114,7 +116,7 @@ export class EngineParts {
     this.inFlight = inFlight
     const receipts = new Receipts(broker, clock, observer)
     this.receipts = receipts
-    const deadlines = new Deadlines(clock, lanes)
+    const deadlines = new Deadlines(clock, lanes, options.autopsy ?? false)
     this.deadlines = deadlines
     this.starts = new StartWatch(clock, {
       lanes,

@@ -70,7 +70,8 @@ export class TelemetryObserver implements Observer {
 
   threadKilled(lane: Lane, reason: ThreadEnd, job: InFlightJob | undefined): void {
     const fields = { pool: lane.pool, thread_id: lane.threadId, reason }
-    if (job) this.#jobs.warn(job, fields, 'thread killed')
+    const where = job?.whereabouts === 'asked' ? undefined : job?.whereabouts
+    if (job) this.#jobs.warn(job, where ? { ...fields, where } : fields, 'thread killed')
     else this.#logger.warn(fields, 'thread killed')
   }
 

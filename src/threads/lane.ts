@@ -1,8 +1,10 @@
 import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
 import type { AbortCode, PoolName } from '../core/handler-definition.ts'
 import { completed, type Outcome } from '../core/outcome.ts'
+import { shortenWhereabouts, type Whereabouts } from '../core/whereabouts.ts'
 import type { InFlightJob } from '../engine/in-flight-job.ts'
 import type { Lane, StartedJob, ThreadEnd } from '../engine/lanes-port.ts'
+import { examineThread, type Finding } from './examination.ts'
 import {
   cell,
   createTable,
@@ -66,6 +68,8 @@ export class ThreadLaneHandle implements Lane {
   readonly #culprits: Culprit[] = []
   #unsent: InFlightJob[] = []
   #ticket = 0
+  /** Jobs that are asked for at the same time are looked at together. */
+  #looking: Promise<Finding> | undefined
 
   constructor(pool: PoolName, slots: number, concurrency: number, port: MessagePort, owner: LaneOwner) {
     this.pool = pool
@@ -171,6 +175,23 @@ export class ThreadLaneHandle implements Lane {
     // What is done waits only to be reported, perhaps behind a job that blocks the thread.
     const running = phase === phases.started || phase === phases.signalled || phase === phases.culprit
     return running ? this.table.startedAt[job.slot] : undefined
+  }
+
+  async examine(job: InFlightJob, limitMs: number): Promise<Whereabouts> {
+    const { slot, ticket } = job
+    this.#looking ??= examineThread(this.threadId, limitMs)
+    const finding = await this.#looking
+    this.#looking = undefined
+    if (finding.kind !== 'found') return { kind: finding.kind }
+    const { stack, resources } = finding
+    if (stack.length === 0) return shortenWhereabouts({ kind: 'waiting', resources })
+    // Code in nobody's name is the job's own when it is alone on the thread.
+    const isItsOwn =
+      finding.ticket === null ? this.concurrency === 1 : finding.ticket === ticket && finding.slot === slot
+    if (isItsOwn) return shortenWhereabouts({ kind: 'running', stack })
+    // Its signal has reached it, so the thread does come to it.
+    const isReached = Atomics.load(this.table.cells, slot) === cell(ticket, phases.signalled)
+    return shortenWhereabouts(isReached ? { kind: 'waiting', resources } : { kind: 'behind', stack })
   }
 
   kill(reason: ThreadEnd): void {

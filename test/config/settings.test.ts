@@ -69,6 +69,7 @@ test('an empty environment gives the defaults of the contract', () => {
       httpToken: null,
       logLevel: 'info',
       jobLogs: 'auto',
+      autopsy: 'on',
       manage: true,
       replicas: 1,
       storage: 'file',
