@@ -16,6 +16,7 @@ import { retriesLs } from './retries-ls.ts'
 import { schedulesLs } from './schedules-ls.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
+import { where } from './where.ts'
 
 /** Every command, in the order of the help. */
 export const commands: readonly Command[] = [
@@ -23,6 +24,7 @@ export const commands: readonly Command[] = [
   enqueue,
   result,
   cancel,
+  where,
   pause,
   resume,
   status,

@@ -1,6 +1,7 @@
 import { cancelledKey, pausedKey } from '../core/control-keys.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { JobOutcome } from '../core/job-outcome.ts'
+import { decodePosition, type JobPosition, whereQuestion } from '../core/job-position.ts'
 import type { Names } from '../core/names.ts'
 import type { ClientBroker } from '../nats/client-broker.ts'
 import { DeadLetters } from './dead-letters.ts'
@@ -21,6 +22,9 @@ import { type Queues, readQueues } from './queues.ts'
 import { checkRetrySelection, type RetrySelection, readRetries, type WaitingRetry } from './retries.ts'
 import { readTick, type ScheduleTick } from './schedule-tick.ts'
 import { defaultTimeoutMs, type WaitOptions, waitForOutcome } from './wait-for.ts'
+
+/** Longer than a thread may take to answer; and for a second supervisor that has lost the job without knowing. */
+const whereListening = { firstMs: 1_500, moreMs: 300 }
 
 /** What a client is made of. */
 export interface ClientParts {
@@ -117,6 +121,19 @@ export class Client<Handlers extends object = AnyHandlers> {
     checkJobId(jobId)
     const entry = { id: jobId, at: new Date().toISOString() }
     await this.#control(cancelledKey(jobId), JSON.stringify(entry))
+  }
+
+  /**
+   * Where a job is now, on whichever supervisor holds it: usually one, none when it neither runs nor is about to.
+   * Supervisors have 1.5 s to answer. The job is not disturbed. Needs an operator's permissions.
+   *
+   * @throws {MillraceError} `invalid_job`, `not_permitted`, `broker_unreachable`.
+   */
+  async where(jobId: string): Promise<JobPosition[]> {
+    this.#requireOpen()
+    checkJobId(jobId)
+    const answers = await this.#parts.broker.ask(whereQuestion, jobId, whereListening)
+    return answers.map(decodePosition).filter((position) => position !== undefined)
   }
 
   /**

@@ -19,6 +19,7 @@ import type { InFlightJob } from './in-flight-job.ts'
 import { JobLife } from './job-life.ts'
 import { KeyGate } from './key-gate.ts'
 import { LimitGate } from './limit-gate.ts'
+import { Locator } from './locator.ts'
 import { Marks } from './marks.ts'
 import { Mover } from './mover.ts'
 import type { Observer } from './observer-port.ts'
@@ -80,6 +81,7 @@ export class EngineParts {
   readonly life: JobLife
   readonly owners: Owners
   readonly heartbeat: Heartbeat
+  readonly locator: Locator
   readonly arrivalAge: ArrivalAge
   readonly controls: Controls
 
@@ -185,6 +187,7 @@ export class EngineParts {
     })
 
     const { life } = this
+    this.locator = new Locator({ clock, inFlight, supervisorId, examines: options.autopsy ?? false })
     this.owners = new Owners({
       shared,
       broker,

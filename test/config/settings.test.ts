@@ -326,7 +326,7 @@ test('settings that contradict each other are refused', () => {
 })
 
 test('a namespace that would overlap with our own subjects is refused', () => {
-  for (const value of ['dead', 'delayed', 'ticks', 'events']) {
+  for (const value of ['dead', 'delayed', 'ticks', 'events', 'asks', 'answers']) {
     assert.match(problemsOf({ MILLRACE_NAMESPACE: value }), /reserved/)
   }
   assert.match(problemsOf({ MILLRACE_NAMESPACE: 'My_Jobs' }), /got "My_Jobs": write my-jobs/)
