@@ -4,6 +4,7 @@ import type { JobOutcome } from '../core/job-outcome.ts'
 import { decodePosition, type JobPosition, whereQuestion } from '../core/job-position.ts'
 import type { Names } from '../core/names.ts'
 import type { ClientBroker } from '../nats/client-broker.ts'
+import { withPublishSpan } from '../tracing/publish-span.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { ManyJobs } from './enqueue-many.ts'
 import { checkManyOptions, type EnqueueManyOptions, type EnqueueManyReport } from './enqueue-many-options.ts'
@@ -21,6 +22,7 @@ import type { PayloadCheck } from './payload-check.ts'
 import { type Queues, readQueues } from './queues.ts'
 import { checkRetrySelection, type RetrySelection, readRetries, type WaitingRetry } from './retries.ts'
 import { readTick, type ScheduleTick } from './schedule-tick.ts'
+import { publishTraced } from './traced-job.ts'
 import { defaultTimeoutMs, type WaitOptions, waitForOutcome } from './wait-for.ts'
 
 /** Longer than a thread may take to answer; and for a second supervisor that has lost the job without knowing. */
@@ -73,7 +75,7 @@ export class Client<Handlers extends object = AnyHandlers> {
     const { broker, names, requestMs, checkPayload } = this.#parts
     const job = composeJob(names, handler, payload, options, Date.now())
     if (checkPayload) await checkPayload(job)
-    const stored = await broker.publish(job, requestMs)
+    const stored = await publishTraced(job, (traced) => broker.publish(traced, requestMs))
     return enqueuedJob(job, stored)
   }
 
@@ -96,8 +98,13 @@ export class Client<Handlers extends object = AnyHandlers> {
     const { broker, names, requestMs, checkPayload } = this.#parts
     checkManyOptions(options)
     const chosen = { ...options, requestMs: options.requestMs ?? requestMs }
-    const many = new ManyJobs(broker, names, chosen, checkPayload)
-    return many.enqueue(jobs as Iterable<JobToEnqueue>, this.#closed.signal)
+    const destination = options.handler === undefined ? names.namespace : names.jobSubject(options.handler)
+    return withPublishSpan({ destination }, (headers) =>
+      new ManyJobs(broker, names, chosen, checkPayload, headers).enqueue(
+        jobs as Iterable<JobToEnqueue>,
+        this.#closed.signal,
+      ),
+    )
   }
 
   /** Begins no more jobs of a handler on any supervisor, within 2 s; what runs goes on. Lasts until `resume`. */

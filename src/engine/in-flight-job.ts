@@ -88,6 +88,8 @@ export class InFlightJob {
   cancelledAt = 0
   /** Where its running attempt was found shortly before its thread is to be killed. */
   whereabouts: Whereabouts | 'asked' | undefined
+  /** The thread of its last attempt has made a span of it. */
+  spanMade = false
   /** The start of this attempt has been told. */
   startSaid = false
   /** What its handler returned, when that is kept. */
@@ -120,6 +122,7 @@ export class InFlightJob {
     this.startSaid = false
     this.abortCode = undefined
     this.whereabouts = undefined
+    this.spanMade = false
   }
 
   /** The job's id: from its headers, or its place in the stream. */

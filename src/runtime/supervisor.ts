@@ -11,6 +11,7 @@ import type { Answers } from '../nats/questions.ts'
 import { largestResultBytes } from '../nats/results-bucket.ts'
 import { readSchedulesFile } from '../schedules/schedules-file.ts'
 import { JobLog } from '../telemetry/job-log.ts'
+import { JobTracing } from '../telemetry/job-tracing.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import { plainError, TelemetryObserver } from '../telemetry/observer.ts'
@@ -135,7 +136,7 @@ export class Supervisor {
       supervisorId: this.id,
       broker,
       profiles,
-      observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics),
+      observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics, JobTracing.create(this.id)),
       tickObserver: this.#schedules.observer,
       restartWanted: (stuckThreads) => {
         this.#logger.error({ stuck_threads: stuckThreads }, 'too many threads are stuck, restart wanted')

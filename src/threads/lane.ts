@@ -61,6 +61,8 @@ export class ThreadLaneHandle implements Lane {
   /** Is replaced when it has no job. */
   retiring = false
   endReason: ThreadEnd | undefined
+  /** Its thread makes a span of every attempt whose end it reports. */
+  traces = false
   readonly #port: MessagePort
   readonly #owner: LaneOwner
   readonly #slots: (InFlightJob | undefined)[]
@@ -266,13 +268,18 @@ export class ThreadLaneHandle implements Lane {
     const { completed: finished, others } = batch
     for (let at = 0; at < finished.length; at += 3) {
       const job = this.#jobOf(finished[at]!, finished[at + 1]!)
-      if (job) this.#end(job, completed, this.table.startedAt[job.slot]!, finished[at + 2]!)
+      if (!job) continue
+      job.spanMade = this.traces
+      this.#end(job, completed, this.table.startedAt[job.slot]!, finished[at + 2]!)
     }
     for (const { slot, ticket, durationMs, outcome } of others) {
       const job = this.#jobOf(slot, ticket)
       if (!job) continue
       if (outcome.kind === 'crashed') this.#condemn({ job, outcome, durationMs })
-      else this.#end(job, outcome, this.table.startedAt[slot]!, durationMs)
+      else {
+        job.spanMade = this.traces
+        this.#end(job, outcome, this.table.startedAt[slot]!, durationMs)
+      }
     }
     this.#owner.resultsHandled()
   }

@@ -16,7 +16,7 @@ export default async function runThread(task: LaneTask): Promise<void> {
   installProbe(() => lane.currentJob())
   lane.guard()
   const { handlers, faults } = await importHandlers(task.handlers)
-  lane.serve(handlers)
-  task.port.postMessage({ kind: 'ready', threadId, faults })
+  const { traces } = lane.serve(handlers)
+  task.port.postMessage({ kind: 'ready', threadId, faults, traces })
   await lane.closed
 }
