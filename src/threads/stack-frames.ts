@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import { SourceMap, type SourceMapPayload } from 'node:module'
-import { relative } from 'node:path'
+import { isAbsolute, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { RawFrame } from './probe.ts'
 
@@ -9,7 +9,8 @@ const largestBytes = 4 * 1024 * 1024
 const ownFolder = new URL('.', import.meta.url).href
 
 interface SourceFile {
-  readonly text: string
+  /** Undefined when it is too large to be read. */
+  readonly text: string | undefined
   readonly map: SourceMap | undefined
 }
 
@@ -18,7 +19,8 @@ interface SourceFile {
  *
  * 1. The frames of the probe are left out, and so are those through which the lane called the handler.
  * 2. A position is where the source map of its file leads; files are named from the working directory.
- * 3. A function's name is told only when it is written in its file: a name that was computed may be a payload's.
+ * 3. A function's name is told only when it is written in its file, and a file's only when there is such a file: names
+ *    that were computed may be a payload's.
  */
 export function describeFrames(raw: readonly RawFrame[]): string[] {
   const files = new Map<string, SourceFile | undefined>()
@@ -45,7 +47,8 @@ function describeFrame(
   const url = urlOf(file)
   if (!url) return '(eval)'
   const source = readOnce(url, files)
-  const isWritten = source !== undefined && isNameIn(name, source.text)
+  if (!source) return '(eval)'
+  const isWritten = source.text !== undefined && isNameIn(name, source.text)
   return named(isWritten ? name : null, originOf(url, line, column, source))
 }
 
@@ -56,7 +59,8 @@ function named(name: string | null, place: string): string {
 /** What follows the path in a URL may be a payload's, too. */
 function urlOf(file: string): URL | undefined {
   try {
-    const url = file.startsWith('file:') ? new URL(file) : pathToFileURL(file)
+    const url = isAbsolute(file) ? pathToFileURL(file) : new URL(file)
+    if (url.protocol !== 'file:') return undefined
     url.search = ''
     url.hash = ''
     return url
@@ -70,9 +74,9 @@ function isNameIn(name: string | null, text: string): boolean {
   return words.every((word) => text.includes(word))
 }
 
-function originOf(url: URL, line: number, column: number, source: SourceFile | undefined): string {
+function originOf(url: URL, line: number, column: number, source: SourceFile): string {
   const here = `${pathText(fileURLToPath(url))}:${line}:${column}`
-  const entry = source?.map?.findEntry(line - 1, column - 1)
+  const entry = source.map?.findEntry(line - 1, column - 1)
   if (!entry || !('originalSource' in entry)) return here
   const { originalSource, originalLine, originalColumn } = entry
   const origin = new URL(originalSource, url)
@@ -89,9 +93,19 @@ function readOnce(url: URL, files: Map<string, SourceFile | undefined>): SourceF
   const known = files.get(url.href)
   if (known || files.has(url.href)) return known
   const text = readSmall(url)
-  const file = text === undefined ? undefined : { text, map: sourceMapOf(text, url) }
+  const map = text === undefined ? undefined : sourceMapOf(text, url)
+  const file = isFile(url) ? { text, map } : undefined
   files.set(url.href, file)
   return file
+}
+
+/** Code can be given any name, also that of a pipe, which would never end. */
+function isFile(url: URL): boolean {
+  try {
+    return statSync(url).isFile()
+  } catch {
+    return false
+  }
 }
 
 function sourceMapOf(text: string, url: URL): SourceMap | undefined {
@@ -110,7 +124,7 @@ function sourceMapOf(text: string, url: URL): SourceMap | undefined {
 
 function readSmall(url: URL): string | undefined {
   try {
-    return statSync(url).size > largestBytes ? undefined : readFileSync(url, 'utf8')
+    return isFile(url) && statSync(url).size <= largestBytes ? readFileSync(url, 'utf8') : undefined
   } catch {
     return undefined
   }
