@@ -21,7 +21,7 @@ async function stuckThread(t: TestContext, how: string): Promise<Worker> {
 /** Asks until the thread has come to where it stays. */
 async function find(worker: Worker, isThere: (finding: Finding) => boolean): Promise<Finding> {
   for (let tries = 0; ; tries += 1) {
-    const finding = await examineThread(worker.threadId, 5_000)
+    const finding = await examineThread(worker.threadId, 10_000)
     if (isThere(finding) || tries === 100) return finding
   }
 }
@@ -93,14 +93,12 @@ test('threads that are asked all at once answer all, and one that ends meanwhile
     ['loop', 'loop', 'timer', 'native', 'native'].map((how) => stuckThread(t, how)),
   )
   const gone = workers.pop()!
-  const findings = Promise.all([...workers, gone].map(({ threadId }) => examineThread(threadId, 700)))
-  // Its place is asked for, and it goes.
+  const findings = Promise.all([...workers, gone].map(({ threadId }) => examineThread(threadId, 10_000)))
+  // Whether its native call returns before it is gone is a race; that somebody waits for it is not.
   await gone.terminate()
   const kinds = (await findings).map(({ kind }) => kind)
   assert.deepEqual(kinds.slice(0, 3), ['found', 'found', 'found'])
-  assert.ok(['unknown', 'native'].includes(kinds[4]!), kinds[4])
-  const after = await examineThread(gone.threadId, 5_000)
-  assert.deepEqual(after, { kind: 'unknown' })
+  assert.deepEqual(await examineThread(gone.threadId, 10_000), { kind: 'unknown' })
   // It still ends: nothing was left attached.
   assert.equal(await workers[0]!.terminate(), 1)
 })
