@@ -28,13 +28,14 @@ const allowed: Record<string, readonly string[]> = {
   core: [],
   engine: ['core'],
   nats: ['core', 'engine'],
-  threads: ['core', 'engine'],
-  telemetry: ['core', 'engine'],
+  tracing: ['core'],
+  threads: ['core', 'engine', 'tracing'],
+  telemetry: ['core', 'engine', 'tracing'],
   http: ['core', 'engine'],
   config: ['core'],
   broker: ['core'],
   schedules: ['core'],
-  client: ['core', 'config', 'nats'],
+  client: ['core', 'config', 'nats', 'tracing'],
   testing: ['core', 'engine', 'threads', 'client', 'config', 'runtime', 'broker', 'schedules'],
   cli: ['core', 'config', 'client', 'threads', 'dev', ''],
   dev: ['core', 'config', 'broker', 'http', 'telemetry', 'threads', 'runtime'],
@@ -74,6 +75,7 @@ const packages: Record<string, readonly string[]> = {
   croner: ['schedules'],
   pino: ['telemetry', 'threads'],
   'prom-client': ['telemetry'],
+  '@opentelemetry/': ['tracing'],
 }
 
 test('imports point from the concrete to the pure, and adapters know nothing of each other', () => {

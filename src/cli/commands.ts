@@ -20,6 +20,7 @@ import { schedulesRun } from './schedules-run.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
 import { top } from './top.ts'
+import { where } from './where.ts'
 
 /** Every command, in the order of the help. */
 export const commands: readonly Command[] = [
@@ -29,6 +30,7 @@ export const commands: readonly Command[] = [
   enqueue,
   result,
   cancel,
+  where,
   pause,
   resume,
   status,

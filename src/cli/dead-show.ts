@@ -1,5 +1,7 @@
 import type { DeadLetterRecord } from '../core/dead-letter-record.ts'
+import type { HistoryEntry } from '../core/history.ts'
 import { decodeUtf8, payloadText } from '../core/payload-text.ts'
+import { whereaboutsText } from '../core/whereabouts.ts'
 import { type Command, cliExitCodes } from './command.ts'
 import { contentTypeOf, deadLetterJson } from './dead-letter-json.ts'
 import { tableOf } from './table.ts'
@@ -68,7 +70,7 @@ function describe(letter: DeadLetterRecord, withPayload: boolean): string {
       duration_ms,
       error: error_code === undefined ? error : `${error_code}: ${error ?? ''}`,
     }))
-    lines.push('', 'history', indented(tableOf(rows)))
+    lines.push('', 'history', indented(tableOf(rows)), ...history.flatMap(whereLines))
   }
   const headers = stored.headers.filter(([name]) => name.toLowerCase() !== 'millrace-history')
   if (headers.length > 0)
@@ -80,6 +82,17 @@ function describe(letter: DeadLetterRecord, withPayload: boolean): string {
   if (withPayload && stored.data.length > 0) lines.push('', 'payload', payloadOf(letter))
   return lines.join('\n')
 }
+
+/** Where an attempt was when its thread was about to be killed; the whole stack, innermost first. */
+function whereLines({ attempt, where }: HistoryEntry): string[] {
+  if (!where) return []
+  const { kind, stack = [] } = where
+  if (kind === 'unknown') return ['', `attempt ${attempt} could not be asked where it was`]
+  const doing = kind === 'running' || kind === 'behind' ? whereTitles[kind] : whereaboutsText(where)
+  return ['', `attempt ${attempt} was ${doing}`, ...stack.map((frame) => `  at ${terminalText(frame)}`)]
+}
+
+const whereTitles = { running: 'running', behind: 'kept from going on by code of another job' } as const
 
 /** As it is where it is text, without what could write elsewhere on a terminal; else in base64. */
 function payloadOf(letter: DeadLetterRecord): string {

@@ -1,9 +1,11 @@
 import { cancelledKey, pausedKey } from '../core/control-keys.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { JobOutcome } from '../core/job-outcome.ts'
+import { decodePosition, type JobPosition, whereQuestion } from '../core/job-position.ts'
 import type { Names } from '../core/names.ts'
 import { extraRunId, tickHeaders } from '../core/ticks.ts'
 import type { ClientPort } from '../nats/client-broker.ts'
+import { withPublishSpan } from '../tracing/publish-span.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { ManyJobs } from './enqueue-many.ts'
 import { checkManyOptions, type EnqueueManyOptions, type EnqueueManyReport } from './enqueue-many-options.ts'
@@ -21,7 +23,11 @@ import type { PayloadCheck } from './payload-check.ts'
 import { type Queues, readQueues } from './queues.ts'
 import { checkRetrySelection, type RetrySelection, readRetries, type WaitingRetry } from './retries.ts'
 import { readTick, type ScheduleTick } from './schedule-tick.ts'
+import { publishTraced } from './traced-job.ts'
 import { defaultTimeoutMs, type WaitOptions, waitForOutcome } from './wait-for.ts'
+
+/** Longer than a thread may take to answer; and for a second supervisor that has lost the job without knowing. */
+const whereListening = { firstMs: 1_500, moreMs: 300 }
 
 /** What a client is made of. */
 export interface ClientParts {
@@ -72,7 +78,7 @@ export class Client<Handlers extends object = AnyHandlers> {
     const { broker, names, requestMs, checkPayload } = this.#parts
     const job = composeJob(names, handler, payload, options, this.#now())
     if (checkPayload) await checkPayload(job)
-    const stored = await broker.publish(job, requestMs)
+    const stored = await publishTraced(job, (traced) => broker.publish(traced, requestMs))
     return enqueuedJob(job, stored)
   }
 
@@ -95,8 +101,13 @@ export class Client<Handlers extends object = AnyHandlers> {
     const { broker, names, requestMs, checkPayload } = this.#parts
     checkManyOptions(options)
     const chosen = { ...options, requestMs: options.requestMs ?? requestMs, now: this.#parts.now }
-    const many = new ManyJobs(broker, names, chosen, checkPayload)
-    return many.enqueue(jobs as Iterable<JobToEnqueue>, this.#closed.signal)
+    const destination = options.handler === undefined ? names.namespace : names.jobSubject(options.handler)
+    return withPublishSpan({ destination }, (headers) =>
+      new ManyJobs(broker, names, chosen, checkPayload, headers).enqueue(
+        jobs as Iterable<JobToEnqueue>,
+        this.#closed.signal,
+      ),
+    )
   }
 
   /** Begins no more jobs of a handler on any supervisor, within 2 s; what runs goes on. Lasts until `resume`. */
@@ -120,6 +131,19 @@ export class Client<Handlers extends object = AnyHandlers> {
     checkJobId(jobId)
     const entry = { id: jobId, at: new Date(this.#now()).toISOString() }
     await this.#control(cancelledKey(jobId), JSON.stringify(entry))
+  }
+
+  /**
+   * Where a job is now, on whichever supervisor holds it: usually one, none when it neither runs nor is about to.
+   * Supervisors have 1.5 s to answer. The job is not disturbed. Needs an operator's permissions.
+   *
+   * @throws {MillraceError} `invalid_job`, `not_permitted`, `broker_unreachable`.
+   */
+  async where(jobId: string): Promise<JobPosition[]> {
+    this.#requireOpen()
+    checkJobId(jobId)
+    const answers = await this.#parts.broker.ask(whereQuestion, jobId, whereListening)
+    return answers.map(decodePosition).filter((position) => position !== undefined)
   }
 
   /**

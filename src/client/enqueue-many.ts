@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { HeaderEntry } from '../core/dead-letter.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Names } from '../core/names.ts'
 import type { EnqueueManyOptions, EnqueueManyReport, FailedJob } from './enqueue-many-options.ts'
@@ -6,6 +7,7 @@ import { enqueuedJob } from './enqueued-job.ts'
 import { composeJobOfMany, type JobToEnqueue, type NewJob } from './new-job.ts'
 import type { PayloadCheck } from './payload-check.ts'
 import { Taker } from './taker.ts'
+import { withTraceHeaders } from './traced-job.ts'
 
 const mostFailures = 1_000
 /** A source that is always ready lets others have their turn after so many jobs. */
@@ -41,6 +43,8 @@ export class ManyJobs implements JobOwner {
   readonly #names: Names
   readonly #options: EnqueueManyOptions & SendingOptions
   readonly #checkPayload: PayloadCheck | undefined
+  /** Of the span of the whole call. */
+  readonly #traceHeaders: readonly HeaderEntry[]
   readonly #mostJobs: number
   readonly #mostBytes: number
   readonly #failures: FailedJob[] = []
@@ -59,9 +63,11 @@ export class ManyJobs implements JobOwner {
     names: Names,
     options: EnqueueManyOptions & SendingOptions,
     checkPayload?: PayloadCheck,
+    traceHeaders: readonly HeaderEntry[] = [],
   ) {
     this.#broker = broker
     this.#checkPayload = checkPayload
+    this.#traceHeaders = traceHeaders
     this.#names = names
     this.#options = options
     this.#mostJobs = options.inFlightJobs ?? 2_000
@@ -130,12 +136,13 @@ export class ManyJobs implements JobOwner {
   /** Sends a job; later, when its handler's schema takes its time. */
   #take(entry: JobToEnqueue, index: number): void | Promise<void> {
     try {
-      const job = composeJobOfMany(
+      const composed = composeJobOfMany(
         this.#names,
         entry,
         this.#options.handler,
         this.#options.now?.() ?? Date.now(),
       )
+      const job = withTraceHeaders(composed, this.#traceHeaders)
       const checking = this.#checkPayload?.(job)
       if (checking) return this.#sendChecked(job, index, checking)
       this.#send(job, index)

@@ -1,8 +1,10 @@
 export type { DeadLetterFilter, DeadLetterRecord, StoredDeadLetter } from '../core/dead-letter-record.ts'
 export { type ErrorCode, MillraceError } from '../core/errors.ts'
 export type { CompletedJob, DeadJob, JobOutcome } from '../core/job-outcome.ts'
+export type { JobPosition } from '../core/job-position.ts'
 export type { Priority } from '../core/names.ts'
 export type { DeadReason } from '../core/verdict.ts'
+export type { Whereabouts } from '../core/whereabouts.ts'
 export type { Client } from './client.ts'
 export { type ClientOptions, createClient } from './create-client.ts'
 export type {

@@ -30,7 +30,7 @@ const path = optional(text('the path of a readable file', (value) => value !== '
 const notEmpty = optional(text('text that is not empty', (value) => value !== ''))
 
 // With one of these as namespace, `dead.>` and its like would also match the subjects of other namespaces.
-const reservedNamespaces = ['dead', 'delayed', 'ticks', 'events', 'high', 'low']
+const reservedNamespaces = ['dead', 'delayed', 'ticks', 'events', 'high', 'low', 'asks', 'answers']
 
 /** The connection to NATS, and the streams that hold the jobs. */
 export const brokerSettings: { readonly [Name in keyof BrokerValues]: SettingRow<BrokerValues[Name]> } = {

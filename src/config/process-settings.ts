@@ -14,6 +14,7 @@ export interface ProcessValues {
   httpToken: string | null
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
   jobLogs: 'all' | 'auto' | 'errors'
+  autopsy: 'on' | 'off'
   schedules: string | null
 }
 
@@ -110,6 +111,13 @@ export const processSettings: { readonly [Name in keyof ProcessValues]: SettingR
     default: { value: () => 'auto', reason: 'a log line costs more than dispatching the job' },
     meaning:
       'Which jobs are logged: all (each start and end), auto (all up to 500 jobs/s on this supervisor, above that one summary line per handler and second), errors (none that simply completed). Whatever did not simply complete is always logged.',
+  },
+  autopsy: {
+    variable: 'MILLRACE_AUTOPSY',
+    kind: oneOf(['on', 'off']),
+    default: { value: () => 'on', reason: 'it costs nothing until a thread is to be killed' },
+    meaning:
+      'Whether a thread is asked where its attempt is (the stack, or what it waits for) before it is killed at a deadline; off leaves the inspector of Node.js alone.',
   },
   schedules: {
     variable: 'MILLRACE_SCHEDULES',

@@ -1,4 +1,6 @@
+import { isRecord } from './field-checks.ts'
 import { headerText } from './header-text.ts'
+import { readWhereabouts, shortenWhereabouts, type Whereabouts } from './whereabouts.ts'
 
 /** One attempt as a dead letter's `Millrace-History` tells it. */
 export interface HistoryEntry {
@@ -11,6 +13,8 @@ export interface HistoryEntry {
   readonly error?: string
   readonly supervisor?: string
   readonly thread?: number
+  /** Where it was shortly before its thread was killed for it. */
+  readonly where?: Whereabouts
 }
 
 const limitBytes = 8 * 1024
@@ -35,12 +39,13 @@ export function shortenHistory(entries: readonly HistoryEntry[]): HistoryEntry[]
 
 /** Escapes make at most six characters of one, so that a single entry always fits. */
 function shortenEntry(entry: HistoryEntry): HistoryEntry {
-  const { error, error_code: code, supervisor } = entry
+  const { error, error_code: code, supervisor, where } = entry
   return {
     ...entry,
     outcome: headerText(entry.outcome, nameCharacters),
     ...(error === undefined ? {} : { error: headerText(error, messageCharacters) }),
     ...(code === undefined ? {} : { error_code: headerText(code, nameCharacters) }),
+    ...(where === undefined ? {} : { where: shortenWhereabouts(where) }),
     ...(supervisor === undefined ? {} : { supervisor: headerText(supervisor, nameCharacters) }),
   }
 }
@@ -69,7 +74,15 @@ export function readHistory(text: string | undefined): HistoryEntry[] {
 
 /** The entries of a history among whatever somebody stored as one. */
 export function historyOf(value: unknown): HistoryEntry[] {
-  return Array.isArray(value) ? shortenHistory(value.filter(isEntry)) : []
+  return Array.isArray(value) ? shortenHistory(value.map(withReadWhere).filter(isEntry)) : []
+}
+
+/** An entry whose whereabouts are none is kept without them. */
+function withReadWhere(value: unknown): unknown {
+  if (!isRecord(value) || !('where' in value)) return value
+  const { where, ...rest } = value
+  const read = readWhereabouts(where)
+  return read ? { ...rest, where: read } : rest
 }
 
 const kinds: Readonly<Record<string, string>> = {
@@ -81,6 +94,7 @@ const kinds: Readonly<Record<string, string>> = {
   error: 'string',
   supervisor: 'string',
   thread: 'number',
+  where: 'object',
 }
 
 function isEntry(value: unknown): value is HistoryEntry {

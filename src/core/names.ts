@@ -34,6 +34,10 @@ export interface Names {
   /** Every event of every handler. */
   readonly eventSubjects: string
   eventSubject(handler: string, event: string): string
+  /** Where supervisors are asked something. */
+  askSubject(question: string): string
+  /** Where their answers go; each question has a token of its own. */
+  answerSubject(token: string): string
 }
 
 /** Names everything for `namespace` (`[a-z0-9-]+`, checked by the settings). */
@@ -75,6 +79,8 @@ export function namesFor(namespace: string): Names {
     deadSubject: (handler) => `dead.${namespace}.${handler}`,
     eventSubjects: `events.${namespace}.>`,
     eventSubject: (handler, event) => `events.${namespace}.${handler}.${event}`,
+    askSubject: (question) => `asks.${namespace}.${question}`,
+    answerSubject: (token) => `answers.${namespace}.${token}`,
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ErrorCode } from './errors.ts'
 import type { AbortCode } from './handler-definition.ts'
+import { type Whereabouts, whereaboutsText } from './whereabouts.ts'
 
 /** What is kept of an error: enough for a log line, a dead letter and a history, and nothing of the payload. */
 export interface AttemptError {
@@ -49,7 +50,12 @@ export type AttemptOutcome = (typeof attemptOutcomes)[number]
  * happens after the deadline is `timed_out`, after a cancel `cancelled`, and after a shutdown or a lost
  * lease it is `interrupted`.
  */
-export function underAbort(outcome: Outcome, abort: AbortCode | undefined, deadlineMs: number): Outcome {
+export function underAbort(
+  outcome: Outcome,
+  abort: AbortCode | undefined,
+  deadlineMs: number,
+  where?: Whereabouts,
+): Outcome {
   if (
     abort === undefined ||
     outcome.kind === 'completed' ||
@@ -58,7 +64,7 @@ export function underAbort(outcome: Outcome, abort: AbortCode | undefined, deadl
   ) {
     return outcome
   }
-  if (abort === 'deadline') return timedOut(deadlineMs)
+  if (abort === 'deadline') return timedOut(deadlineMs, where)
   if (abort === 'cancelled') return cancelled
   return outcome.kind === 'crashed' ? outcome : { kind: 'interrupted' }
 }
@@ -69,13 +75,14 @@ export const cancelledError: AttemptError = { code: 'cancelled', message: 'the j
 /** The outcome of an attempt that a cancel ended. */
 export const cancelled: Outcome = { kind: 'cancelled', error: cancelledError }
 
-/** The outcome of an attempt that was still running at its deadline. */
-export function timedOut(deadlineMs: number): Outcome {
+/** The outcome of an attempt that was still running at its deadline, `where` its thread was asked about it. */
+export function timedOut(deadlineMs: number, where?: Whereabouts): Outcome {
+  const found = where && whereaboutsText(where)
   return {
     kind: 'timed_out',
     error: {
       code: 'deadline_exceeded',
-      message: `the attempt was still running at its deadline of ${deadlineMs} ms`,
+      message: `the attempt was still running at its deadline of ${deadlineMs} ms${found === undefined ? '' : `, ${found}`}`,
     },
   }
 }

@@ -6,6 +6,12 @@ import type { Lane } from './lanes-port.ts'
 const signalMs = 10
 
 /**
+ * The longest that it takes to find out where a job is on its thread. A thread that runs JavaScript, or waits,
+ * answers in 2 to 20 ms, on a machine with more to do than it can in up to 70; one in native code never does.
+ */
+export const examineMs = 250
+
+/**
  * Enforces the deadline of every attempt with one timer.
  *
  * 1. When a job is posted, nothing can be due before now plus its deadline: the timer is set to the
@@ -13,16 +19,21 @@ const signalMs = 10
  * 2. When it fires, the shared tables tell which jobs have begun, and when.
  * 3. At its deadline an attempt's signal is aborted; at the end of its grace its thread is killed.
  * 4. An attempt that was told of a cancel has its grace from then on.
+ * 5. Before a thread is killed it is asked where the attempt is, in the last moments of the grace, so that the kill
+ *    is on time; only a grace shorter than `examineMs` is extended, until the answer, and to no more than that.
  */
 export class Deadlines {
   readonly #clock: Clock
   readonly #lanes: () => Iterable<Lane>
+  readonly #examines: boolean
   #dueAt = Number.POSITIVE_INFINITY
   #cancel: (() => void) | undefined
+  #stopped = false
 
-  constructor(clock: Clock, lanes: () => Iterable<Lane>) {
+  constructor(clock: Clock, lanes: () => Iterable<Lane>, examines: boolean) {
     this.#clock = clock
     this.#lanes = lanes
+    this.#examines = examines
   }
 
   /** A job with this deadline was posted now. */
@@ -36,12 +47,13 @@ export class Deadlines {
   }
 
   stop(): void {
+    this.#stopped = true
     this.#cancel?.()
     this.#cancel = undefined
   }
 
   #arm(dueAt: number): void {
-    if (dueAt >= this.#dueAt) return
+    if (dueAt >= this.#dueAt || this.#stopped) return
     this.#dueAt = dueAt
     this.#cancel?.()
     this.#cancel = this.#clock.after(Math.max(0, dueAt - this.#clock.monotonicMs()), () => this.#sweep())
@@ -75,11 +87,27 @@ export class Deadlines {
         lane.abort(job, 'deadline')
       }
       const killAt = endAt + graceOf(job, lane)
-      if (now >= killAt) overdue = true
-      else next = Math.min(next, killAt)
+      const examineAt = this.#examines ? Math.max(endAt, killAt - examineMs) : killAt
+      if (now < examineAt) {
+        next = Math.min(next, examineAt)
+        continue
+      }
+      if (this.#examines && job.whereabouts === undefined) this.#examine(job, lane)
+      if (now < killAt) next = Math.min(next, killAt)
+      else if (job.whereabouts !== 'asked') overdue = true
     }
     if (overdue) this.#kill(lane, now)
     else if (next < Number.POSITIVE_INFINITY) this.#arm(next)
+  }
+
+  #examine(job: InFlightJob, lane: Lane): void {
+    const { ticket } = job
+    job.whereabouts = 'asked'
+    void lane.examine(job, examineMs).then((whereabouts) => {
+      if (job.lane !== lane || job.ticket !== ticket) return
+      job.whereabouts = whereabouts
+      this.#arm(this.#clock.monotonicMs())
+    })
   }
 
   /** Results that have arrived but were not looked at still count; then the thread has to go. */
@@ -87,7 +115,8 @@ export class Deadlines {
     lane.collect()
     const culprit = lane.jobs().find((job) => {
       const startedAt = lane.startedAt(job)
-      return startedAt !== undefined && now >= endOf(job, startedAt) + graceOf(job, lane)
+      const isOver = startedAt !== undefined && now >= endOf(job, startedAt) + graceOf(job, lane)
+      return isOver && job.whereabouts !== 'asked'
     })
     if (culprit) lane.kill(culprit.abortCode === 'cancelled' ? 'cancelled' : 'deadline')
     else this.#arm(now + 1)

@@ -19,6 +19,7 @@ import type { InFlightJob } from './in-flight-job.ts'
 import { JobLife } from './job-life.ts'
 import { KeyGate } from './key-gate.ts'
 import { LimitGate } from './limit-gate.ts'
+import { Locator } from './locator.ts'
 import { Marks } from './marks.ts'
 import { Mover } from './mover.ts'
 import type { Observer } from './observer-port.ts'
@@ -52,6 +53,8 @@ export interface EngineOptions {
   readonly limits: HeaderLimits
   /** More threads than this that do not end, and the supervisor wants a restart. */
   readonly stuckLimit: number
+  /** Ask a thread where its attempt is before it is killed for that. @default false */
+  readonly autopsy?: boolean
   /** So many finished jobs of each stream are remembered; a power of two. @default 131072 */
   readonly finishedSlots?: number
   restartWanted(stuckThreads: number): void
@@ -78,6 +81,7 @@ export class EngineParts {
   readonly life: JobLife
   readonly owners: Owners
   readonly heartbeat: Heartbeat
+  readonly locator: Locator
   readonly arrivalAge: ArrivalAge
   readonly controls: Controls
 
@@ -114,7 +118,7 @@ export class EngineParts {
     this.inFlight = inFlight
     const receipts = new Receipts(broker, clock, observer)
     this.receipts = receipts
-    const deadlines = new Deadlines(clock, lanes)
+    const deadlines = new Deadlines(clock, lanes, options.autopsy ?? false)
     this.deadlines = deadlines
     this.starts = new StartWatch(clock, {
       lanes,
@@ -183,6 +187,7 @@ export class EngineParts {
     })
 
     const { life } = this
+    this.locator = new Locator({ clock, inFlight, supervisorId, examines: options.autopsy ?? false })
     this.owners = new Owners({
       shared,
       broker,

@@ -5,6 +5,7 @@ import type { HistoryEntry } from '../core/history.ts'
 import type { PlainHeaders } from '../core/job-headers.ts'
 import type { ReturnedValue } from '../core/job-outcome.ts'
 import type { DeadLetterPlace } from '../core/replay.ts'
+import type { Whereabouts } from '../core/whereabouts.ts'
 import type { Delivery } from './broker-port.ts'
 import type { Gate } from './gates.ts'
 import type { HandlerState } from './handler-state.ts'
@@ -85,6 +86,10 @@ export class InFlightJob {
   abortCode: AbortCode | undefined
   /** On the monotonic clock; when its running attempt was told that somebody cancelled the job. */
   cancelledAt = 0
+  /** Where its running attempt was found shortly before its thread is to be killed. */
+  whereabouts: Whereabouts | 'asked' | undefined
+  /** The thread of its last attempt has made a span of it. */
+  spanMade = false
   /** The start of this attempt has been told. */
   startSaid = false
   /** What its handler returned, when that is kept. */
@@ -110,6 +115,14 @@ export class InFlightJob {
     this.deadlineMs = handler.profile.deadlineMs
     this.arrivedAt = now
     this.renewedAt = now
+  }
+
+  /** It runs again, and nothing that its last run was told, or was found to do, applies any more. */
+  forgetRun(): void {
+    this.startSaid = false
+    this.abortCode = undefined
+    this.whereabouts = undefined
+    this.spanMade = false
   }
 
   /** The job's id: from its headers, or its place in the stream. */

@@ -112,7 +112,7 @@ export class JobBeginning {
   requeue(jobs: readonly InFlightJob[]): void {
     const kept: InFlightJob[] = []
     for (const job of jobs) {
-      job.abortCode = undefined
+      job.forgetRun()
       if (job.leaseLost) this.drop(job)
       else if (this.turnsAway(job)) this.release(job)
       else kept.push(job)

@@ -9,6 +9,7 @@ import {
   underAbort,
 } from '../core/outcome.ts'
 import { decideVerdict, type RetryPolicy } from '../core/verdict.ts'
+import type { Whereabouts } from '../core/whereabouts.ts'
 import { expiredError } from './admission.ts'
 import type { Clock } from './clock-port.ts'
 import type { Gates } from './gates.ts'
@@ -56,7 +57,7 @@ export class JobEnd {
 
   ended(job: InFlightJob, reported: Outcome, run: Run): void {
     const { clock, observer, beginning, gates, settlement } = this.#parts
-    const outcome = underAbort(reported, job.abortCode, job.deadlineMs)
+    const outcome = underAbort(reported, job.abortCode, job.deadlineMs, whereaboutsOf(job))
     beginning.leaveRoom(job)
     if (outcome.kind !== 'invalid' && outcome.kind !== 'expired') {
       this.sayStarted(job, run.threadId, run.startedAt)
@@ -81,8 +82,7 @@ export class JobEnd {
   interrupted(job: InFlightJob, run: Run): void {
     this.sayStarted(job, run.threadId, run.startedAt)
     this.#parts.observer.ended(job, 'interrupted', run.durationMs, -1)
-    job.startSaid = false
-    job.abortCode = undefined
+    job.forgetRun()
   }
 
   /** Tells once for each attempt that it began; called when that is first known. */
@@ -135,8 +135,7 @@ export class JobEnd {
     await settlement.hold(job, delayMs, entry)
     if (entry) job.attempt += 1
     job.suspect = false
-    job.startSaid = false
-    job.abortCode = undefined
+    job.forgetRun()
     if (job.leaseLost) beginning.drop(job)
     else if (this.#parts.isCancelled(job)) {
       void settlement.deadLetter(job, 'cancelled', cancelledError, job.attempt - 1)
@@ -151,6 +150,7 @@ export class JobEnd {
       duration_ms: Math.round(run.durationMs),
       outcome: outcome.kind,
       ...(error ? { error_code: error.code, error: error.message } : {}),
+      ...whereIn(job),
       supervisor: supervisorId,
       thread: run.threadId,
     }
@@ -160,6 +160,16 @@ export class JobEnd {
     const pauseMs = handler.crashed(this.#parts.clock.monotonicMs())
     if (pauseMs > 0) this.#parts.observer.handlerRests(handler.profile.name, pauseMs, handler.crashesInARow)
   }
+}
+
+/** What its thread told of it; undefined when it was not asked, or has not answered. */
+function whereaboutsOf({ whereabouts }: InFlightJob): Whereabouts | undefined {
+  return whereabouts === 'asked' ? undefined : whereabouts
+}
+
+function whereIn(job: InFlightJob): { where?: Whereabouts } {
+  const where = whereaboutsOf(job)
+  return where ? { where } : {}
 }
 
 function errorOf(outcome: Outcome, job: InFlightJob): AttemptError | undefined {

@@ -1,5 +1,6 @@
 import type { AbortCode, PoolName } from '../core/handler-definition.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
+import type { Whereabouts } from '../core/whereabouts.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 
 /** One thread of a pool, from the supervisor's side. */
@@ -31,6 +32,8 @@ export interface Lane {
   startedAt(job: InFlightJob): number | undefined
   /** Handles results that have arrived but were not yet looked at. */
   collect(): void
+  /** Finds out where a begun job is, without stopping it: within `limitMs`, and without ever rejecting. */
+  examine(job: InFlightJob, limitMs: number): Promise<Whereabouts>
   /** Ends the thread; the pool reports `laneEnded` once it is really gone. */
   kill(reason: ThreadEnd): void
   jobs(): InFlightJob[]

@@ -14,6 +14,7 @@ import { DeadLetterStore } from './dead-letter-store.ts'
 import { isStreamMissing } from './ensure.ts'
 import type { Publication } from './publication.ts'
 import type { Stored } from './publish-answer.ts'
+import { askSupervisors, type Listening } from './questions.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
 import { RecordedAttempts } from './recorded-attempts.ts'
 import { ResultsBucket } from './results-bucket.ts'
@@ -191,6 +192,16 @@ export class ClientBroker {
       if (error instanceof JetStreamApiError && error.code === messageMissing) return undefined
       throw error
     }
+  }
+
+  /**
+   * Asks all supervisors, and gives back what those say that have something to say; see `askSupervisors`.
+   *
+   * @throws {MillraceError} `not_permitted`, `broker_unreachable`.
+   */
+  async ask(question: string, text: string, listening: Listening): Promise<string[]> {
+    this.#requireOpen()
+    return askSupervisors(this.#nc, this.#names, question, text, listening)
   }
 
   #requireOpen(): void {

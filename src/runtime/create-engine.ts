@@ -33,6 +33,7 @@ export function createEngine(about: {
     ackWaitMs: settings.ackWaitMs,
     limits: { deadlineLimitMs: settings.deadlineLimitMs, attemptsLimit: settings.attemptsLimit },
     stuckLimit: settings.threads,
+    autopsy: settings.autopsy === 'on',
     pauseKnown: (handler, paused) => broker.consumerPauses.set(handler, paused),
     restartWanted: (stuckThreads) => about.restartWanted(stuckThreads),
   })

@@ -7,9 +7,11 @@ import type { Engine } from '../engine/engine.ts'
 import { createHttpServer, type HttpServer, type HttpServerOptions } from '../http/server.ts'
 import { type BrokerConnection, type ConnectionEvent, connectBroker } from '../nats/connection.ts'
 import type { JetStreamBroker } from '../nats/jetstream-broker.ts'
+import type { Answers } from '../nats/questions.ts'
 import { largestResultBytes } from '../nats/results-bucket.ts'
 import { readSchedulesFile } from '../schedules/schedules-file.ts'
 import { JobLog } from '../telemetry/job-log.ts'
+import { JobTracing } from '../telemetry/job-tracing.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import { plainError, TelemetryObserver } from '../telemetry/observer.ts'
@@ -19,6 +21,7 @@ import { findHandlers } from '../threads/handlers-folder.ts'
 import type { LanePool } from '../threads/lane-pool.ts'
 import type { HandlerFault } from '../threads/lane-protocol.ts'
 import { AdminLog } from './admin-log.ts'
+import { answerWhere } from './answer-where.ts'
 import { logConnectionEvent } from './connection-log.ts'
 import { createEngine } from './create-engine.ts'
 import { DepthPoll } from './depth-poll.ts'
@@ -72,6 +75,7 @@ export class Supervisor {
   #handlerNames: readonly string[] | undefined
   #broker: JetStreamBroker | undefined
   #engine: Engine | undefined
+  #answers: Answers | undefined
   readonly #schedules: ScheduleLoops
   #jobLog: JobLog | undefined
   #depth: DepthPoll | undefined
@@ -146,7 +150,7 @@ export class Supervisor {
       supervisorId: this.id,
       broker,
       profiles,
-      observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics),
+      observer: new TelemetryObserver(this.#jobLog, this.#logger, this.#metrics, JobTracing.create(this.id)),
       tickObserver: this.#schedules.observer,
       restartWanted: (stuckThreads) => {
         this.#logger.error({ stuck_threads: stuckThreads }, 'too many threads are stuck, restart wanted')
@@ -177,6 +181,7 @@ export class Supervisor {
     await orAborted(signal, Promise.all([engine.obeyControls(), ...ready]))
     engine.start()
     broker.findSources()
+    this.#answers = answerWhere(connection, this.#settings.namespace, engine.parts.locator)
     this.#schedules.start(schedules, broker.ticks)
     this.#phase = 'running'
     this.#logger.info(
@@ -203,6 +208,7 @@ export class Supervisor {
       pullsEnded: this.#broker?.pullsEnded() ?? Promise.resolve(),
     })
     await Promise.race([schedulesStopped, sleep(tickStopMs, undefined, { ref: false })])
+    this.#answers?.close()
     this.#broker?.close()
     await this.endThreads()
     await this.#connection?.close()

@@ -4,6 +4,7 @@ import type { InFlightJob } from '../engine/in-flight-job.ts'
 import type { Lane, ThreadEnd } from '../engine/lanes-port.ts'
 import type { Observer } from '../engine/observer-port.ts'
 import type { JobLog } from './job-log.ts'
+import type { JobTracing } from './job-tracing.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -15,14 +16,16 @@ export class TelemetryObserver implements Observer {
   readonly #jobs: JobLog
   readonly #logger: Logger
   readonly #metrics: Metrics
+  readonly #tracing: JobTracing | undefined
   #complainedAt = Number.NEGATIVE_INFINITY
   readonly #limitComplaints = new Map<string, number>()
   #delayComplainedAt = Number.NEGATIVE_INFINITY
 
-  constructor(jobs: JobLog, logger: Logger, metrics: Metrics) {
+  constructor(jobs: JobLog, logger: Logger, metrics: Metrics, tracing?: JobTracing) {
     this.#jobs = jobs
     this.#logger = logger
     this.#metrics = metrics
+    this.#tracing = tracing
   }
 
   started(job: InFlightJob): void {
@@ -32,10 +35,12 @@ export class TelemetryObserver implements Observer {
   ended(job: InFlightJob, outcome: AttemptOutcome, durationMs: number, waitMs: number): void {
     this.#metrics.ended(job.handler.profile.name, outcome, durationMs, waitMs)
     this.#jobs.ended(job, outcome, durationMs)
+    this.#tracing?.ended(job, outcome, durationMs)
   }
 
   settled(job: InFlightJob, verdict: Verdict['kind']): void {
     this.#metrics.settled(job.handler.profile.name, verdict)
+    this.#tracing?.settled(job, verdict)
   }
 
   retrying(job: InFlightJob, delayMs: number, error: AttemptError): void {
@@ -70,7 +75,8 @@ export class TelemetryObserver implements Observer {
 
   threadKilled(lane: Lane, reason: ThreadEnd, job: InFlightJob | undefined): void {
     const fields = { pool: lane.pool, thread_id: lane.threadId, reason }
-    if (job) this.#jobs.warn(job, fields, 'thread killed')
+    const where = job?.whereabouts === 'asked' ? undefined : job?.whereabouts
+    if (job) this.#jobs.warn(job, where ? { ...fields, where } : fields, 'thread killed')
     else this.#logger.warn(fields, 'thread killed')
   }
 

@@ -1,5 +1,6 @@
 import type { AbortCode, PoolName } from '../core/handler-definition.ts'
 import type { Outcome } from '../core/outcome.ts'
+import type { Whereabouts } from '../core/whereabouts.ts'
 import type { InFlightJob } from '../engine/in-flight-job.ts'
 import type { Lane, StartedJob, ThreadEnd } from '../engine/lanes-port.ts'
 import type { LocalEnd } from './local-attempt.ts'
@@ -86,6 +87,11 @@ export class LocalLane implements Lane {
 
   startedAt(job: InFlightJob): number | undefined {
     return this.#running?.job === job ? this.#running.startedAt : undefined
+  }
+
+  /** Who asks shares the thread with the handler, which is not running then. */
+  async examine(): Promise<Whereabouts> {
+    return { kind: 'unknown' }
   }
 
   /** Results are handled as they come. */

@@ -61,6 +61,10 @@ export class MemoryClientBroker implements ClientPort {
     throw unsupported('client.queues')
   }
 
+  async ask(): Promise<never> {
+    throw unsupported('client.where')
+  }
+
   async outcome(jobId: string): Promise<JobOutcome | undefined> {
     const entry = this.#parts.store.outcomes.get(jobId)
     return entry === undefined ? undefined : decodeOutcome(entry)

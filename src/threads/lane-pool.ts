@@ -119,6 +119,7 @@ export class LanePool implements LaneOwner {
 
   ready(lane: ThreadLaneHandle, message: Extract<FromThread, { kind: 'ready' }>): void {
     lane.threadId = message.threadId
+    lane.traces = message.traces
     lane.worker = this.#piscina.threads.find((worker) => worker.threadId === message.threadId)
     if (message.faults.length > 0) this.#listener.handlersFailed(this.name, message.faults)
     if (lane.endReason || this.#closing) return

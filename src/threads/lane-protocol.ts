@@ -114,6 +114,8 @@ export interface ReadyMessage {
   readonly kind: 'ready'
   readonly threadId: number
   readonly faults: HandlerFault[]
+  /** It makes a span of every attempt. */
+  readonly traces: boolean
 }
 
 /** Thread to supervisor: ended attempts; none of them when it only says that it gets on again. */

@@ -1,8 +1,10 @@
 import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads'
 import type { AbortCode, PoolName } from '../core/handler-definition.ts'
 import { completed, type Outcome } from '../core/outcome.ts'
+import { shortenWhereabouts, type Whereabouts } from '../core/whereabouts.ts'
 import type { InFlightJob } from '../engine/in-flight-job.ts'
 import type { Lane, StartedJob, ThreadEnd } from '../engine/lanes-port.ts'
+import { examineThread, type Finding } from './examination.ts'
 import {
   cell,
   createTable,
@@ -59,6 +61,8 @@ export class ThreadLaneHandle implements Lane {
   /** Is replaced when it has no job. */
   retiring = false
   endReason: ThreadEnd | undefined
+  /** Its thread makes a span of every attempt whose end it reports. */
+  traces = false
   readonly #port: MessagePort
   readonly #owner: LaneOwner
   readonly #slots: (InFlightJob | undefined)[]
@@ -66,6 +70,8 @@ export class ThreadLaneHandle implements Lane {
   readonly #culprits: Culprit[] = []
   #unsent: InFlightJob[] = []
   #ticket = 0
+  /** Jobs that are asked for at the same time are looked at together. */
+  #looking: Promise<Finding> | undefined
 
   constructor(pool: PoolName, slots: number, concurrency: number, port: MessagePort, owner: LaneOwner) {
     this.pool = pool
@@ -173,6 +179,23 @@ export class ThreadLaneHandle implements Lane {
     return running ? this.table.startedAt[job.slot] : undefined
   }
 
+  async examine(job: InFlightJob, limitMs: number): Promise<Whereabouts> {
+    const { slot, ticket } = job
+    this.#looking ??= examineThread(this.threadId, limitMs)
+    const finding = await this.#looking
+    this.#looking = undefined
+    if (finding.kind !== 'found') return { kind: finding.kind }
+    const { stack, resources } = finding
+    if (stack.length === 0) return shortenWhereabouts({ kind: 'waiting', resources })
+    // Code in nobody's name is the job's own when it is alone on the thread.
+    const isItsOwn =
+      finding.ticket === null ? this.concurrency === 1 : finding.ticket === ticket && finding.slot === slot
+    if (isItsOwn) return shortenWhereabouts({ kind: 'running', stack })
+    // Its signal has reached it, so the thread does come to it.
+    const isReached = Atomics.load(this.table.cells, slot) === cell(ticket, phases.signalled)
+    return shortenWhereabouts(isReached ? { kind: 'waiting', resources } : { kind: 'behind', stack })
+  }
+
   kill(reason: ThreadEnd): void {
     this.#owner.kill(this, reason)
   }
@@ -245,13 +268,18 @@ export class ThreadLaneHandle implements Lane {
     const { completed: finished, others } = batch
     for (let at = 0; at < finished.length; at += 3) {
       const job = this.#jobOf(finished[at]!, finished[at + 1]!)
-      if (job) this.#end(job, completed, this.table.startedAt[job.slot]!, finished[at + 2]!)
+      if (!job) continue
+      job.spanMade = this.traces
+      this.#end(job, completed, this.table.startedAt[job.slot]!, finished[at + 2]!)
     }
     for (const { slot, ticket, durationMs, outcome } of others) {
       const job = this.#jobOf(slot, ticket)
       if (!job) continue
       if (outcome.kind === 'crashed') this.#condemn({ job, outcome, durationMs })
-      else this.#end(job, outcome, this.table.startedAt[slot]!, durationMs)
+      else {
+        job.spanMade = this.traces
+        this.#end(job, outcome, this.table.startedAt[slot]!, durationMs)
+      }
     }
     this.#owner.resultsHandled()
   }

@@ -1,6 +1,7 @@
 import { threadId } from 'node:worker_threads'
 import { importHandlers } from './handler-import.ts'
 import type { LaneTask } from './lane-protocol.ts'
+import { installProbe } from './probe.ts'
 import { ThreadLane } from './thread-lane.ts'
 import { captureOutput } from './thread-output.ts'
 
@@ -12,9 +13,10 @@ import { captureOutput } from './thread-output.ts'
 export default async function runThread(task: LaneTask): Promise<void> {
   const lane = new ThreadLane(task)
   captureOutput(() => lane.currentJob()?.logFields())
+  installProbe(() => lane.currentJob())
   lane.guard()
   const { handlers, faults } = await importHandlers(task.handlers)
-  lane.serve(handlers)
-  task.port.postMessage({ kind: 'ready', threadId, faults })
+  const { traces } = lane.serve(handlers)
+  task.port.postMessage({ kind: 'ready', threadId, faults, traces })
   await lane.closed
 }

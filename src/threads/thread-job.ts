@@ -2,6 +2,7 @@ import { threadId } from 'node:worker_threads'
 import type { AbortCode, Job } from '../core/handler-definition.ts'
 import { type Names, namesFor, type Priority, priorities } from '../core/names.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
+import type { AttemptFacts, RunningAttempt } from '../tracing/attempt-span.ts'
 import { AttemptContext } from './handler-context.ts'
 import type { LoadedHandler } from './handler-import.ts'
 import { fields, type JobExtras, type LaneTask, type ProgressMessage } from './lane-protocol.ts'
@@ -24,6 +25,7 @@ export class ThreadJob {
   readonly context = new AttemptContext(this)
   abortCode: AbortCode | undefined
   outcome: Outcome | undefined
+  span: RunningAttempt | undefined
   /** A rejection that nothing awaited, seen while the handler was still running. */
   floating: AttemptError | undefined
   durationMs = 0
@@ -108,12 +110,24 @@ export class ThreadJob {
     }
   }
 
+  /** What a span says of it. */
+  facts(): AttemptFacts {
+    const { id, handler, attempt, subject, sequence, headers } = this.describe()
+    const stream = this.#names.streamOf(this.#priority)
+    return { jobId: id, handler, attempt, subject, stream, sequence, headers, worker: this.#worker }
+  }
+
+  get #worker(): string {
+    return `${this.#task.supervisorId}/${threadId}`
+  }
+
   logFields(): Record<string, unknown> {
     return {
       job_id: this.id,
       handler: this.handler.name,
       attempt: this.attempt,
-      worker_id: `${this.#task.supervisorId}/${threadId}`,
+      worker_id: this.#worker,
+      ...this.span?.ids,
     }
   }
 }

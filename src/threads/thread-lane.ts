@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { completed, type Outcome } from '../core/outcome.ts'
+import { completed, type Outcome, underAbort } from '../core/outcome.ts'
+import { AttemptSpans, type RunningAttempt } from '../tracing/attempt-span.ts'
 import { EndedJobs } from './ended-jobs.ts'
 import type { LoadedHandler } from './handler-import.ts'
 import {
@@ -46,6 +47,8 @@ export class ThreadLane {
   readonly #ended = new EndedJobs()
   readonly #guard: ThreadGuard
   #handlers: readonly (LoadedHandler | undefined)[] = []
+  /** Undefined when nobody collects spans in this thread. */
+  #spans: AttemptSpans | undefined
   #turnStartedAt = 0
   #turnAsked = false
   #fillAsked = false
@@ -74,9 +77,10 @@ export class ThreadLane {
     this.#guard.start()
   }
 
-  /** Begins to take jobs. */
-  serve(handlers: readonly (LoadedHandler | undefined)[]): void {
+  /** Begins to take jobs. Whoever registers an SDK for traces has done so by now: before the handlers, or in one. */
+  serve(handlers: readonly (LoadedHandler | undefined)[]): { traces: boolean } {
     this.#handlers = handlers
+    this.#spans = AttemptSpans.create()
     this.#task.port.on('message', (message: ToThread) => {
       this.#turnStartedAt = performance.now()
       if (message.kind === 'abort') this.#abort(message)
@@ -85,6 +89,7 @@ export class ThreadLane {
         this.#fill()
       }
     })
+    return { traces: this.#spans !== undefined }
   }
 
   #abort(request: AbortRequest): void {
@@ -153,7 +158,8 @@ export class ThreadLane {
     Atomics.store(this.#table.current, 0, job.slot + 1)
     try {
       const payload = decodePayload(claimed.bytes, numbers[at + fields.json] === 1)
-      const result = this.#owner.run(job, runHandler, handler, job.context, payload)
+      const run = this.#spans ? this.#traced(this.#spans, job) : runHandler
+      const result = this.#owner.run(job, run, handler, job.context, payload)
       if (isThenable(result)) this.#await(job, result)
       else this.#complete(job, result)
     } catch (thrown) {
@@ -161,6 +167,12 @@ export class ThreadLane {
     } finally {
       Atomics.store(this.#table.current, 0, 0)
     }
+  }
+
+  #traced(spans: AttemptSpans, job: ThreadJob): typeof runHandler {
+    const span = spans.begin(job.facts())
+    job.span = span
+    return (...args) => span.run(() => runHandler(...args))
   }
 
   #await(job: ThreadJob, result: PromiseLike<unknown>): void {
@@ -208,6 +220,7 @@ export class ThreadLane {
     job.outcome = outcome
     job.durationMs = monotonicMs() - job.startedMonotonicMs
     this.#running.delete(job.slot)
+    if (job.span) endSpan(job.span, job, outcome)
     if (outcome.kind !== 'completed') this.#ended.hasFailures = true
     else Atomics.store(this.#table.cells, job.slot, cell(job.ticket, phases.done))
     this.#ended.add(job)
@@ -231,4 +244,9 @@ export class ThreadLane {
     this.#mailbox.skipped = false
     this.#task.port.postMessage(this.#ended.take())
   }
+}
+
+function endSpan(span: RunningAttempt, { abortCode, deadlineMs }: ThreadJob, ending: Outcome): void {
+  const outcome = underAbort(ending, abortCode, deadlineMs)
+  span.end({ outcome: outcome.kind, error: 'error' in outcome ? outcome.error : undefined })
 }

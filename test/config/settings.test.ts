@@ -69,6 +69,7 @@ test('an empty environment gives the defaults of the contract', () => {
       httpToken: null,
       logLevel: 'info',
       jobLogs: 'auto',
+      autopsy: 'on',
       manage: true,
       replicas: 1,
       storage: 'file',
@@ -325,7 +326,7 @@ test('settings that contradict each other are refused', () => {
 })
 
 test('a namespace that would overlap with our own subjects is refused', () => {
-  for (const value of ['dead', 'delayed', 'ticks', 'events']) {
+  for (const value of ['dead', 'delayed', 'ticks', 'events', 'asks', 'answers']) {
     assert.match(problemsOf({ MILLRACE_NAMESPACE: value }), /reserved/)
   }
   assert.match(problemsOf({ MILLRACE_NAMESPACE: 'My_Jobs' }), /got "My_Jobs": write my-jobs/)

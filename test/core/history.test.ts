@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { encodeHistory, type HistoryEntry, readHistory, shortenHistory } from '#src/core/history.js'
+import { type Whereabouts, whereKinds } from '#src/core/whereabouts.js'
 
 const limitBytes = 8 * 1024
 
@@ -9,6 +10,15 @@ const limitBytes = 8 * 1024
 const anyText = fc
   .tuple(fc.string({ unit: 'binary', maxLength: 12 }), fc.nat(2_000))
   .map(([part, times]) => part.repeat(times))
+
+const whereabouts: fc.Arbitrary<Whereabouts> = fc.record(
+  {
+    kind: fc.constantFrom(...whereKinds),
+    stack: fc.array(anyText, { maxLength: 30 }),
+    resources: fc.dictionary(fc.stringMatching(/^\w{1,40}$/), fc.nat(), { maxKeys: 30 }),
+  },
+  { requiredKeys: ['kind'] },
+)
 
 const entries: fc.Arbitrary<HistoryEntry> = fc.record(
   {
@@ -20,6 +30,7 @@ const entries: fc.Arbitrary<HistoryEntry> = fc.record(
     error: anyText,
     supervisor: anyText,
     thread: fc.nat(),
+    where: whereabouts,
   },
   { requiredKeys: ['attempt', 'outcome'] },
 )

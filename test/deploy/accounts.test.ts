@@ -152,6 +152,8 @@ test('with the accounts of deploy/nats, each role can do all of its work without
   await broker.restart()
   await supervisor.said('reconnected to NATS')
   await eventually('it is ready again', async () => (await fetch(`${url}/readyz`)).status === 200)
+  const found = await millrace(['where', 'held-2'], env)
+  assert.match(found.stdout, /^hold held-2, attempt \d of 5\n/, found.stderr)
   await client.cancel('held-2')
   await supervisor.said(/"job_id":"held-2"[^\n]*"reason":"cancelled"/)
 
@@ -173,6 +175,8 @@ const refused: Record<string, readonly string[]> = {
     'delayed.jobs.due.jobs.good',
     'ticks.jobs.good',
     'events.jobs.good.completed',
+    'asks.jobs.where',
+    'answers.jobs.x',
     '$KV.jobs_control.paused.good',
     '$KV.jobs_attempts.JOBS.1',
     '$KV.jobs_results.x',
@@ -191,6 +195,8 @@ const refused: Record<string, readonly string[]> = {
     'delayed.jobs.due.jobs.good',
     'ticks.jobs.good',
     'events.jobs.good.progress',
+    'asks.jobs.where',
+    'answers.jobs.x',
     '$KV.jobs_results.x',
     '$KV.jobs_control.owners.x',
     '$KV.jobs_control.limits.x',
@@ -224,6 +230,7 @@ const refused: Record<string, readonly string[]> = {
     '$JS.API.CONSUMER.DELETE.JOBS.good',
     '$JS.API.CONSUMER.MSG.NEXT.OTHER.x',
     '$JS.ACK.OTHER.x.1.1.1.1.1',
+    'asks.jobs.where',
     '$KV.jobs_control.else',
     '$KV.other.x',
   ],
@@ -247,6 +254,8 @@ const unheard: Record<string, readonly string[]> = {
     '$JS.ACK.>',
     '$KV.jobs_results.>',
     'events.jobs.>',
+    'asks.jobs.>',
+    'answers.jobs.>',
     'dead.>',
   ],
   client: [
@@ -256,9 +265,20 @@ const unheard: Record<string, readonly string[]> = {
     '_INBOX.jobs.>',
     '_INBOX.producer.>',
     '$KV.jobs_control.>',
+    'asks.jobs.>',
+    'answers.jobs.>',
     'dead.jobs.>',
   ],
-  supervisor: ['>', 'jobs.>', '_INBOX.>', '_INBOX.client.>', '_INBOX.admin.>', '$KV.>', 'dead.jobs.>'],
+  supervisor: [
+    '>',
+    'jobs.>',
+    '_INBOX.>',
+    '_INBOX.client.>',
+    '_INBOX.admin.>',
+    '$KV.>',
+    'dead.jobs.>',
+    'answers.jobs.>',
+  ],
   admin: ['>', 'jobs.>', '_INBOX.>', '_INBOX.client.>', '_INBOX.producer.>', '$SYS.>'],
 }
 

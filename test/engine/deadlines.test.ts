@@ -4,10 +4,10 @@ import { Deadlines } from '#src/engine/deadlines.js'
 import type { InFlightJob } from '#src/engine/in-flight-job.js'
 import { FakeLane, handlerState, heldJob, ManualClock } from '../support/fake-engine-parts.ts'
 
-function createDeadlines(concurrency = 1) {
+function createDeadlines(concurrency = 1, examines = false) {
   const clock = new ManualClock()
   const lane = new FakeLane(clock, { concurrency })
-  const deadlines = new Deadlines(clock, () => [lane])
+  const deadlines = new Deadlines(clock, () => [lane], examines)
   let sequence = 0
   return {
     clock,
@@ -124,4 +124,57 @@ test('nothing is enforced on a thread that is ending, nor after a stop', async (
   await clock.pass(10_000)
   assert.deepEqual(lane.aborted, [])
   assert.equal(clock.timers, 0)
+})
+
+test('before a kill the thread is asked where the attempt is, within the grace', async () => {
+  const { clock, lane, post } = createDeadlines(1, true)
+  const job = post(1_000)
+  lane.begin(job)
+  await clock.pass(1_249)
+  assert.equal(lane.examined.length, 0)
+  await clock.pass(1)
+  assert.equal(lane.examined.length, 1)
+  lane.examined[0]!.found({ kind: 'native' })
+  await clock.pass(249)
+  assert.deepEqual(job.whereabouts, { kind: 'native' })
+  assert.equal(lane.endReason, undefined)
+  await clock.pass(1)
+  assert.equal(lane.endReason, 'deadline')
+  assert.equal(lane.examined.length, 1, 'once for each attempt')
+})
+
+test('a kill waits for an answer that is late, and for nothing after it', async () => {
+  const { clock, lane, post } = createDeadlines(1, true)
+  const job = post(1_000)
+  lane.begin(job)
+  await clock.pass(1_510)
+  assert.equal(lane.endReason, undefined)
+  lane.examined[0]!.found({ kind: 'unknown' })
+  await clock.pass(0)
+  assert.equal(lane.endReason, 'deadline')
+})
+
+test('an attempt that ends while it is asked for leaves the thread alone, and its answer goes nowhere', async () => {
+  const { clock, lane, post } = createDeadlines(1, true)
+  const job = post(1_000)
+  lane.begin(job)
+  await clock.pass(1_300)
+  lane.remove(job)
+  const next = post(1_000)
+  lane.examined[0]!.found({ kind: 'native' })
+  await clock.pass(900)
+  assert.equal(lane.endReason, undefined)
+  assert.equal(next.whereabouts, undefined)
+  assert.equal(job.whereabouts, 'asked')
+})
+
+test('whose answer is late keeps the thread no longer when another attempt on it is over', async () => {
+  const { clock, lane, post } = createDeadlines(2, true)
+  const [first, second] = [post(1_000), post(1_000)]
+  lane.begin(first)
+  lane.begin(second)
+  await clock.pass(1_400)
+  lane.examined.find(({ job }) => job === second)!.found({ kind: 'waiting', resources: {} })
+  await clock.pass(100)
+  assert.equal(lane.endReason, 'deadline')
 })

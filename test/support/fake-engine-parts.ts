@@ -3,6 +3,7 @@ import type { DeadLetter, HeaderEntry } from '#src/core/dead-letter.js'
 import type { AbortCode, PoolName } from '#src/core/handler-definition.js'
 import { namesFor, type Priority } from '#src/core/names.js'
 import type { DeadLetterPlace } from '#src/core/replay.js'
+import type { Whereabouts } from '#src/core/whereabouts.js'
 import type { Broker, Delivery, JobPlace, Outstanding } from '#src/engine/broker-port.js'
 import type { Clock } from '#src/engine/clock-port.js'
 import { Engine } from '#src/engine/engine.js'
@@ -294,6 +295,8 @@ export class FakeLane implements Lane {
   /** What each message brought. */
   readonly batches: InFlightJob[][] = []
   readonly aborted: { job: InFlightJob; code: AbortCode }[] = []
+  /** Who was asked for; a test says what is found. */
+  readonly examined: { job: InFlightJob; found(where: Whereabouts): void }[] = []
   /** Called by `collect`, where a test can let results arrive. */
   onCollect: () => void = () => {}
   readonly #jobs = new Set<InFlightJob>()
@@ -341,6 +344,10 @@ export class FakeLane implements Lane {
 
   collect(): void {
     this.onCollect()
+  }
+
+  examine(job: InFlightJob): Promise<Whereabouts> {
+    return new Promise((resolve) => this.examined.push({ job, found: resolve }))
   }
 
   kill(reason: ThreadEnd): void {

@@ -1,0 +1,115 @@
+import type { NodeWorker, Session } from 'node:inspector'
+
+/** What came of asking a thread. */
+export type ThreadAnswer =
+  | { readonly kind: 'value'; readonly value: unknown }
+  /** It is there, and did not answer in time. */
+  | { readonly kind: 'silent' }
+  /** It cannot be asked: it is gone, or this Node.js has no inspector, or does not permit it. */
+  | { readonly kind: 'unavailable' }
+
+const unavailable: ThreadAnswer = { kind: 'unavailable' }
+
+/**
+ * Evaluates an expression inside a thread of this process, whatever the thread is doing, and gives back its value.
+ *
+ * 1. No port is opened: the inspector's session is inside the process, and there is none before and after.
+ * 2. The thread is not paused, so there is nothing that could be left paused. The expression runs at the next
+ *    point at which V8 lets itself be interrupted: inside a loop, a regular expression or `Atomics.wait`, or at
+ *    once when the thread waits for events. Inside other native code there is no such point.
+ * 3. Questions at the same time share the session, which attaches to every thread.
+ *
+ * Never rejects, and answers within `limitMs`.
+ */
+export async function askThread(
+  threadId: number,
+  expression: string,
+  limitMs: number,
+): Promise<ThreadAnswer> {
+  let link: InspectorLink | undefined
+  try {
+    const { Session } = await import('node:inspector')
+    link = InspectorLink.take(Session)
+    return await link.evaluate(threadId, expression, limitMs)
+  } catch {
+    return unavailable
+  } finally {
+    link?.leave()
+  }
+}
+
+/** The session that is open while somebody asks. */
+class InspectorLink {
+  static #open: InspectorLink | undefined
+
+  static take(SessionClass: new () => Session): InspectorLink {
+    InspectorLink.#open ??= new InspectorLink(new SessionClass())
+    InspectorLink.#open.#users += 1
+    return InspectorLink.#open
+  }
+
+  readonly #session: Session
+  /** The name of each thread's own session, by its thread id. */
+  readonly #threads = new Map<number, string>()
+  readonly #waiting = new Map<number, { sessionId: string; answered(answer: ThreadAnswer): void }>()
+  #users = 0
+  #lastId = 0
+
+  constructor(session: Session) {
+    this.#session = session
+    session.on('NodeWorker.attachedToWorker', ({ params }) => this.#attached(params))
+    session.on('NodeWorker.detachedFromWorker', ({ params }) => this.#detached(params.sessionId))
+    session.on('NodeWorker.receivedMessageFromWorker', ({ params }) => this.#received(params.message))
+    session.connect()
+    session.post('NodeWorker.enable', { waitForDebuggerOnStart: false })
+  }
+
+  evaluate(threadId: number, expression: string, limitMs: number): Promise<ThreadAnswer> {
+    const sessionId = this.#threads.get(threadId)
+    if (sessionId === undefined) return Promise.resolve(unavailable)
+    this.#lastId += 1
+    const id = this.#lastId
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => answered({ kind: 'silent' }), limitMs)
+      const answered = (answer: ThreadAnswer): void => {
+        clearTimeout(timer)
+        this.#waiting.delete(id)
+        resolve(answer)
+      }
+      this.#waiting.set(id, { sessionId, answered })
+      const message = JSON.stringify({
+        id,
+        method: 'Runtime.evaluate',
+        params: { expression, returnByValue: true, silent: true },
+      })
+      this.#session.post('NodeWorker.sendMessageToWorker', { sessionId, message }, (error) => {
+        if (error) answered(unavailable)
+      })
+    })
+  }
+
+  leave(): void {
+    this.#users -= 1
+    if (this.#users > 0) return
+    InspectorLink.#open = undefined
+    this.#session.disconnect()
+  }
+
+  // `workerId` counts attachments; only the title has the thread's id.
+  #attached({ sessionId, workerInfo }: NodeWorker.AttachedToWorkerEventDataType): void {
+    const threadId = /\[worker (\d+)\]/.exec(workerInfo.title)?.[1]
+    if (threadId !== undefined) this.#threads.set(Number(threadId), sessionId)
+  }
+
+  #detached(sessionId: string): void {
+    for (const [threadId, its] of this.#threads) if (its === sessionId) this.#threads.delete(threadId)
+    for (const waiting of this.#waiting.values())
+      if (waiting.sessionId === sessionId) waiting.answered(unavailable)
+  }
+
+  #received(text: string): void {
+    const message = JSON.parse(text) as { id?: number; result?: { result?: { value?: unknown } } }
+    const value = message.result?.result?.value
+    this.#waiting.get(message.id ?? 0)?.answered(value === undefined ? unavailable : { kind: 'value', value })
+  }
+}

@@ -1,0 +1,77 @@
+import type { Context, Span } from '@opentelemetry/api'
+import type { HeaderEntry } from '../core/dead-letter.ts'
+import { type OpenTelemetry, openTelemetry, tracerName } from './open-telemetry.ts'
+
+/** What is to be published. */
+export interface Publishing {
+  /** The subject, or of many jobs what they have in common. */
+  readonly destination: string
+  /** Of a single job. */
+  readonly jobId?: string
+  readonly data?: Uint8Array | string
+  readonly headers?: readonly HeaderEntry[]
+}
+
+const none: readonly HeaderEntry[] = []
+
+/**
+ * Publishes inside a span of its own, a child of what is active here. `publish` is given the headers that carry its
+ * context to where the job runs. When no SDK is registered there is neither, nor for a job that brings a
+ * `traceparent` of its own.
+ */
+export function withPublishSpan<Result>(
+  publishing: Publishing,
+  publish: (headers: readonly HeaderEntry[]) => Promise<Result>,
+): Promise<Result> {
+  const otel = openTelemetry()
+  if (!otel || hasContext(publishing.headers ?? none)) return publish(none)
+  return publishInSpan(otel, publishing, publish)
+}
+
+async function publishInSpan<Result>(
+  otel: OpenTelemetry,
+  publishing: Publishing,
+  publish: (headers: readonly HeaderEntry[]) => Promise<Result>,
+): Promise<Result> {
+  const span = startPublish(otel, publishing)
+  const context = otel.trace.setSpan(otel.context.active(), span)
+  try {
+    return await otel.context.with(context, () => publish(headersOf(otel, context)))
+  } catch (error) {
+    failSpan(otel, span, error)
+    throw error
+  } finally {
+    span.end()
+  }
+}
+
+/** Whether a job brings a context of its own, which then stays. */
+export function hasContext(headers: readonly HeaderEntry[]): boolean {
+  return headers.some(([name]) => name.toLowerCase() === 'traceparent')
+}
+
+function startPublish(otel: OpenTelemetry, { destination, jobId, data }: Publishing): Span {
+  return otel.trace.getTracer(tracerName).startSpan(`publish ${destination}`, {
+    kind: otel.SpanKind.PRODUCER,
+    attributes: {
+      'messaging.system': 'nats',
+      'messaging.operation.name': 'publish',
+      'messaging.operation.type': 'send',
+      'messaging.destination.name': destination,
+      ...(jobId === undefined ? {} : { 'messaging.message.id': jobId }),
+      ...(data === undefined ? {} : { 'messaging.message.body.size': Buffer.byteLength(data) }),
+    },
+  })
+}
+
+function headersOf(otel: OpenTelemetry, context: Context): HeaderEntry[] {
+  const carrier: Record<string, string> = {}
+  otel.propagation.inject(context, carrier)
+  return Object.entries(carrier)
+}
+
+function failSpan(otel: OpenTelemetry, span: Span, error: unknown): void {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  if (typeof code === 'string') span.setAttribute('error.type', code)
+  span.setStatus({ code: otel.SpanStatusCode.ERROR, message: String(message ?? error) })
+}
