@@ -5,7 +5,7 @@ import type { Supervisor } from '../support/supervisor.ts'
 import { World } from '../support/world.ts'
 
 test('G1 G2: what a killed supervisor held is done by another one', async (t) => {
-  const world = await World.create(t, { env: { MILLRACE_ACK_WAIT_MS: '1500' } })
+  const world = await World.create(t, { env: { MILLRACE_ACK_WAIT_MS: '1500', MILLRACE_THREADS: '2' } })
   const { broker, ledger } = world
   const [first, second] = [await world.supervise(), await world.supervise()]
   const jobs = Array.from({ length: 200 }, (_, n) => ({ do: 'sleep', ms: 20, n }))
@@ -33,7 +33,11 @@ test('G1 G2: what a killed supervisor held is done by another one', async (t) =>
 test('G5: a job that kills its process every time is given up without running again', async (t) => {
   const maxAttempts = 3
   const world = await World.create(t, {
-    env: { MILLRACE_ACK_WAIT_MS: '1000', MILLRACE_MAX_ATTEMPTS: String(maxAttempts) },
+    env: {
+      MILLRACE_THREADS: '2',
+      MILLRACE_ACK_WAIT_MS: '1000',
+      MILLRACE_MAX_ATTEMPTS: String(maxAttempts),
+    },
   })
   const { broker, ledger } = world
   const fleet = new Respawner(world)

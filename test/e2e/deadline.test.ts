@@ -12,7 +12,7 @@ const graceMs = 200
 const slackMs = 10_000
 
 test('G3: an endless loop is stopped at its deadline and its retry waits for its death', async (t) => {
-  const world = await World.create(t, { env: { MILLRACE_GRACE_MS: String(graceMs) } })
+  const world = await World.create(t, { env: { MILLRACE_GRACE_MS: String(graceMs), MILLRACE_THREADS: '2' } })
   const supervisor = await world.supervise()
   const { broker, ledger } = world
   const headers = { 'Millrace-Deadline-Ms': String(deadlineMs), 'Millrace-Max-Attempts': '2' }
@@ -145,7 +145,12 @@ test('G3: a job past its deadline never holds the jobs behind it for longer than
 
 test('G3: a retry waits for as long as the old thread is stuck in native code, and others go on', async (t) => {
   const world = await World.create(t, {
-    env: { MILLRACE_ACK_WAIT_MS: '1000', MILLRACE_DEADLINE_MS: '2000', MILLRACE_GRACE_MS: '100' },
+    env: {
+      MILLRACE_THREADS: '2',
+      MILLRACE_ACK_WAIT_MS: '1000',
+      MILLRACE_DEADLINE_MS: '2000',
+      MILLRACE_GRACE_MS: '100',
+    },
   })
   await world.supervise()
   const { broker, ledger } = world

@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.ts'
 import { World } from '../support/world.ts'
 
 test('a job on its main path', async (t) => {
-  const world = await World.create(t, { env: { MILLRACE_JOB_LOGS: 'errors' } })
+  const world = await World.create(t, { env: { MILLRACE_JOB_LOGS: 'errors', MILLRACE_THREADS: '2' } })
   const supervisor = await world.supervise()
   const { broker, ledger } = world
 
