@@ -108,6 +108,7 @@ export class Admission {
       const count = countAttempt(job.deliveries, job.record)
       job.attempt = job.priorAttempts + count.attempt
       unexplained = count.unexplained
+      job.unexplained = unexplained
     } catch (error) {
       this.#observer.recordUnavailable(error)
       job.recordUnread = true

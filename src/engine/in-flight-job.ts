@@ -54,6 +54,10 @@ export class InFlightJob {
   recordUnread = false
   /** An earlier delivery ended without a trace, or its thread died beside others. */
   suspect = false
+  /** Deliveries before this one that ended without a trace. */
+  unexplained = 0
+  /** As a suspect it was begun beside others. */
+  sharesPlace = false
   /** Its stored record says already that this delivery does not count. */
   isMarked = false
 

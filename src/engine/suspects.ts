@@ -8,6 +8,8 @@ import type { Marks } from './marks.ts'
 const companionMs = 100
 /** It waits no longer than for so many of them one after the other. */
 const companionLimit = 10
+/** Up to so many run one at a time. */
+const few = 8
 
 /** What the gate of the suspects asks and tells. */
 export interface SuspectHooks {
@@ -20,12 +22,18 @@ export interface SuspectHooks {
 }
 
 /**
- * The gate that lets suspects go on one at a time.
+ * The gate that lets suspects go on one at a time, or, of many, a few.
  *
  * A suspect is a job that may have killed its process, or its thread beside other jobs. Only when it
  * runs beside no other suspect does the next crash tell for certain who did it. While one waits here,
  * its record says that this delivery does not count, so that a crash of the process charges only the
- * suspect that was running; the mark is taken back before its own turn.
+ * suspects that were running; the mark is taken back before their own turn.
+ *
+ * A process that held a thousand jobs leaves a thousand suspects, nearly all of them innocent. Of more than eight,
+ * with those that run, as many run side by side as the square root of their number: if one of them ends the process
+ * again, those are charged once more, and from then on each of them runs alone. Whoever has no attempt to spare for
+ * that, or was in such company before, runs alone in the first place, so that nobody becomes a dead letter for the
+ * company that it kept. With n suspects and one culprit, about 2√n runs come one after the other instead of n.
  *
  * One crash brings many jobs back at the same moment. The first suspect of a series therefore begins only
  * when no other has arrived for 100 ms and all marks are stored: begun at once, it could bring the process
@@ -47,7 +55,7 @@ export class Suspects implements Gate {
   #lastArrivalAt = Number.NEGATIVE_INFINITY
   /** None has run since there were none. */
   #seriesBegins = false
-  #running: InFlightJob | undefined
+  readonly #running = new Set<InFlightJob>()
   #choosing = false
 
   constructor(clock: Clock, marks: Marks, hooks: SuspectHooks) {
@@ -63,7 +71,7 @@ export class Suspects implements Gate {
   }
 
   enter(job: InFlightJob): boolean {
-    if (!job.suspect || job === this.#running) return true
+    if (!job.suspect || this.#running.has(job)) return true
     this.#add(job)
     return false
   }
@@ -76,16 +84,14 @@ export class Suspects implements Gate {
 
   #add(job: InFlightJob): void {
     this.#waiting.push(job)
-    if (this.#running || this.#waiting.length > 1) this.#marks.mark(job)
+    if (this.#running.size > 0 || this.#waiting.length > 1) this.#marks.mark(job)
     else this.#seriesBegins = true
     this.#next()
   }
 
   /** A suspect that ran has ended, whichever way. */
   ended(job: InFlightJob): void {
-    if (this.#running !== job) return
-    this.#running = undefined
-    this.#next()
+    if (this.#running.delete(job)) this.#next()
   }
 
   takeAll(handler?: HandlerState): InFlightJob[] {
@@ -105,29 +111,53 @@ export class Suspects implements Gate {
   }
 
   #next(): void {
-    if (this.#running || this.#choosing || this.#waiting.length === 0) return
+    if (this.#choosing || this.#room() === 0) return
     this.#choosing = true
     void this.#choose()
+  }
+
+  /** How many of those that wait may begin now. */
+  #room(): number {
+    const [first] = this.#waiting
+    if (!first) return 0
+    const all = this.#waiting.length + this.#running.size
+    const sharing = all > few && maySharePlace(first)
+    if (this.#running.size === 0) return sharing ? placesFor(all) : 1
+    if (!sharing || ![...this.#running].every(({ sharesPlace }) => sharesPlace)) return 0
+    return Math.max(0, placesFor(all) - this.#running.size)
   }
 
   async #choose(): Promise<void> {
     if (this.#seriesBegins) await this.#companions()
     await Promise.all(this.#admitting)
-    // Every other suspect's mark must be stored before this one can bring the process down.
+    // Every other suspect's mark must be stored before these can bring the process down.
     await this.#marks.stored()
-    const job = this.#waiting[0]
-    const runs = job !== undefined && (await this.#hooks.lookAgain(job))
-    // It may have been taken out meanwhile, and then its mark has to stay.
-    if (job && runs && this.#waiting[0] === job) await this.#marks.clear(job)
+    const room = this.#room()
+    const chosen =
+      room > 1 ? this.#waiting.filter(maySharePlace).slice(0, room) : this.#waiting.slice(0, room)
+    const ours = await Promise.all(chosen.map((job) => this.#prepare(job)))
     this.#choosing = false
-    if (!job || this.#waiting[0] !== job) return this.#next()
-    if (!runs) {
-      this.#hooks.gone(job)
-      return this.#next()
+    for (const [at, job] of chosen.entries()) {
+      if (!this.#waiting.includes(job)) continue
+      if (ours[at]) this.#begin(job, this.#running.size > 0 || room > 1)
+      else this.#hooks.gone(job)
     }
-    this.#waiting.shift()
+    this.#next()
+  }
+
+  /** Makes its record say what is so if it begins now; false when somebody else settles it. */
+  async #prepare(job: InFlightJob): Promise<boolean> {
+    const isOurs = await this.#hooks.lookAgain(job)
+    // It may have been taken out meanwhile, and then its mark has to stay.
+    if (isOurs && this.#waiting.includes(job)) await this.#marks.clear(job)
+    return isOurs
+  }
+
+  #begin(job: InFlightJob, shares: boolean): void {
+    this.remove(job)
     this.#seriesBegins = false
-    this.#running = job
+    job.sharesPlace = shares
+    this.#running.add(job)
     this.#hooks.pass(job)
   }
 
@@ -138,4 +168,19 @@ export class Suspects implements Gate {
       await new Promise<void>((resolve) => this.#clock.after(waitMs, resolve))
     }
   }
+}
+
+/** Once more charged it still has an attempt, and it has not been charged for company before. */
+function maySharePlace({
+  attempt,
+  maxAttempts,
+  unexplained,
+  sharesPlace,
+  recordUnread,
+}: InFlightJob): boolean {
+  return attempt < maxAttempts && unexplained <= 1 && !sharesPlace && !recordUnread
+}
+
+function placesFor(suspects: number): number {
+  return Math.ceil(Math.sqrt(suspects))
 }

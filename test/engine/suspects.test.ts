@@ -213,7 +213,7 @@ test('suspects that keep arriving put the first one off for a second at most', a
   for (let sequence = 1; sequence <= 40; sequence += 1) {
     add(heldJob(sequence))
     await clock.pass(50)
-    if (clock.monotonicMs() >= 1_000) assert.equal(ran.length, 1)
+    if (clock.monotonicMs() >= 1_000) assert.ok(ran.length > 0)
   }
 })
 
@@ -239,4 +239,81 @@ test('a job whose record is still being read may become a suspect, and is waited
   await reading.open()
   await settled()
   assert.deepEqual(ran, [one])
+})
+
+function heldJobs(count: number, from = 1): InFlightJob[] {
+  return Array.from({ length: count }, (_, index) => heldJob(from + index))
+}
+
+test('of many suspects as many as the square root of their number run side by side', async () => {
+  const { ran, suspects, add, quiet } = createSuspects()
+  for (const job of heldJobs(20)) add(job)
+  await quiet()
+  assert.equal(ran.length, 5)
+  for (const job of ran.slice(0, 2)) suspects.ended(job)
+  await quiet()
+  // Of eighteen, five.
+  assert.equal(ran.length, 7)
+  // The last eight begin when nothing runs, one by one.
+  for (const job of ran.slice(2)) suspects.ended(job)
+  for (let ended = 7; ended < 20; ) {
+    await quiet()
+    const running = ran.slice(ended)
+    assert.ok(
+      running.length <= Math.max(1, Math.ceil(Math.sqrt(20 - ended))),
+      `${running.length} of ${20 - ended}`,
+    )
+    if (20 - ended <= 8) assert.ok(running.length <= 1 || running.every(({ sharesPlace }) => sharesPlace))
+    assert.ok(running.length > 0)
+    for (const job of running) suspects.ended(job)
+    ended += running.length
+  }
+  assert.equal(ran.length, 20)
+})
+
+test('G5: who might die of the company that it keeps runs alone', async () => {
+  const makeLone: ((job: InFlightJob) => void)[] = [
+    (job) => {
+      job.maxAttempts = job.attempt
+    },
+    (job) => {
+      job.unexplained = 2
+    },
+    (job) => {
+      job.sharesPlace = true
+    },
+    (job) => {
+      job.recordUnread = true
+    },
+  ]
+  for (const make of makeLone) {
+    const { ran, suspects, add, quiet } = createSuspects()
+    const jobs = heldJobs(20)
+    const [lone, ...others] = jobs as [InFlightJob, ...InFlightJob[]]
+    make(lone)
+    for (const job of [...others.slice(0, 3), lone, ...others.slice(3)]) add(job)
+    await quiet()
+    assert.equal(ran.length, 5)
+    assert.ok(!ran.includes(lone))
+    // It is the first of those that wait now.
+    for (const job of ran.slice(0, 4)) suspects.ended(job)
+    await quiet()
+    assert.equal(ran.length, 5)
+    suspects.ended(ran[4]!)
+    await quiet()
+    assert.deepEqual(ran.slice(5), [lone])
+    suspects.ended(lone)
+    await quiet()
+    assert.equal(ran.length, 6 + 4)
+  }
+})
+
+test('what somebody else has settled leaves its place to others of the same choice', async () => {
+  const { broker, ran, gone, add, quiet } = createSuspects()
+  const jobs = heldJobs(20)
+  broker.settledElsewhere.add(jobs[1]!.sequence)
+  for (const job of jobs) add(job)
+  await quiet()
+  assert.deepEqual(gone, [jobs[1]])
+  assert.equal(ran.length, 5)
 })
