@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { errors, type NatsConnection, type NodeConnectionOptions, type Status } from '@nats-io/transport-node'
 import type { NatsSettings, Settings } from '../config/settings.ts'
 import type { MillraceError } from '../core/errors.ts'
@@ -44,6 +45,12 @@ export interface BrokerConnection {
   readonly version: ServerVersion
   /** What every inbox of this connection begins with. */
   readonly inboxPrefix: string
+  /**
+   * Resolves when the server has all that was sent before; for acks and heartbeats, which nobody answers.
+   *
+   * @throws {Error} when the server refused one of them, or the connection is lost.
+   */
+  barrier(): Promise<void>
   /**
    * Leaves a server that does not serve us, for another one, and says why. Does nothing when no other one is known,
    * or shortly after it did.
@@ -103,6 +110,7 @@ export async function connectBroker(
     movedAt: Number.NEGATIVE_INFINITY,
     version: { major: 0, minor: 0, patch: 0 } as ServerVersion,
     closing: undefined as Promise<void> | undefined,
+    acksRefused: 0,
   }
 
   const inboxPrefix = options.inboxPrefix ?? `_INBOX.${settings.namespace}.${randomBytes(12).toString('hex')}`
@@ -144,6 +152,7 @@ export async function connectBroker(
         state.version = noteVersion(nc, onEvent)
         return
       case 'error':
+        if (refusesAck(status.error)) state.acksRefused++
         complain(status.error)
         return
       case 'ldm':
@@ -167,6 +176,13 @@ export async function connectBroker(
     },
     get epoch() {
       return state.epoch
+    },
+    async barrier() {
+      const { acksRefused } = state
+      await nc.flush()
+      // What the server said before it answered is heard of a turn later.
+      await nextTurn()
+      if (state.acksRefused !== acksRefused) throw new Error('the server refuses acks: not permitted')
     },
     get reconnects() {
       return state.epoch - 1
@@ -230,6 +246,11 @@ async function atMost(limitMs: number, work: Promise<void>): Promise<void> {
   })
   await Promise.race([work.catch(() => {}), limit])
   clearTimeout(timer)
+}
+
+/** An ack has no answer; who must not publish it hears of that by the way. */
+function refusesAck(error: Error): boolean {
+  return error instanceof errors.PermissionViolationError && error.subject.startsWith('$JS.ACK.')
 }
 
 function refusedBy(error: Error): 'credentials' | 'permission' | null {

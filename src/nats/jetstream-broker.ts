@@ -140,7 +140,7 @@ export class JetStreamBroker implements Broker {
 
   async barrier(): Promise<void> {
     this.#parts.acks.flush()
-    await this.#nc.flush()
+    await this.#connection.barrier()
   }
 
   publishDeadLetter(letter: DeadLetter, headers: readonly HeaderEntry[], data: Uint8Array): Promise<void> {

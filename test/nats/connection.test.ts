@@ -349,6 +349,20 @@ test('a subject that is not permitted is an error with that reason, and the conn
   assert.equal(connection.connected, true)
 })
 
+test('G4: a barrier is no proof of acks and heartbeats that the server refuses', async (t) => {
+  const server = await startTestServer(t, {
+    config:
+      'authorization { users: [{ user: u, password: p, permissions: { publish: { deny: ["$JS.ACK.jobs.>"] } } }] }\n',
+  })
+  const { connection } = await link(t, { NATS_URL: server.url, NATS_USER: 'u', NATS_PASSWORD: 'p' })
+  for (let round = 0; round < 3; round += 1) {
+    connection.nc.publish('$JS.ACK.jobs.io.1.2.3.4.5', '+WPI')
+    await assert.rejects(connection.barrier(), /refuses acks/)
+    connection.nc.publish('$JS.ACK.others.io.1.2.3.4.5', '+WPI')
+    await connection.barrier()
+  }
+})
+
 test('closing ends an outage: nothing reconnects later', async (t) => {
   const server = await startTestServer(t, {})
   const { connection, kinds } = await link(t, { NATS_URL: server.url })
