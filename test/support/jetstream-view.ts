@@ -14,6 +14,8 @@ import {
 } from '@nats-io/transport-node'
 import { eventually } from './eventually.ts'
 
+const messageMissing = 10037
+
 /** A dead letter as `nats stream get JOBS_DEAD` shows it. */
 export interface DeadLetter {
   sequence: number
@@ -138,7 +140,8 @@ export class JetStreamView {
   /** Undefined when it was deleted. */
   async deadLetterAt(seq: number): Promise<DeadLetter | undefined> {
     const stored = await this.jsm.streams.getMessage(this.deadStream, { seq }).catch((error: unknown) => {
-      if (error instanceof JetStreamApiError) return null
+      // A cluster that has no leader just now answers with another error, and the letter is there.
+      if (error instanceof JetStreamApiError && error.code === messageMissing) return null
       throw error
     })
     if (stored === null) return undefined
