@@ -40,10 +40,16 @@ async function look(threadId: number, until: number): Promise<Finding> {
     if (!probe) return { kind: 'unknown' }
     const { slot, ticket, frames } = probe
     const stack = describeFrames(frames)
-    const isBetween = stack.length > 0 && stack.every((frame) => frame.endsWith('(native)'))
+    const resources = count(probe.resources)
+    // Who goes on from micro-task to micro-task has no stack now and then, and waits for nothing.
+    const isBetween = stack.length > 0 ? stack.every(isNative) : Object.keys(resources).length === 0
     if (isBetween && looks < mostLooks && performance.now() < until) continue
-    return { kind: 'found', slot, ticket, stack, resources: count(probe.resources) }
+    return { kind: 'found', slot, ticket, stack, resources }
   }
+}
+
+function isNative(frame: string): boolean {
+  return frame.endsWith('(native)')
 }
 
 /** The answer comes from a thread in which code of others runs. */

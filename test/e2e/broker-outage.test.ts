@@ -38,7 +38,7 @@ test('G1: a broker that is killed and started again under load costs no job', as
 })
 
 test('G2: a job that ends while the broker is down is acknowledged later and does not run again', async (t) => {
-  const world = await World.create(t, { env: { MILLRACE_ACK_WAIT_MS: '1000' } })
+  const world = await World.create(t, { env: { MILLRACE_THREADS: '2', MILLRACE_ACK_WAIT_MS: '1000' } })
   const { broker, ledger, server } = world
   const supervisor = await world.supervise()
   const gate = world.gate('now')

@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.ts'
 import { World } from '../support/world.ts'
 
 async function createWorld(t: Parameters<typeof World.create>[0], env: Record<string, string> = {}) {
-  const world = await World.create(t, { env: { MILLRACE_GRACE_MS: '300', ...env } })
+  const world = await World.create(t, { env: { MILLRACE_THREADS: '2', MILLRACE_GRACE_MS: '300', ...env } })
   const { broker } = world
   const start = async (count: number) => {
     const fleet = await Promise.all(Array.from({ length: count }, () => world.supervise()))

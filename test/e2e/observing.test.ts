@@ -104,7 +104,7 @@ test('what a supervisor tells about its jobs', async (t) => {
     for (const [name, type] of families) assert.equal(metrics.types.get(name), type, name)
     assert.equal(metrics.sum('millrace_build_info'), 1)
     assert.equal(metrics.sum('millrace_nats_connected'), 1)
-    assert.ok(metrics.sum('millrace_threads', { pool: 'cpu' }) >= 1)
+    assert.ok(metrics.sum('millrace_threads', { pool: 'cpu' }) >= 2)
     assert.ok(metrics.sum('millrace_threads', { pool: 'io' }) >= 1)
     for (const { name, labels } of metrics.samples) {
       if (name === 'millrace_attempts_total')

@@ -29,7 +29,7 @@ export interface WorldOptions {
 const calmSettings: Env = {
   MILLRACE_HTTP_PORT: '0',
   MILLRACE_HANDLERS: soundHandlers,
-  MILLRACE_THREADS: '1',
+  MILLRACE_THREADS: '2',
   MILLRACE_JOB_LOGS: 'all',
   MILLRACE_BACKOFF_BASE_MS: '20',
   MILLRACE_BACKOFF_MAX_MS: '40',
