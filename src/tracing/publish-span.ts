@@ -1,6 +1,6 @@
 import type { Context, Span } from '@opentelemetry/api'
 import type { HeaderEntry } from '../core/dead-letter.ts'
-import { type OpenTelemetry, openTelemetry, tracerName } from './open-telemetry.ts'
+import { type OpenTelemetry, openTelemetry, tracerName, untroubled } from './open-telemetry.ts'
 
 /** What is to be published. */
 export interface Publishing {
@@ -17,7 +17,7 @@ const none: readonly HeaderEntry[] = []
 /**
  * Publishes inside a span of its own, a child of what is active here. `publish` is given the headers that carry its
  * context to where the job runs. When no SDK is registered there is neither, nor for a job that brings a
- * `traceparent` of its own.
+ * `traceparent` of its own. An SDK that throws costs the span, never the job.
  */
 export function withPublishSpan<Result>(
   publishing: Publishing,
@@ -33,15 +33,17 @@ async function publishInSpan<Result>(
   publishing: Publishing,
   publish: (headers: readonly HeaderEntry[]) => Promise<Result>,
 ): Promise<Result> {
-  const span = startPublish(otel, publishing)
+  const span = untroubled(() => startPublish(otel, publishing))
+  if (!span) return publish(none)
   const context = otel.trace.setSpan(otel.context.active(), span)
+  const headers = untroubled(() => headersOf(otel, context)) ?? none
   try {
-    return await otel.context.with(context, () => publish(headersOf(otel, context)))
+    return await otel.context.with(context, () => publish(headers))
   } catch (error) {
-    failSpan(otel, span, error)
+    untroubled(() => failSpan(otel, span, error))
     throw error
   } finally {
-    span.end()
+    untroubled(() => span.end())
   }
 }
 
