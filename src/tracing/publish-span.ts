@@ -1,5 +1,6 @@
 import type { Context, Span } from '@opentelemetry/api'
 import type { HeaderEntry } from '../core/dead-letter.ts'
+import { isHeaderName, isHeaderValue } from '../core/header-text.ts'
 import { type OpenTelemetry, openTelemetry, tracerName, untroubled } from './open-telemetry.ts'
 
 /** What is to be published. */
@@ -66,10 +67,13 @@ function startPublish(otel: OpenTelemetry, { destination, jobId, data }: Publish
   })
 }
 
+/** What a propagator writes is checked as if the caller had given it: baggage may hold anything. */
 function headersOf(otel: OpenTelemetry, context: Context): HeaderEntry[] {
   const carrier: Record<string, string> = {}
   otel.propagation.inject(context, carrier)
-  return Object.entries(carrier)
+  return Object.entries(carrier).filter(
+    ([name, value]) => isHeaderName(name) && !/^(nats|millrace)-/i.test(name) && isHeaderValue(value),
+  )
 }
 
 function failSpan(otel: OpenTelemetry, span: Span, error: unknown): void {

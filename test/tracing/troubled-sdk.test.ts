@@ -32,8 +32,9 @@ const brokenSpan = {
 let startSpan: () => Span = trouble
 trace.setGlobalTracerProvider({ getTracer: () => ({ startSpan: () => startSpan() }) as never })
 let extracts = false
+let carries: Record<string, string> | undefined
 propagation.setGlobalPropagator({
-  inject: trouble,
+  inject: (_context, carrier) => Object.assign(carrier as object, carries ?? trouble()),
   extract: (context) => (extracts ? context : trouble()),
   fields: () => [],
 })
@@ -68,4 +69,17 @@ test('spans that throw at every call change neither an attempt nor what publishi
     withPublishSpan(publishing, () => Promise.reject(refused)),
     refused,
   )
+})
+
+test('what a propagator writes travels only as far as a caller might have given it', async () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  carries = {
+    traceparent,
+    baggage: 'a=b\r\nMillrace-Key: forged',
+    'Millrace-Deadline-Ms': '10',
+    'Nats-Msg-Id': 'other',
+    'x trace': '1',
+  }
+  const headers = await withPublishSpan({ destination: 'jobs.email.send' }, async (given) => given)
+  assert.deepEqual(headers, [['traceparent', traceparent]])
 })
