@@ -27,7 +27,7 @@ import { publishTraced } from './traced-job.ts'
 import { defaultTimeoutMs, type WaitOptions, waitForOutcome } from './wait-for.ts'
 
 /** Longer than a thread may take to answer; and for a second supervisor that has lost the job without knowing. */
-const whereListening = { firstMs: 1_500, moreMs: 300 }
+const whereListening = { firstMs: 1_500, moreMs: 600 }
 
 /** What a client is made of. */
 export interface ClientParts {

@@ -1,5 +1,6 @@
 import type { HeaderEntry } from '../core/dead-letter.ts'
 import { MillraceError } from '../core/errors.ts'
+import { isHeaderName, isHeaderValue } from '../core/header-text.ts'
 import { mostHeaders, readJobHeaders } from '../core/job-headers.ts'
 import type { EnqueueOptions } from './new-job.ts'
 
@@ -42,13 +43,13 @@ function composeHeaders(
   if (given.length > mostHeaders)
     throw invalidJob(`a job has at most ${mostHeaders} headers, got ${given.length}; use the payload`)
   for (const [name, value] of given) {
-    if (!/^[!#$%&'*+.^_`|~\w-]+$/.test(name))
+    if (!isHeaderName(name))
       throw invalidJob(`a header's name is made of letters, digits and hyphens, got ${shown(name)}`)
     if (/^nats-/i.test(name))
       throw invalidJob(
         `the header ${name} belongs to the server; give the job's id as id, and leave out the rest`,
       )
-    if (typeof value !== 'string' || /\p{Cc}/u.test(value))
+    if (!isHeaderValue(value))
       throw invalidJob(`the header ${name} must be text without control characters, got ${shown(value)}`)
     headers.push([name, value])
   }

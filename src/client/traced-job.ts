@@ -1,4 +1,5 @@
 import type { HeaderEntry } from '../core/dead-letter.ts'
+import { mostHeaders } from '../core/job-headers.ts'
 import { hasContext, withPublishSpan } from '../tracing/publish-span.ts'
 import type { NewJob } from './new-job.ts'
 
@@ -12,8 +13,14 @@ export function publishTraced<Stored>(
   return withPublishSpan(publishing, (headers) => publish(withTraceHeaders(job, headers)))
 }
 
-/** The job with headers that carry the context of a span; as it is without, or when it has its own. */
+/**
+ * The job with headers that carry the context of a span; as it is without, or when it has its own, or no room for more
+ * headers. One that it has stays.
+ */
 export function withTraceHeaders(job: NewJob, headers: readonly HeaderEntry[]): NewJob {
-  if (headers.length === 0 || hasContext(job.headers)) return job
-  return { ...job, headers: [...job.headers, ...headers] }
+  if (headers.length === 0) return job
+  const own = new Set(job.headers.map(([name]) => name.toLowerCase()))
+  const added = headers.filter(([name]) => !own.has(name.toLowerCase()))
+  if (hasContext(job.headers) || job.headers.length + added.length > mostHeaders) return job
+  return { ...job, headers: [...job.headers, ...added] }
 }

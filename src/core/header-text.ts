@@ -29,3 +29,13 @@ export function utf8Bytes(text: string): number {
   }
   return bytes
 }
+
+/** Whether a header of a job may have this name. */
+export function isHeaderName(name: string): boolean {
+  return /^[!#$%&'*+.^_`|~\w-]+$/.test(name)
+}
+
+/** Whether a header of a job may have this value: anything else could end the header, and begin another. */
+export function isHeaderValue(value: unknown): value is string {
+  return typeof value === 'string' && !/\p{Cc}/u.test(value)
+}

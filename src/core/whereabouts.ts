@@ -24,7 +24,8 @@ export interface Whereabouts {
 }
 
 const frameCharacters = 160
-const mostFrames = 10
+/** So many frames of a stack are kept, the innermost. */
+export const mostFrames = 10
 /** What the JSON of all frames may take up in a header of printable ASCII. */
 const stackBytes = 1_024
 const mostResources = 12

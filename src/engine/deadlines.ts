@@ -1,3 +1,4 @@
+import type { Whereabouts } from '../core/whereabouts.ts'
 import type { Clock } from './clock-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Lane } from './lanes-port.ts'
@@ -43,7 +44,9 @@ export class Deadlines {
 
   /** This attempt was told just now that its job is cancelled. */
   watchCancelled(job: InFlightJob, lane: Lane): void {
-    this.#arm(this.#clock.monotonicMs() + graceOf(job, lane))
+    const graceMs = graceOf(job, lane)
+    const lookMs = this.#examines ? Math.max(0, graceMs - examineMs) : graceMs
+    this.#arm(this.#clock.monotonicMs() + lookMs)
   }
 
   stop(): void {
@@ -103,11 +106,13 @@ export class Deadlines {
   #examine(job: InFlightJob, lane: Lane): void {
     const { ticket } = job
     job.whereabouts = 'asked'
-    void lane.examine(job, examineMs).then((whereabouts) => {
+    const answered = (whereabouts: Whereabouts): void => {
       if (job.lane !== lane || job.ticket !== ticket) return
       job.whereabouts = whereabouts
       this.#arm(this.#clock.monotonicMs())
-    })
+    }
+    // Without any answer the thread would never be killed.
+    lane.examine(job, examineMs).then(answered, () => answered({ kind: 'unknown' }))
   }
 
   /** Results that have arrived but were not looked at still count; then the thread has to go. */

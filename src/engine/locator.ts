@@ -22,7 +22,7 @@ export class Locator {
     this.#parts = parts
   }
 
-  /** The job of this id, or at this place in a stream (`JOBS:42`); undefined when it is not here. Never rejects. */
+  /** The job of this id, or at this place in a stream (`JOBS:42`); undefined when it is not here, or no longer. Never rejects. */
   async locate(id: string): Promise<JobPosition | undefined> {
     const job = this.#find(id)
     if (!job) return undefined
@@ -31,16 +31,21 @@ export class Locator {
     if (!lane || startedAt === undefined) return { ...this.#describe(job), state: 'held', ...nowhere }
     // Before the thread is asked: that takes a moment, and the job may end in it.
     const position = this.#describe(job)
+    const { ticket } = job
     const where = await this.#where(job, lane)
+    // What the thread said may be of the job that came after it.
+    if (job.lane !== lane || job.ticket !== ticket) return undefined
     const elapsedMs = Math.round(this.#parts.clock.monotonicMs() - startedAt)
     return { ...position, state: 'running', thread: lane.threadId, elapsedMs, where }
   }
 
   async #where(job: InFlightJob, lane: Lane): Promise<Whereabouts> {
     if (!this.#parts.examines) return { kind: 'unknown' }
+    const { ticket } = job
     const first = await lane.examine(job, examineMs)
+    const isThere = job.lane === lane && job.ticket === ticket
     // One look may just hit the moment in which another job had its turn.
-    return first.kind === 'behind' && job.lane === lane ? lane.examine(job, examineMs) : first
+    return first.kind === 'behind' && isThere ? lane.examine(job, examineMs) : first
   }
 
   #find(id: string): InFlightJob | undefined {

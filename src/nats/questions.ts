@@ -74,7 +74,8 @@ export class Answers {
 /**
  * Asks every supervisor of a namespace, and gives back what those say that have something to say.
  *
- * @throws {MillraceError} `not_permitted`; `broker_unreachable` when the connection is away.
+ * @throws {MillraceError} `not_permitted`; `broker_unreachable` when the question did not get to the server in
+ *   `firstMs`: that is no answer, and does not say that nobody has one.
  */
 export async function askSupervisors(
   nc: NatsConnection,
@@ -88,9 +89,11 @@ export async function askSupervisors(
   const answers: string[] = []
   const statuses = nc.status() as AsyncIterable<Status> & { stop?(): void }
   let subscription: Subscription | undefined
+  let timer: NodeJS.Timeout | undefined
   try {
     await new Promise<void>((resolve, reject) => {
-      let timer = setTimeout(resolve, firstMs)
+      let arrived = false
+      timer = setTimeout(() => (arrived ? resolve() : reject(unreachable(firstMs))), firstMs)
       void refusalOf(statuses, [subject, reply]).then((refusal) => refusal && reject(refusal))
       subscription = nc.subscribe(reply, {
         callback: (error, message) => {
@@ -104,15 +107,29 @@ export async function askSupervisors(
         },
       })
       nc.publish(subject, text, { reply })
-      nc.flush().catch((error: unknown) => reject(explainRequest(error, firstMs)))
+      nc.flush().then(
+        () => {
+          arrived = true
+        },
+        (error: unknown) => reject(unreachable(firstMs, error)),
+      )
     })
     return answers
   } catch (error) {
     throw error instanceof MillraceError ? error : explainRequest(error, firstMs)
   } finally {
+    clearTimeout(timer)
     subscription?.unsubscribe()
     statuses.stop?.()
   }
+}
+
+function unreachable(limitMs: number, cause?: unknown): MillraceError {
+  return new MillraceError(
+    'broker_unreachable',
+    `the NATS server did not take a question within ${limitMs} ms; it is away or slow`,
+    { cause },
+  )
 }
 
 /** What the server says beside, when one of these subjects is forbidden. */

@@ -26,6 +26,7 @@ export class EndedJobs {
     for (const job of this.#jobs) {
       job.reported = true
       const outcome = job.outcome!
+      job.endSpan(outcome)
       if (outcome.kind === 'completed') completed.push(job.slot, job.ticket, job.durationMs)
       else others.push({ slot: job.slot, ticket: job.ticket, durationMs: job.durationMs, outcome })
     }

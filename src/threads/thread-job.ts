@@ -1,7 +1,7 @@
 import { threadId } from 'node:worker_threads'
 import type { AbortCode, Job } from '../core/handler-definition.ts'
 import { type Names, namesFor, type Priority, priorities } from '../core/names.ts'
-import type { AttemptError, Outcome } from '../core/outcome.ts'
+import { type AttemptError, type Outcome, underAbort } from '../core/outcome.ts'
 import type { AttemptFacts, RunningAttempt } from '../tracing/attempt-span.ts'
 import { AttemptContext } from './handler-context.ts'
 import type { LoadedHandler } from './handler-import.ts'
@@ -115,6 +115,17 @@ export class ThreadJob {
     const { id, handler, attempt, subject, sequence, headers } = this.describe()
     const stream = this.#names.streamOf(this.#priority)
     return { jobId: id, handler, attempt, subject, stream, sequence, headers, worker: this.#worker }
+  }
+
+  /**
+   * Ends its span by what the supervisor is told: before, a rejection that nobody awaited can still make it a failure.
+   * Of an attempt that ended its thread the supervisor makes the span.
+   */
+  endSpan(reported: Outcome): void {
+    if (!this.span || reported.kind === 'crashed') return
+    const outcome = underAbort(reported, this.abortCode, this.deadlineMs)
+    const error = 'error' in outcome ? outcome.error : undefined
+    this.span.end({ outcome: outcome.kind, error }, this.durationMs)
   }
 
   get #worker(): string {

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { completed, type Outcome, underAbort } from '../core/outcome.ts'
-import { AttemptSpans, type RunningAttempt } from '../tracing/attempt-span.ts'
+import { completed, type Outcome } from '../core/outcome.ts'
+import { AttemptSpans } from '../tracing/attempt-span.ts'
 import { EndedJobs } from './ended-jobs.ts'
 import type { LoadedHandler } from './handler-import.ts'
 import {
@@ -170,9 +170,9 @@ export class ThreadLane {
   }
 
   #traced(spans: AttemptSpans, job: ThreadJob): typeof runHandler {
-    const span = spans.begin(job.facts())
+    const span = spans.begin(job.facts(), job.startedAtMs)
     job.span = span
-    return (...args) => span.run(() => runHandler(...args))
+    return span ? (...args) => span.run(() => runHandler(...args)) : runHandler
   }
 
   #await(job: ThreadJob, result: PromiseLike<unknown>): void {
@@ -220,7 +220,6 @@ export class ThreadLane {
     job.outcome = outcome
     job.durationMs = monotonicMs() - job.startedMonotonicMs
     this.#running.delete(job.slot)
-    if (job.span) endSpan(job.span, job, outcome)
     if (outcome.kind !== 'completed') this.#ended.hasFailures = true
     else Atomics.store(this.#table.cells, job.slot, cell(job.ticket, phases.done))
     this.#ended.add(job)
@@ -244,9 +243,4 @@ export class ThreadLane {
     this.#mailbox.skipped = false
     this.#task.port.postMessage(this.#ended.take())
   }
-}
-
-function endSpan(span: RunningAttempt, { abortCode, deadlineMs }: ThreadJob, ending: Outcome): void {
-  const outcome = underAbort(ending, abortCode, deadlineMs)
-  span.end({ outcome: outcome.kind, error: 'error' in outcome ? outcome.error : undefined })
 }

@@ -1,7 +1,7 @@
 import type { Context, Link, Span, SpanOptions } from '@opentelemetry/api'
 import { consumerName } from '../core/names.ts'
 import type { AttemptError } from '../core/outcome.ts'
-import { type OpenTelemetry, openTelemetry, tracerName } from './open-telemetry.ts'
+import { type OpenTelemetry, openTelemetry, tracerName, untroubled } from './open-telemetry.ts'
 
 /** What a span says of an attempt. */
 export interface AttemptFacts {
@@ -33,6 +33,8 @@ export type SettleOperation = 'ack' | 'nak' | 'dead_letter'
  * Each works on a single message, so it is a child of the span that published the job, and all attempts of a job are
  * in one trace. A replay is somebody's decision of another day: its attempts begin a trace of their own, with a link to
  * the first one.
+ *
+ * Nothing here throws, whatever the SDK does: a span may get lost, a job may not.
  */
 export class AttemptSpans {
   readonly #otel: OpenTelemetry
@@ -47,30 +49,28 @@ export class AttemptSpans {
     return otel && new AttemptSpans(otel)
   }
 
-  /** An attempt begins here and now. */
-  begin(facts: AttemptFacts): RunningAttempt {
-    const { context, links } = this.#origin(facts.headers)
-    const span = this.#start('process', 'process', facts, context, {
-      kind: this.#otel.SpanKind.CONSUMER,
-      links,
+  /** An attempt that began at this instant runs here; epoch milliseconds. Undefined when the SDK makes no span. */
+  begin(facts: AttemptFacts, startedAt: number): RunningAttempt | undefined {
+    return untroubled(() => {
+      const { context, links } = this.#origin(facts.headers)
+      const options = { kind: this.#otel.SpanKind.CONSUMER, links, startTime: startedAt }
+      const span = this.#start('process', 'process', facts, context, options)
+      return new RunningAttempt(this.#otel, span, this.#otel.trace.setSpan(context, span), startedAt)
     })
-    return new RunningAttempt(this.#otel, span, this.#otel.trace.setSpan(context, span))
   }
 
   /** An attempt has ended whose thread could not tell; epoch milliseconds. */
   ended(facts: AttemptFacts, end: AttemptEnd, startedAt: number, endedAt: number): void {
-    const { context, links } = this.#origin(facts.headers)
-    const options = { kind: this.#otel.SpanKind.CONSUMER, links, startTime: startedAt }
-    const span = this.#start('process', 'process', facts, context, options)
-    describeEnd(this.#otel, span, end)
-    span.end(endedAt)
+    this.begin(facts, startedAt)?.end(end, endedAt - startedAt)
   }
 
   /** A delivery was settled; epoch milliseconds, the first when its attempt had ended. */
   settled(facts: AttemptFacts, operation: SettleOperation, from: number, to: number): void {
-    const { context, links } = this.#origin(facts.headers)
-    const options = { kind: this.#otel.SpanKind.CLIENT, links, startTime: from }
-    this.#start(operation, 'settle', facts, context, options).end(to)
+    untroubled(() => {
+      const { context, links } = this.#origin(facts.headers)
+      const options = { kind: this.#otel.SpanKind.CLIENT, links, startTime: from }
+      this.#start(operation, 'settle', facts, context, options).end(to)
+    })
   }
 
   #origin(headers: AttemptFacts['headers']): { context: Context; links: Link[] } {
@@ -110,17 +110,21 @@ export class RunningAttempt {
   readonly #otel: OpenTelemetry
   readonly #span: Span
   readonly #context: Context
+  readonly #startedAt: number
 
-  constructor(otel: OpenTelemetry, span: Span, context: Context) {
+  constructor(otel: OpenTelemetry, span: Span, context: Context, startedAt: number) {
     this.#otel = otel
     this.#span = span
     this.#context = context
+    this.#startedAt = startedAt
   }
 
   /** For the log lines of the attempt. */
-  get ids(): { trace_id: string; span_id: string } {
-    const { traceId, spanId } = this.#span.spanContext()
-    return { trace_id: traceId, span_id: spanId }
+  get ids(): { trace_id: string; span_id: string } | undefined {
+    return untroubled(() => {
+      const { traceId, spanId } = this.#span.spanContext()
+      return { trace_id: traceId, span_id: spanId }
+    })
   }
 
   /** Runs the handler, so that the spans that it makes are children of this one. */
@@ -128,21 +132,28 @@ export class RunningAttempt {
     return this.#otel.context.with(this.#context, work)
   }
 
-  end(end: AttemptEnd): void {
-    describeEnd(this.#otel, this.#span, end)
-    this.#span.end()
+  /** It ran for so long, which may have been a while ago. */
+  end(end: AttemptEnd, durationMs: number): void {
+    const endedAt = this.#startedAt + durationMs
+    untroubled(() => describeEnd(this.#otel, this.#span, end, endedAt))
+    untroubled(() => this.#span.end(endedAt))
   }
 }
 
 /** Attempts that say how they end by themselves: nothing went wrong. */
 const fine = ['completed', 'snoozed', 'interrupted', 'expired']
 
-function describeEnd(otel: OpenTelemetry, span: Span, { outcome, error, where }: AttemptEnd): void {
+function describeEnd(
+  otel: OpenTelemetry,
+  span: Span,
+  { outcome, error, where }: AttemptEnd,
+  endedAt: number,
+): void {
   span.setAttribute('millrace.outcome', outcome)
   if (where !== undefined) span.setAttribute('millrace.where', where)
   if (fine.includes(outcome)) return
   span.setAttribute('error.type', error?.code ?? outcome)
   span.setStatus({ code: otel.SpanStatusCode.ERROR, ...(error ? { message: error.message } : {}) })
   if (error?.stack !== undefined)
-    span.recordException({ name: error.code, message: error.message, stack: error.stack })
+    span.recordException({ name: error.code, message: error.message, stack: error.stack }, endedAt)
 }

@@ -7,7 +7,8 @@ export type OpenTelemetry = typeof Api
 /** Where the API keeps what is registered, in every copy of its first major version. */
 const registry = Symbol.for('opentelemetry.js.api.1')
 
-let api: OpenTelemetry | undefined
+/** Null when there is none to be had, which is not tried again: looking for it costs more than a job. */
+let api: OpenTelemetry | null | undefined
 
 /**
  * The API when an SDK has registered a tracer in this thread, else undefined; then it is not even loaded, and asking
@@ -16,12 +17,22 @@ let api: OpenTelemetry | undefined
 export function openTelemetry(): OpenTelemetry | undefined {
   const registered = (globalThis as { [registry]?: { trace?: unknown } })[registry]
   if (registered?.trace === undefined) return undefined
+  if (api === undefined) api = loadApi() ?? null
+  return api ?? undefined
+}
+
+function loadApi(): OpenTelemetry | undefined {
+  // It is optional, and whoever registered an SDK may have a copy that we cannot see.
+  return untroubled(() => createRequire(import.meta.url)('@opentelemetry/api') as OpenTelemetry)
+}
+
+/** What an SDK, or a part that somebody gave it, makes of this; undefined when it throws, which no job may suffer for. */
+export function untroubled<Result>(work: () => Result): Result | undefined {
   try {
-    api ??= createRequire(import.meta.url)('@opentelemetry/api') as OpenTelemetry
+    return work()
   } catch {
-    // It is optional, and whoever registered an SDK has a copy that we cannot see.
+    return undefined
   }
-  return api
 }
 
 /** Who makes the spans. */

@@ -1,6 +1,7 @@
 import type { Context, Span } from '@opentelemetry/api'
 import type { HeaderEntry } from '../core/dead-letter.ts'
-import { type OpenTelemetry, openTelemetry, tracerName } from './open-telemetry.ts'
+import { isHeaderName, isHeaderValue } from '../core/header-text.ts'
+import { type OpenTelemetry, openTelemetry, tracerName, untroubled } from './open-telemetry.ts'
 
 /** What is to be published. */
 export interface Publishing {
@@ -17,7 +18,7 @@ const none: readonly HeaderEntry[] = []
 /**
  * Publishes inside a span of its own, a child of what is active here. `publish` is given the headers that carry its
  * context to where the job runs. When no SDK is registered there is neither, nor for a job that brings a
- * `traceparent` of its own.
+ * `traceparent` of its own. An SDK that throws costs the span, never the job.
  */
 export function withPublishSpan<Result>(
   publishing: Publishing,
@@ -33,15 +34,17 @@ async function publishInSpan<Result>(
   publishing: Publishing,
   publish: (headers: readonly HeaderEntry[]) => Promise<Result>,
 ): Promise<Result> {
-  const span = startPublish(otel, publishing)
+  const span = untroubled(() => startPublish(otel, publishing))
+  if (!span) return publish(none)
   const context = otel.trace.setSpan(otel.context.active(), span)
+  const headers = untroubled(() => headersOf(otel, context)) ?? none
   try {
-    return await otel.context.with(context, () => publish(headersOf(otel, context)))
+    return await otel.context.with(context, () => publish(headers))
   } catch (error) {
-    failSpan(otel, span, error)
+    untroubled(() => failSpan(otel, span, error))
     throw error
   } finally {
-    span.end()
+    untroubled(() => span.end())
   }
 }
 
@@ -64,10 +67,13 @@ function startPublish(otel: OpenTelemetry, { destination, jobId, data }: Publish
   })
 }
 
+/** What a propagator writes is checked as if the caller had given it: baggage may hold anything. */
 function headersOf(otel: OpenTelemetry, context: Context): HeaderEntry[] {
   const carrier: Record<string, string> = {}
   otel.propagation.inject(context, carrier)
-  return Object.entries(carrier)
+  return Object.entries(carrier).filter(
+    ([name, value]) => isHeaderName(name) && !/^(nats|millrace)-/i.test(name) && isHeaderValue(value),
+  )
 }
 
 function failSpan(otel: OpenTelemetry, span: Span, error: unknown): void {

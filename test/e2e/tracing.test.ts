@@ -137,6 +137,31 @@ test('a trace goes from whoever enqueues through every attempt, its own spans an
     },
   )
 
+  await t.test('an attempt has one span, which says what the supervisor was told in the end', async () => {
+    await client.enqueue('job', { do: ['float', 'return'] }, { id: 'floating' })
+    await client.enqueue('job', { do: ['exit', 'return'] }, { id: 'exiting' })
+    for (const id of ['floating', 'exiting']) await settled(id, 'ack')
+    const outcomes = (id: string) =>
+      ofJob(id, 'process').map(({ attributes, isMainThread }) => [
+        attributes['millrace.outcome'],
+        attributes['error.type'],
+        isMainThread,
+      ])
+    assert.deepEqual(outcomes('floating'), [
+      ['failed', 'unhandled_rejection', false],
+      ['completed', undefined, false],
+    ])
+    assert.deepEqual(outcomes('exiting'), [
+      ['crashed', 'crashed', true],
+      ['completed', undefined, false],
+    ])
+  })
+
+  await t.test('an SDK that throws at the end of a span changes nothing for the job', async () => {
+    await client.enqueue('job', { do: ['throw', 'return'] }, { id: 'troubled' })
+    await settled('troubled', 'ack')
+  })
+
   await t.test(
     'many jobs share the span of their call, but one with a context of its own keeps it',
     async () => {

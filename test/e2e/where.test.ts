@@ -12,6 +12,8 @@ test('where a running job is can be asked, and the job goes on', async (t) => {
     env: {
       MILLRACE_HANDLERS: join(projectRoot, 'build/test/fixtures/handlers/stuck'),
       MILLRACE_DEADLINE_MS: '60000',
+      // One waits on its thread, one loops on its own.
+      MILLRACE_THREADS: '2',
     },
   })
   const { broker } = world

@@ -143,6 +143,36 @@ test('before a kill the thread is asked where the attempt is, within the grace',
   assert.equal(lane.examined.length, 1, 'once for each attempt')
 })
 
+test('after a cancel the thread is asked within the grace, too, and killed at its end', async () => {
+  const { clock, lane, deadlines, post } = createDeadlines(1, true)
+  const job = post(60_000)
+  lane.begin(job)
+  await clock.pass(1_000)
+  job.abortCode = 'cancelled'
+  job.cancelledAt = clock.monotonicMs()
+  deadlines.watchCancelled(job, lane)
+  await clock.pass(249)
+  assert.equal(lane.examined.length, 0)
+  await clock.pass(1)
+  assert.equal(lane.examined.length, 1)
+  lane.examined[0]!.found({ kind: 'native' })
+  await clock.pass(249)
+  assert.equal(lane.endReason, undefined)
+  await clock.pass(1)
+  assert.equal(lane.endReason, 'cancelled')
+})
+
+test('a thread that cannot be asked is killed all the same', async () => {
+  const { clock, lane, post } = createDeadlines(1, true)
+  const job = post(1_000)
+  lane.begin(job)
+  await clock.pass(1_300)
+  lane.examined[0]!.fail()
+  await clock.pass(200)
+  assert.deepEqual(job.whereabouts, { kind: 'unknown' })
+  assert.equal(lane.endReason, 'deadline')
+})
+
 test('a kill waits for an answer that is late, and for nothing after it', async () => {
   const { clock, lane, post } = createDeadlines(1, true)
   const job = post(1_000)

@@ -56,6 +56,16 @@ test('a job that another held up at one look is looked at twice', async () => {
   assert.deepEqual((await asked)?.where, { kind: 'waiting', resources: {} })
 })
 
+test('a job that ends while its thread is asked is not here, whatever the thread says', async () => {
+  const { lane, job, locator } = createLocator()
+  lane.put(job)
+  lane.begin(job)
+  const asked = locator.locate('order-7')
+  lane.remove(job)
+  lane.examined[0]!.found({ kind: 'running', stack: ['other (b.ts:1:1)'] })
+  assert.equal(await asked, undefined)
+})
+
 test('a job that waits here is held, and no thread is asked for it, nor when that is switched off', async () => {
   const { lane, job, locator } = createLocator()
   const held = await locator.locate('order-7')

@@ -296,7 +296,7 @@ export class FakeLane implements Lane {
   readonly batches: InFlightJob[][] = []
   readonly aborted: { job: InFlightJob; code: AbortCode }[] = []
   /** Who was asked for; a test says what is found. */
-  readonly examined: { job: InFlightJob; found(where: Whereabouts): void }[] = []
+  readonly examined: { job: InFlightJob; found(where: Whereabouts): void; fail(): void }[] = []
   /** Called by `collect`, where a test can let results arrive. */
   onCollect: () => void = () => {}
   readonly #jobs = new Set<InFlightJob>()
@@ -347,7 +347,9 @@ export class FakeLane implements Lane {
   }
 
   examine(job: InFlightJob): Promise<Whereabouts> {
-    return new Promise((resolve) => this.examined.push({ job, found: resolve }))
+    return new Promise((resolve, reject) =>
+      this.examined.push({ job, found: resolve, fail: () => reject(new Error('it cannot be asked')) }),
+    )
   }
 
   kill(reason: ThreadEnd): void {
