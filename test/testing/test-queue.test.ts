@@ -177,6 +177,45 @@ test('an attempt that ignores its signal is timed out, and its neighbour is not 
   )
 })
 
+test('jobs that are due while nobody has room for them do not keep time from passing', async () => {
+  const fails = defineHandler({
+    retry: { maxAttempts: 2 },
+    run() {
+      throw new Error('away')
+    },
+  })
+  const either = defineHandler({
+    deadlineMs: 5_000,
+    concurrency: 1,
+    retry: { maxAttempts: 2 },
+    run(hangs: boolean) {
+      if (!hangs) throw new Error('away')
+      return new Promise<void>(() => {})
+    },
+  })
+  const queue = createTestQueue({ patienceMs: 20, handlers: { either } })
+  await queue.enqueue('either', false)
+  await queue.enqueue('either', true)
+  await queue.drain()
+  assert.deepEqual(
+    queue.deadLetters().map(({ payload, attempts }) => [payload, attempts]),
+    [
+      [false, 2],
+      [true, 2],
+    ],
+  )
+
+  const paused = createTestQueue({ handlers: { fails } })
+  await paused.enqueue('fails', undefined)
+  await paused.advance(0)
+  await paused.client.pause('fails')
+  await paused.advance(3_600_000)
+  assert.deepEqual([paused.attempts().length, paused.deadLetters().length], [1, 0])
+  await paused.client.resume('fails')
+  await paused.drain()
+  assert.equal(paused.deadLetters().length, 1)
+})
+
 test('delays, expiry, ids, keys and priorities are those of the enqueue', async () => {
   const order: string[] = []
   const queue = createTestQueue({
