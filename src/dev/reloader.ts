@@ -52,6 +52,7 @@ export class Reloader {
    */
   async reload(changedAt: number | undefined): Promise<void> {
     const { builder, watch } = this.#parts
+    this.#versions.tryAgain()
     let build = await builder.build()
     while (watch.watch(build.folders)) build = await builder.build()
     this.#tellFailures(build)
