@@ -247,6 +247,33 @@ test('delays, expiry, ids, keys and priorities are those of the enqueue', async 
   assert.equal(queue.now.getTime() - Date.UTC(2026, 2, 31) < 60_000, true)
 })
 
+test('the duplicate window and the room of the io pool are those of the settings', async () => {
+  let running = 0
+  let most = 0
+  const waits = defineHandler({
+    pool: 'io',
+    async run() {
+      running += 1
+      most = Math.max(most, running)
+      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+      running -= 1
+    },
+  })
+  const settings = { duplicateWindowMs: 1_000, ioConcurrency: 2 }
+  const queue = createTestQueue({ handlers: { waits }, settings })
+  for (let n = 0; n < 5; n += 1) await queue.enqueue('waits', undefined)
+  await queue.enqueue('waits', undefined, { id: 'once' })
+  await queue.advance(999)
+  assert.equal((await queue.enqueue('waits', undefined, { id: 'once' })).duplicate, true)
+  await queue.advance(1)
+  assert.equal((await queue.enqueue('waits', undefined, { id: 'once' })).duplicate, false)
+  await queue.drain()
+  assert.deepEqual([queue.completed().length, most], [7, 2])
+  for (const asked of [queue.client.ticks(), queue.client.runSchedule('waits')]) {
+    await assert.rejects(asked, /the broker in memory has no client\.ticks and client\.runSchedule/)
+  }
+})
+
 test('a job that has waited for too long expires', async () => {
   const queue = createTestQueue({ handlers: { late: () => {} } })
   await queue.client.pause('late')
