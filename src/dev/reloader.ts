@@ -144,9 +144,12 @@ export class Reloader {
   }
 
   #refuse(faults: Extract<HostAnswer, { kind: 'refused' }>['faults'], chosen: ChosenHandlers): void {
+    const folder = path.join(this.#parts.buildFolder, String(this.#states)) + path.sep
     for (const { name, message, at } of faults) {
       this.#versions.refuse(chosen.handlers.get(name) as BuiltHandler)
-      this.#tell(name, 'does not load', at === undefined ? message : `${path.relative('', at)}: ${message}`)
+      // Each try has a folder of its own, and is told only when something else is wrong than before.
+      const said = message.replaceAll(folder, '')
+      this.#tell(name, 'does not load', at === undefined ? said : `${path.relative('', at)}: ${said}`)
     }
   }
 
