@@ -202,7 +202,8 @@ export class Client<Handlers extends object = AnyHandlers> {
    * Which tick comes next, and whether it is skipped, is not changed by it. Undefined when no supervisor has had a
    * schedule of this name. Needs an operator's permissions.
    *
-   * @throws {MillraceError} as `enqueue` does.
+   * @throws {MillraceError} as `enqueue` does; `invalid_job` when the schedule's record does not say what the payload
+   *   is, because it is long or a supervisor of an older version wrote it.
    */
   async runSchedule(schedule: string): Promise<EnqueuedJob | undefined> {
     this.#requireOpen()
@@ -210,7 +211,13 @@ export class Client<Handlers extends object = AnyHandlers> {
     const { broker, names, requestMs } = this.#parts
     const [stored] = await broker.newest(names.ticksStream, names.tickSubject(schedule))
     if (!stored) return undefined
-    const { handler = schedule, payload } = readTick(schedule, stored.text)
+    const { handler = schedule, payload, payloadKnown } = readTick(schedule, stored.text)
+    if (!payloadKnown) {
+      throw new MillraceError(
+        'invalid_job',
+        `the record of the schedule ${schedule} does not say what the payload of its jobs is: it is too long for it, or no supervisor of this version has had the schedule yet; enqueue a job of ${handler} with that payload instead`,
+      )
+    }
     const now = this.#now()
     const headers = Object.fromEntries(tickHeaders(schedule, now))
     if (payload !== undefined) headers['content-type'] = 'application/json'

@@ -9,6 +9,8 @@ export interface ScheduleTick {
   readonly state: string | undefined
   /** The body of its jobs, JSON; undefined for an empty one, and when the record does not say. */
   readonly payload: string | undefined
+  /** Whether the record says what the payload is: those of older versions and those with a long one do not. */
+  readonly payloadKnown: boolean
 }
 
 /** Reads a record of the stream of ticks. */
@@ -27,5 +29,6 @@ export function readTick(schedule: string, text: string): ScheduleTick {
     at: at && !Number.isNaN(at.getTime()) ? at : undefined,
     state: typeof state === 'string' ? state : undefined,
     payload: typeof payload === 'string' ? payload : undefined,
+    payloadKnown: typeof payload === 'string' || payload === null,
   }
 }

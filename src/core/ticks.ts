@@ -26,7 +26,7 @@ export interface TickRecord {
   readonly supervisor: string
   /** Whose jobs the ticks are. */
   readonly handler?: string
-  /** The body of each job, JSON; null for an empty one. Missing in records of older versions. */
+  /** The body of each job, JSON; null for an empty one. Missing in records of older versions, and when too long. */
   readonly payload?: string | null
   /** The jobs of the newest published ticks, oldest first. */
   readonly jobs: readonly TickedJob[]
@@ -34,6 +34,14 @@ export interface TickRecord {
 
 /** So many jobs of earlier ticks stay on record. */
 const jobsKept = 64
+/** JSON in JSON: quotes may double it, and a record has to fit into a message where its job just does. */
+const payloadKept = 100_000
+
+/** What a record says of the payload of its schedule; undefined when it would make the record too large. */
+export function payloadOnRecord(payload: string | undefined): string | null | undefined {
+  if (payload === undefined) return null
+  return payload.length > payloadKept ? undefined : payload
+}
 
 /** The record of a schedule that nobody has seen before. */
 export function firstRecord(now: number, supervisor: string): TickRecord {

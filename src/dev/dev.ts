@@ -43,8 +43,7 @@ export async function runDev(options: DevOptions): Promise<void> {
   const { narrate, settings } = options
   const beganAt = performance.now()
   const folder = findFolder(options.folder)
-  const signals = new StopSignals()
-  const endings: (() => unknown)[] = [() => signals.close()]
+  const endings: (() => unknown)[] = []
   try {
     const buildFolder = makeBuildFolder(folder)
     endings.push(() => rmSync(buildFolder, { recursive: true, force: true }))
@@ -52,6 +51,9 @@ export async function runDev(options: DevOptions): Promise<void> {
     endings.push(() => builder.dispose())
     const broker = await openDevBroker(options)
     endings.push(() => broker.stop())
+    // Not while a server is fetched, which a signal ends at once; and until all the rest has ended.
+    const signals = new StopSignals()
+    endings.unshift(() => signals.close())
 
     let changedAt: number | undefined
     let wake: () => void = () => {}

@@ -1,9 +1,11 @@
 import { type FSWatcher, statSync, watch } from 'node:fs'
 
-/** Editors' own files, and ours. */
-const notSources = /^\.|~$|^\d+$/
+/** Editors' own files. */
+const notSources = /^\.|~$/
 /** A save is several events, and a file may be empty between two of them. */
 const quietMs = 25
+/** Something that writes all the time puts it off no longer. */
+const longestMs = 500
 
 /**
  * Tells of changes in folders, but not in those below them, each of which is watched by itself: so nothing is missed
@@ -49,13 +51,17 @@ export class FolderWatch {
 
   #event(file: string | null): void {
     if (file !== null && notSources.test(file)) return
-    this.#firstAt ??= performance.now()
+    const now = performance.now()
+    this.#firstAt ??= now
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
-      const firstAt = this.#firstAt!
-      this.#firstAt = undefined
-      this.#changed(firstAt)
-    }, quietMs)
+    this.#timer = setTimeout(
+      () => {
+        const firstAt = this.#firstAt!
+        this.#firstAt = undefined
+        this.#changed(firstAt)
+      },
+      Math.max(0, Math.min(quietMs, this.#firstAt + longestMs - now)),
+    )
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, realpathSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -42,8 +42,8 @@ export class HandlerBuilder {
   readonly #folder: string
   readonly #outDir: string
   readonly #contexts = new Map<string, BuildContext<{ metafile: true; write: false }>>()
-  /** What each file was made of when it last could be. */
-  readonly #inputs = new Map<string, readonly string[]>()
+  /** What each file is made of; also, without their endings, files that are not there or cannot be read. */
+  readonly #inputs = new Map<string, Set<string>>()
 
   /**
    * @param outDir - where the files will be, or a folder as deep: packages and sources are found from there.
@@ -95,7 +95,8 @@ export class HandlerBuilder {
       const context = this.#contexts.get(file) ?? (await this.#open(file))
       this.#contexts.set(file, context)
       const result = await context.rebuild()
-      this.#inputs.set(file, Object.keys(result.metafile.inputs))
+      const inputs = Object.keys(result.metafile.inputs).map((input) => path.resolve(input))
+      this.#inputs.set(file, new Set(inputs))
       const code = result.outputFiles[0]!.text
       const needsRequire = code.includes('Dynamic require of "')
       return {
@@ -144,8 +145,13 @@ export class HandlerBuilder {
       define: Object.fromEntries(
         Object.entries(metaNames).map(([field, name]) => [`import.meta.${field}`, name]),
       ),
-      plugins: [ownMeta],
+      plugins: [noting((input) => this.#note(file, input)), ownMeta],
     }
+  }
+
+  #note(file: string, input: string): void {
+    const inputs = this.#inputs.get(file) ?? new Set()
+    this.#inputs.set(file, inputs.add(input))
   }
 
   async #forgetAllBut(files: ReadonlySet<string>): Promise<void> {
@@ -158,8 +164,8 @@ export class HandlerBuilder {
   }
 
   #folders(): ReadonlySet<string> {
-    const inputs = [...this.#inputs.values()].flat().map((input) => path.resolve(input))
-    return new Set([...foldersOf(this.#folder), ...inputs.map((input) => path.dirname(input))])
+    const inputs = [...this.#inputs.values()].flatMap((files) => [...files].map(nearest))
+    return new Set([...foldersOf(this.#folder), ...inputs])
   }
 }
 
@@ -189,17 +195,34 @@ function outputOf(file: string): string {
   return file.replace(sources, '.mjs')
 }
 
-/** With all below it, also those that hold nothing yet; or the one in which it will appear. */
-function* foldersOf(folder: string): Generator<string> {
-  if (!existsSync(folder)) {
-    yield* existsSync(path.dirname(folder)) ? [path.dirname(folder)] : []
+/**
+ * With all below it, also those that hold nothing yet; or the one in which it will appear.
+ *
+ * @param above - the real folders on the way here: a link back to one of them is not followed.
+ */
+function* foldersOf(folder: string, above: readonly string[] = []): Generator<string> {
+  if (!isFolder(folder)) {
+    yield nearest(folder)
     return
   }
+  const real = realpathSync(folder)
+  if (above.includes(real)) return
   yield folder
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (entry.isDirectory() && !entry.name.startsWith('.') && entry.name !== 'node_modules')
-      yield* foldersOf(path.join(folder, entry.name))
+    const found = path.join(folder, entry.name)
+    if (entry.name.startsWith('.') || entry.name === 'node_modules') continue
+    if (entry.isDirectory() || (entry.isSymbolicLink() && isFolder(found)))
+      yield* foldersOf(found, [...above, real])
   }
+}
+
+function isFolder(file: string): boolean {
+  return statSync(file, { throwIfNoEntry: false })?.isDirectory() === true
+}
+
+/** The nearest folder that is there, from this path upwards. */
+function nearest(file: string): string {
+  for (let dir = file; ; dir = path.dirname(dir)) if (isFolder(dir) || dir === path.dirname(dir)) return dir
 }
 
 /** `handlers/email/send.ts:7:11: Expected ";"`, and the line with a mark below. */
@@ -215,6 +238,19 @@ const metaNames = {
   filename: '__millraceFileName',
   dirname: '__millraceDirName',
 } as const
+
+/** Tells of each file of the project that is imported, whether or not it is there. */
+function noting(note: (file: string) => void): Plugin {
+  return {
+    name: 'noting',
+    setup(build) {
+      build.onResolve({ filter: /^\.{0,2}\// }, ({ path: wanted, resolveDir }) => {
+        note(path.resolve(resolveDir, wanted))
+        return undefined
+      })
+    },
+  }
+}
 
 /** A file that asks where it is gets told where its source is, and not where the bundle is. */
 const ownMeta: Plugin = {

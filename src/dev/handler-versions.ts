@@ -57,8 +57,13 @@ export class HandlerVersions {
     this.#running = handlers
   }
 
-  /** This version of a handler does not load, and is not tried again. */
+  /** This version of a handler does not load, and is not chosen until `tryAgain`. */
   refuse({ name, code }: BuiltHandler): void {
     this.#refused.set(name, code)
+  }
+
+  /** Whatever kept a version from loading, such as a package that was missing, may be different now. */
+  tryAgain(): void {
+    this.#refused.clear()
   }
 }

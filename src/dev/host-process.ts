@@ -61,8 +61,15 @@ export class HostProcess {
     await this.ended
   }
 
+  /** Ends it at once, with what its handlers have started. */
   kill(): void {
-    this.#child.kill('SIGKILL')
+    const { pid } = this.#child
+    if (pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    try {
+      process.kill(-pid, 'SIGKILL')
+    } catch {
+      this.#child.kill('SIGKILL')
+    }
   }
 
   #order(order: HostOrder): void {

@@ -40,7 +40,7 @@ const logger = createLogger(settings.logLevel, () => stop())
 const front = new HttpFront()
 /** All that have threads, each with its stop once it was asked to. */
 const supervisors = new Map<Supervisor, Promise<StopReport> | undefined>()
-/** The options of handlers, as they last were read. */
+/** The options of handlers, as they were read of the code that last was started. */
 const known = new Map<string, HandlerOptions>()
 let starting: AbortController | undefined
 let isStopping = false
@@ -67,6 +67,10 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
 }
 
 async function run({ generation, folder, untried }: HostOrder & { kind: 'run' }): Promise<HostAnswer> {
+  if (isStopping) {
+    const message = 'the process of the handlers is ending'
+    return { kind: 'failed', generation, code: 'internal', message }
+  }
   const last = current
   try {
     current = folder === undefined ? undefined : { supervisor: await start(folder, untried), folder }
@@ -80,9 +84,14 @@ async function run({ generation, folder, untried }: HostOrder & { kind: 'run' })
 }
 
 async function start(handlersFolder: string, untried: readonly string[]): Promise<Supervisor> {
+  const read = new Map<string, HandlerOptions>()
   const supervisor = new Supervisor({ ...settings, handlersFolder }, logger, {
     openHttp: front.open,
-    catalog: (files, importMs) => catalog(files, importMs, untried),
+    catalog: async (files, importMs) => {
+      const found = await catalog(files, importMs, untried)
+      for (const { file, options } of found.handlers) read.set(file.name, options)
+      return found
+    },
     catalogued: (faults) => {
       const refused = faults.filter((fault) => untried.includes(fault.name))
       if (refused.length > 0) throw new Refusal(refused)
@@ -96,6 +105,8 @@ async function start(handlersFolder: string, untried: readonly string[]): Promis
   starting = new AbortController()
   try {
     await supervisor.start(starting.signal)
+    // Not before: what is refused now may not speak for the code that goes on.
+    for (const [name, options] of read) known.set(name, options)
     return supervisor
   } catch (error) {
     await drained(supervisor)
@@ -116,7 +127,6 @@ async function catalog(
     importMs,
   )
   const before = files.filter(isKnown).map((file) => ({ file, options: known.get(file.name)! }))
-  if (faults.length === 0) for (const { file, options } of handlers) known.set(file.name, options)
   return { handlers: [...handlers, ...before], faults }
 }
 

@@ -14,7 +14,13 @@ export class HttpFront {
   readonly open = async (options: HttpServerOptions): Promise<HttpServer> => {
     this.#shown.push(options)
     this.#server ??= this.#listen(options)
-    const { url } = await this.#server
+    const server = this.#server
+    const { url } = await server.catch((error: unknown) => {
+      // The port may be free for the next.
+      if (this.#server === server) this.#server = undefined
+      this.#shown.splice(this.#shown.indexOf(options), 1)
+      throw error
+    })
     return {
       url,
       close: async () => {

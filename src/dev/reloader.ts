@@ -1,11 +1,16 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type ErrorCode, errorCodes, MillraceError } from '../core/errors.ts'
 import type { FolderWatch } from './folder-watch.ts'
 import type { BuiltHandler, HandlerBuild, HandlerBuilder } from './handler-builder.ts'
 import { type ChosenHandlers, HandlerVersions } from './handler-versions.ts'
 import type { HostProcess } from './host-process.ts'
 import type { HostAnswer } from './host-protocol.ts'
+
+/** Looks so often at folders that go away meanwhile. */
+const mostTries = 5
+const againMs = 50
 
 /** What a reloader works with. */
 export interface ReloaderParts {
@@ -51,9 +56,8 @@ export class Reloader {
    * @throws {MillraceError} what keeps the handlers from being started for the first time.
    */
   async reload(changedAt: number | undefined): Promise<void> {
-    const { builder, watch } = this.#parts
-    let build = await builder.build()
-    while (watch.watch(build.folders)) build = await builder.build()
+    this.#versions.tryAgain()
+    const build = await this.#build()
     this.#tellFailures(build)
     for (;;) {
       const chosen = this.#versions.choose(build)
@@ -83,6 +87,21 @@ export class Reloader {
   /** Ends what runs at once. */
   kill(): void {
     this.#host?.kill()
+  }
+
+  /** What is there once nothing new has to be watched. A folder may go away while it is looked at. */
+  async #build(): Promise<HandlerBuild> {
+    const { builder, watch } = this.#parts
+    for (let tries = 1; ; tries += 1) {
+      try {
+        let build = await builder.build()
+        while (watch.watch(build.folders)) build = await builder.build()
+        return build
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || tries === mostTries) throw error
+        await sleep(againMs)
+      }
+    }
   }
 
   async #changeOver({ handlers, untried }: ChosenHandlers): Promise<HostAnswer | undefined> {
@@ -125,9 +144,12 @@ export class Reloader {
   }
 
   #refuse(faults: Extract<HostAnswer, { kind: 'refused' }>['faults'], chosen: ChosenHandlers): void {
+    const folder = path.join(this.#parts.buildFolder, String(this.#states)) + path.sep
     for (const { name, message, at } of faults) {
       this.#versions.refuse(chosen.handlers.get(name) as BuiltHandler)
-      this.#tell(name, 'does not load', at === undefined ? message : `${path.relative('', at)}: ${message}`)
+      // Each try has a folder of its own, and is told only when something else is wrong than before.
+      const said = message.replaceAll(folder, '')
+      this.#tell(name, 'does not load', at === undefined ? said : `${path.relative('', at)}: ${said}`)
     }
   }
 

@@ -1,6 +1,6 @@
 import { MillraceError } from '../core/errors.ts'
 import { planTick, type TickSchedule } from '../core/tick-plan.ts'
-import { advanced, firstRecord, published, type TickRecord, tickId } from '../core/ticks.ts'
+import { advanced, firstRecord, payloadOnRecord, published, type TickRecord, tickId } from '../core/ticks.ts'
 import type { Clock } from './clock-port.ts'
 import type { StoredTick, TickObserver, TickStore } from './ticks-port.ts'
 
@@ -60,7 +60,7 @@ export class TickLoop {
   #awaited: { revision: number; since: number } | undefined
   /** A tick whose job we may have published: the answer was lost. */
   #unsure: number | undefined
-  /** The record has been looked at for what it says of the schedule itself. */
+  /** The record said once of the schedule itself what is so. */
   #declared = false
   #stopping = false
   #running: Promise<void> | undefined
@@ -111,10 +111,11 @@ export class TickLoop {
     const { record } = known
     if (record.state === 'claimed') return this.#await(known)
     this.#awaited = undefined
-    if (this.#mustDeclare(record)) {
+    if (!this.#declared && !this.#isDeclaredIn(record)) {
       await this.#write(record, known.revision)
       return 0
     }
+    this.#declared = true
     const now = clock.now()
     if (record.instant > now + aheadMs) return this.#isAhead(record)
     this.#watchedSince = Math.min(this.#watchedSince, now)
@@ -193,13 +194,11 @@ export class TickLoop {
   }
 
   /**
-   * Whoever runs a schedule by hand finds in its record what to run. Looked at once: while two versions of a schedule
+   * Whoever runs a schedule by hand finds in its record what to run. Seen to once: while two versions of a schedule
    * run side by side, they would else correct each other for ever.
    */
-  #mustDeclare({ handler, payload }: TickRecord): boolean {
-    if (this.#declared) return false
-    this.#declared = true
-    return handler !== this.schedule.handler || payload !== (this.schedule.payload ?? null)
+  #isDeclaredIn({ handler, payload }: TickRecord): boolean {
+    return handler === this.schedule.handler && payload === payloadOnRecord(this.schedule.payload)
   }
 
   async #mustSkip({ jobs }: TickRecord): Promise<boolean> {
@@ -223,10 +222,13 @@ export class TickLoop {
 
   /** Undefined when somebody else has written meanwhile; the record has to be read again then. */
   async #write(record: TickRecord, revision: number): Promise<Known | undefined> {
-    const { name, handler, payload = null } = this.schedule
-    const declared = { ...record, handler, payload }
+    const { name, handler } = this.schedule
+    const { payload: _, ...rest } = record
+    const payload = payloadOnRecord(this.schedule.payload)
+    const declared = { ...rest, handler, ...(payload !== undefined && { payload }) }
     const written = await this.#parts.store.write(name, declared, revision)
     this.#known = written === undefined ? undefined : { record: declared, revision: written }
+    this.#declared ||= written !== undefined
     return this.#known
   }
 

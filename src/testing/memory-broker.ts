@@ -128,8 +128,12 @@ export class MemoryBroker {
     return { handler, sequence, deliveries, storedAt, reply, data, headers }
   }
 
-  /** When the next lease or delay ends, if nobody says anything, whatever could be handed out now. */
+  /**
+   * When the next lease or delay ends, if nobody says anything; later than now. What is due waits for whoever asks,
+   * and not for the clock.
+   */
   get nextReturnAt(): number {
+    this.#expire()
     let at = Number.POSITIVE_INFINITY
     for (const { leaseUntil, queued } of this.#jobs.values()) {
       if (!queued && leaseUntil !== undefined) at = Math.min(at, leaseUntil)

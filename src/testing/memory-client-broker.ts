@@ -88,8 +88,8 @@ export class MemoryClientBroker implements ClientPort {
     for (const listener of [...this.#listeners]) listener(subject, text)
   }
 
-  async newest(): Promise<{ subject: string; text: string }[]> {
-    return []
+  async newest(): Promise<never> {
+    throw unsupported('client.ticks and client.runSchedule')
   }
 
   #store(publication: Publication): Stored {

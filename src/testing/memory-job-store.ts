@@ -27,8 +27,6 @@ export interface PublishedJob extends MemoryPublication {
   readonly storedAt: number
 }
 
-const duplicateWindowMs = 120_000
-
 /** Everything that a namespace has at its broker, in memory: what is left when supervisors die. */
 export class MemoryJobStore {
   readonly streams: Readonly<Record<Priority, MemoryBroker>>
@@ -43,12 +41,18 @@ export class MemoryJobStore {
   onStored: (handler: string, priority: Priority) => void = () => {}
   readonly #names: Names
   readonly #clock: Clock
+  readonly #duplicateWindowMs: number
   readonly #known = new Map<string, { readonly sequence: number; readonly at: number }>()
   readonly #outcomeWatches = new Set<{ readonly jobId: string; callback(): void }>()
 
-  constructor(clock: Clock, names: Names, ackWaitMs: number) {
+  constructor(
+    clock: Clock,
+    names: Names,
+    { ackWaitMs, duplicateWindowMs }: { readonly ackWaitMs: number; readonly duplicateWindowMs: number },
+  ) {
     this.#clock = clock
     this.#names = names
+    this.#duplicateWindowMs = duplicateWindowMs
     const stream = (priority: Priority): MemoryBroker =>
       new MemoryBroker(clock, { stream: names.streamOf(priority), ackWaitMs, duplicateWindowMs })
     this.streams = { high: stream('high'), normal: stream('normal'), low: stream('low') }
@@ -59,7 +63,7 @@ export class MemoryJobStore {
     const { handler, priority, id, headers, data } = job
     const key = `${this.#names.streamOf(priority)}:${id}`
     const known = id === undefined ? undefined : this.#known.get(key)
-    if (known && this.#clock.monotonicMs() - known.at < duplicateWindowMs) {
+    if (known && this.#clock.monotonicMs() - known.at < this.#duplicateWindowMs) {
       return { sequence: known.sequence, duplicate: true }
     }
     const all: HeaderEntry[] = id === undefined ? [...headers] : [...headers, ['Nats-Msg-Id', id]]

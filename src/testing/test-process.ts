@@ -33,8 +33,8 @@ export interface TestProcessParts {
   sinkOf(job: InFlightJob): ContextSink
 }
 
-/** Jobs at once of the `io` pool; more would show nothing more. */
-const ioSlots = 10
+/** Jobs at once of the `io` pool, at most; more would show nothing more. */
+const mostIoSlots = 10
 
 const silent: TickObserver = {
   published() {},
@@ -63,7 +63,9 @@ export class TestProcess {
     const profiles = handlers.map(({ name, options }) => profileOf(name, options, settings))
     const slots = new Map<PoolName, number>()
     if (profiles.some(({ pool }) => pool === 'cpu')) slots.set('cpu', settings.threads)
-    if (profiles.some(({ pool }) => pool === 'io')) slots.set('io', ioSlots)
+    if (profiles.some(({ pool }) => pool === 'io')) {
+      slots.set('io', Math.min(mostIoSlots, settings.ioThreads * settings.ioConcurrency))
+    }
     this.engine = new Engine({
       broker: this.link,
       shared: this.#shared,

@@ -76,7 +76,7 @@ export class TestQueue<Handlers extends object = AnyHandlers> {
     const { settings } = readSettings({ environment: {}, options: { ...calmSettings, ...options.settings } })
     const names = namesFor(settings.namespace)
     const clock = new ManualClock((options.now ?? new Date()).getTime())
-    const store = new MemoryJobStore(clock, names, settings.ackWaitMs)
+    const store = new MemoryJobStore(clock, names, settings)
     const shared = new MemorySharedState(clock)
     const observer = new TestObserver(() => this.now)
     this.#clock = clock

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
@@ -94,4 +94,32 @@ test('what cannot be built is told with its place, and the others are built', as
   rmSync(path.join(folder, 'handlers'), { recursive: true })
   const gone = await builder.build()
   assert.deepEqual([gone.handlers, [...gone.folders].includes(folder)], [[], true])
+})
+
+test('a folder is watched that holds what was never there, or is linked to', async (t) => {
+  const { builder, save, folder } = await builderOf(t, {
+    'handlers/lost.ts': "import '../lib/deep/nowhere.ts'",
+    'handlers/broken.ts': "import '../words/broken.ts'",
+    'handlers/whole.ts': "import '../index'",
+    'index/other.ts': '',
+    'words/broken.ts': '(',
+    'shared/linked.ts': 'export default {}',
+  })
+  symlinkSync(path.join(folder, 'shared'), path.join(folder, 'handlers', 'more'))
+  symlinkSync(path.join(folder, 'handlers'), path.join(folder, 'shared', 'back'))
+  const first = await builder.build()
+  assert.deepEqual(
+    [first.handlers.map(({ name }) => name), first.failures.length],
+    [['more.linked'], 3],
+    'the others are not whole yet',
+  )
+  const below = (build: typeof first): string[] =>
+    [...build.folders].map((each) => path.relative(folder, each)).sort()
+  assert.deepEqual(below(first), ['', 'handlers', 'handlers/more', 'index', 'shared', 'words'])
+  mkdirSync(path.join(folder, 'lib'))
+  assert.ok(below(await builder.build()).includes('lib'))
+  save('lib/deep/nowhere.ts', '')
+  const { handlers, folders } = await builder.build()
+  assert.ok(handlers.some(({ name }) => name === 'lost'))
+  assert.ok(folders.has(path.join(folder, 'lib', 'deep')))
 })

@@ -42,7 +42,7 @@ test('one that does not compile keeps its last version, if it has one', () => {
   assert.deepEqual(codes(running(), build), ['a1', 'b2'])
 })
 
-test('one that does not load keeps its last version until its code is another', () => {
+test('one that does not load keeps its last version until its code is another, or it is tried again', () => {
   const versions = running()
   versions.refuse(built('a', 'a2'))
   versions.refuse(built('new', 'n1'))
@@ -50,6 +50,8 @@ test('one that does not load keeps its last version until its code is another', 
   assert.deepEqual(codes(versions, next), ['a1', 'b1'])
   const later = { handlers: [built('a', 'a3'), built('new', 'n2')], failures: [] }
   assert.deepEqual(codes(versions, later), ['a3', 'n2'])
+  versions.tryAgain()
+  assert.deepEqual(codes(versions, next), ['a2', 'b1', 'n1'])
 })
 
 test('the handlers that run, and which of their versions, are known', () => {

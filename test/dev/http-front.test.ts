@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
 import { test } from 'node:test'
 import { HttpFront } from '#src/dev/http-front.js'
 
@@ -37,4 +38,24 @@ test('one port shows the newest that is ready, and stays open', async (t) => {
   await first.close()
   assert.deepEqual(await get('/readyz'), [503, '{"ready":false,"reasons":["no handler"]}\n'])
   assert.equal((await get('/healthz'))[0], 200)
+})
+
+test('a port that could not be opened is tried again', async (t) => {
+  const other = createServer()
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+  t.after(() => other.close())
+  const front = new HttpFront()
+  t.after(() => front.close())
+  const open = () =>
+    front.open({
+      host: '127.0.0.1',
+      port: (other.address() as { port: number } | null)?.port ?? port,
+      ready: () => [],
+      metrics: async () => ({ contentType: 'text/plain', body: '' }),
+    })
+  const { port } = other.address() as { port: number }
+  await assert.rejects(open())
+  assert.equal(await front.url(), undefined)
+  await new Promise((resolve) => other.close(resolve))
+  assert.equal((await open()).url, `http://127.0.0.1:${port}`)
 })

@@ -193,6 +193,27 @@ test('dev runs what is saved, and loses no job over it', async (t) => {
     await project.told(/work does not load, its last version goes on:\n +handlers\/work\.ts:1:7: not today/)
     await broker.enqueue('work', {}, { id: 'again' })
     await project.wrote('end v2 blue again')
+    const scheduled = handler('v3').replace('retry:', "schedule: { cron: '99 * * * *' }, retry:")
+    project.save('handlers/work.ts', scheduled)
+    // That the last version runs with its own options, the next state of the handlers shows.
+    await project.told(/work does not load, its last version goes on:\n[^\n]*99 \* \* \* \*/)
+  })
+
+  await t.test('one that did not load is tried again with the next change', async () => {
+    project.save('handlers/needs.ts', `import 'not-yet-installed'\n${handler('p1')}`)
+    await project.told(
+      /needs does not load, its jobs wait:\n[^\n]*Cannot find package 'not-yet-installed' imported from needs\.mjs/,
+    )
+    project.save('node_modules/not-yet-installed/package.json', '{"main":"index.js"}')
+    project.save('node_modules/not-yet-installed/index.js', '')
+    project.save('handlers/needs.ts', `import 'not-yet-installed'\n${handler('p1')}`)
+    await project.told(/reloaded in \d+ ms: needs \(new\)\n/)
+    await broker.enqueue('work', {}, { id: 'beside' })
+    await project.wrote('end v2 blue beside')
+    project.remove('handlers/needs.ts')
+    await project.told(/reloaded in \d+ ms: needs \(gone, its jobs wait\)\n/)
+    project.save('handlers/work.ts', handler('v2'))
+    await project.told(/work is what runs again\n/)
   })
 
   await t.test('a new file is a new handler; one that is gone leaves its jobs waiting', async () => {

@@ -126,6 +126,19 @@ test('a file that is there is never written over, and then nothing is written', 
   assert.match(refused.stderr, /^error: package\.json in \S+ would be written over; nothing was written\n$/)
   assert.deepEqual(readdirSync(folder).sort(), ['notes.txt', 'package.json'])
   rmSync(path.join(folder, 'package.json'))
+  const elsewhere = temporaryFolder(t)
+  for (const [link, reason] of [
+    ['Dockerfile', /^error: Dockerfile in \S+ would be written over/],
+    ['handlers', /^error: handlers in \S+ would have to be a folder, and no link to one/],
+  ] as const) {
+    const place = path.join(folder, link)
+    symlinkSync(link === 'handlers' ? elsewhere : path.join(elsewhere, 'nothing'), place)
+    const linked = await here(['init', folder])
+    assert.equal(linked.code, 1)
+    assert.match(linked.stderr, reason)
+    rmSync(place)
+  }
+  assert.deepEqual([readdirSync(folder), readdirSync(elsewhere)], [['notes.txt'], []])
   const made = await here(['init', folder, '--millrace', '^9.1.0'])
   assert.equal(made.code, 0, made.stderr)
   assert.ok(made.stdout.split('\n').includes(path.join(folder, 'handlers/greeting.ts')))

@@ -271,3 +271,22 @@ test('the record says what to run by hand, and two versions of a schedule do not
   // Claimed and published, and nothing besides.
   assert.deepEqual([after.record.payload, after.revision], ['{"n":1}', revision + 3])
 })
+
+test('what the record says to run by hand is written again when that failed, and left out when it is long', async (t) => {
+  const { clock, ticks, start } = createWorld(t, {
+    schedule: { payload: JSON.stringify({ text: '"'.repeat(50_000) }), rule: intervalRule(3_600 * second) },
+  })
+  ticks.put('a', { ...firstRecord(day, 'past'), handler: 'a', payload: '{"n":0}' })
+  let failures = 0
+  ticks.before = (step) => {
+    if (step !== 'write' || failures > 0) return
+    failures += 1
+    throw new Error('away')
+  }
+  start()
+  await clock.pass(1_000)
+  const { record } = ticks.records.get('a')!
+  assert.deepEqual([failures, record], [1, { ...firstRecord(day, 'past'), handler: 'a' }])
+  await clock.pass(3_600_000)
+  assert.equal(ticks.jobs[0]!.payload!.length, 100_011)
+})

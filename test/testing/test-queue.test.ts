@@ -177,6 +177,45 @@ test('an attempt that ignores its signal is timed out, and its neighbour is not 
   )
 })
 
+test('jobs that are due while nobody has room for them do not keep time from passing', async () => {
+  const fails = defineHandler({
+    retry: { maxAttempts: 2 },
+    run() {
+      throw new Error('away')
+    },
+  })
+  const either = defineHandler({
+    deadlineMs: 5_000,
+    concurrency: 1,
+    retry: { maxAttempts: 2 },
+    run(hangs: boolean) {
+      if (!hangs) throw new Error('away')
+      return new Promise<void>(() => {})
+    },
+  })
+  const queue = createTestQueue({ patienceMs: 20, handlers: { either } })
+  await queue.enqueue('either', false)
+  await queue.enqueue('either', true)
+  await queue.drain()
+  assert.deepEqual(
+    queue.deadLetters().map(({ payload, attempts }) => [payload, attempts]),
+    [
+      [false, 2],
+      [true, 2],
+    ],
+  )
+
+  const paused = createTestQueue({ handlers: { fails } })
+  await paused.enqueue('fails', undefined)
+  await paused.advance(0)
+  await paused.client.pause('fails')
+  await paused.advance(3_600_000)
+  assert.deepEqual([paused.attempts().length, paused.deadLetters().length], [1, 0])
+  await paused.client.resume('fails')
+  await paused.drain()
+  assert.equal(paused.deadLetters().length, 1)
+})
+
 test('delays, expiry, ids, keys and priorities are those of the enqueue', async () => {
   const order: string[] = []
   const queue = createTestQueue({
@@ -206,6 +245,33 @@ test('delays, expiry, ids, keys and priorities are those of the enqueue', async 
   await queue.drain()
   assert.equal(order.at(-1), 'in a month')
   assert.equal(queue.now.getTime() - Date.UTC(2026, 2, 31) < 60_000, true)
+})
+
+test('the duplicate window and the room of the io pool are those of the settings', async () => {
+  let running = 0
+  let most = 0
+  const waits = defineHandler({
+    pool: 'io',
+    async run() {
+      running += 1
+      most = Math.max(most, running)
+      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+      running -= 1
+    },
+  })
+  const settings = { duplicateWindowMs: 1_000, ioConcurrency: 2 }
+  const queue = createTestQueue({ handlers: { waits }, settings })
+  for (let n = 0; n < 5; n += 1) await queue.enqueue('waits', undefined)
+  await queue.enqueue('waits', undefined, { id: 'once' })
+  await queue.advance(999)
+  assert.equal((await queue.enqueue('waits', undefined, { id: 'once' })).duplicate, true)
+  await queue.advance(1)
+  assert.equal((await queue.enqueue('waits', undefined, { id: 'once' })).duplicate, false)
+  await queue.drain()
+  assert.deepEqual([queue.completed().length, most], [7, 2])
+  for (const asked of [queue.client.ticks(), queue.client.runSchedule('waits')]) {
+    await assert.rejects(asked, /the broker in memory has no client\.ticks and client\.runSchedule/)
+  }
 })
 
 test('a job that has waited for too long expires', async () => {
