@@ -14,7 +14,7 @@ const usage = `usage: npm test -- [file name part]... [--server <path of a nats-
   npm test -- --server /opt/nats-server-2.12 against that server`
 
 /** Fault tests that take longest begin first, so that none of them runs on alone at the end. */
-const longest = ['crash-faults', 'cluster-faults', 'network-faults', 'job-faults', 'supervisor-faults']
+const longest = ['crash-faults', 'network-faults', 'supervisor-faults', 'cluster-faults', 'job-faults']
 
 /** A hung file must end the run, with room for the slowest fault tests on a busy machine. */
 const fileTimeoutMs = 600_000
