@@ -1,6 +1,6 @@
 import type { HandlerQueue, Queues } from '../client/queues.ts'
-import { ageText } from './age-text.ts'
 import { type Command, type Console, cliExitCodeOf, cliExitCodes } from './command.ts'
+import { queueColumns } from './queue-columns.ts'
 import { tableOf } from './table.ts'
 import { withClient } from './with-client.ts'
 
@@ -102,13 +102,7 @@ function showStatus(queues: Queues | undefined, console: Console): void {
 function lineOf(queue: HandlerQueue, hasOwners: boolean) {
   return {
     handler: queue.handler,
-    pending: queue.pending,
-    ack_pending: queue.ackPending,
-    redelivered: queue.redelivered,
-    dead: queue.deadLetters,
-    oldest: ageText(queue.oldestAgeSeconds),
-    pulls: queue.pulls,
-    paused: queue.paused ? `by ${queue.pausedBy ?? 'somebody'}` : '-',
+    ...queueColumns(queue),
     ...(hasOwners ? { owner: queue.owner } : {}),
   }
 }

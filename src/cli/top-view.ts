@@ -1,6 +1,7 @@
 import type { HandlerQueue, Queues } from '../client/queues.ts'
 import { ageText } from './age-text.ts'
 import { createPainter, type Painter } from './paint.ts'
+import { queueColumns } from './queue-columns.ts'
 import { tableOf } from './table.ts'
 import { terminalText } from './terminal-text.ts'
 import { cutToWidth, textWidth } from './text-width.ts'
@@ -170,13 +171,7 @@ function rowOf(queue: HandlerQueue, { rateOf, supervisors }: TopState) {
       p95: durationText(supervisors.p95Of(queue.handler)),
       in_flight: supervisors.inFlightOf(queue.handler),
     }),
-    pending: queue.pending,
-    ack_pending: queue.ackPending,
-    redelivered: queue.redelivered,
-    dead: queue.deadLetters,
-    oldest: ageText(queue.oldestAgeSeconds),
-    pulls: queue.pulls,
-    paused: queue.paused ? `by ${queue.pausedBy ?? 'somebody'}` : '-',
+    ...queueColumns(queue),
   }
 }
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config/settings.ts'
 import type { PoolName } from '../core/handler-definition.ts'
 import type { Engine } from '../engine/engine.ts'
-import { createHttpServer, type HttpServer, type HttpServerOptions } from '../http/server.ts'
+import type { HttpServer, HttpServerOptions } from '../http/server.ts'
 import { type BrokerConnection, type ConnectionEvent, connectBroker } from '../nats/connection.ts'
 import type { JetStreamBroker } from '../nats/jetstream-broker.ts'
 import type { Answers } from '../nats/questions.ts'
@@ -14,13 +14,12 @@ import { JobLog } from '../telemetry/job-log.ts'
 import { JobTracing } from '../telemetry/job-tracing.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { Metrics } from '../telemetry/metrics.ts'
-import { plainError, TelemetryObserver } from '../telemetry/observer.ts'
+import { TelemetryObserver } from '../telemetry/observer.ts'
 import { TickTelemetry } from '../telemetry/tick-telemetry.ts'
 import { catalogHandlers } from '../threads/handler-catalog.ts'
 import { findHandlers } from '../threads/handlers-folder.ts'
 import type { LanePool } from '../threads/lane-pool.ts'
 import type { HandlerFault } from '../threads/lane-protocol.ts'
-import { AdminLog } from './admin-log.ts'
 import { answerWhere } from './answer-where.ts'
 import { logConnectionEvent } from './connection-log.ts'
 import { createEngine } from './create-engine.ts'
@@ -29,10 +28,10 @@ import { profileOf } from './handler-profiles.ts'
 import { startPools } from './lane-pools.ts'
 import { connectMetrics } from './metric-sources.ts'
 import { openBroker } from './open-broker.ts'
-import { Operator } from './operator.ts'
 import { createPoolListener } from './pool-listener.ts'
 import { ScheduleLoops } from './schedule-loops.ts'
 import { gatherSchedules } from './schedules.ts'
+import { serveHttp } from './serve-http.ts'
 
 /** How long one handler file may take to import. */
 const importMs = 10_000
@@ -245,33 +244,19 @@ export class Supervisor {
   }
 
   async #startHttp(): Promise<void> {
-    const { httpHost, httpPort, httpToken, namespace } = this.#settings
-    if (httpPort === 'off') return
-    const adminLog = new AdminLog(this.#logger)
-    this.#http = await (this.#hooks.openHttp ?? createHttpServer)({
-      host: httpHost,
-      port: httpPort,
-      ready: () => this.#notReady(),
-      onError: (error) => this.#logger.warn({ err: plainError(error) }, 'HTTP request failed'),
-      metrics: async () => {
-        await this.#depth?.refresh()
-        return {
-          contentType: this.#metrics.registry.contentType,
-          body: await this.#metrics.registry.metrics(),
-        }
+    this.#http = await serveHttp(
+      {
+        settings: this.#settings,
+        supervisorId: this.id,
+        logger: this.#logger,
+        metrics: this.#metrics,
+        notReady: () => this.#notReady(),
+        connection: () => this.#connection,
+        handlers: () => this.#handlerNames,
+        refreshDepth: async () => this.#depth?.refresh(),
       },
-      admin: {
-        token: httpToken,
-        actions: new Operator({
-          namespace,
-          supervisorId: this.id,
-          connection: () => this.#connection,
-          handlers: () => this.#handlerNames,
-        }),
-        onRecord: (record) => adminLog.note(record),
-      },
-    })
-    this.#logger.info({ url: this.#http.url }, 'listening')
+      this.#hooks.openHttp,
+    )
   }
 
   /** Why this supervisor is not taking work; empty when it is. */

@@ -5,14 +5,11 @@ import { shortenWhereabouts, type Whereabouts } from '../core/whereabouts.ts'
 import type { InFlightJob } from '../engine/in-flight-job.ts'
 import type { Lane, StartedJob, ThreadEnd } from '../engine/lanes-port.ts'
 import { examineThread, type Finding } from './examination.ts'
+import { encodeJobs } from './job-batch.ts'
 import {
   cell,
   createTable,
   type FromThread,
-  fieldCount,
-  fields,
-  type JobBatch,
-  type JobExtras,
   type LaneTable,
   type ProgressMessage,
   phaseOf,
@@ -96,42 +93,8 @@ export class ThreadLaneHandle implements Lane {
   send(): void {
     const jobs = this.#unsent
     this.#unsent = []
-    let bytes = 0
-    let extras: (JobExtras | undefined)[] | undefined
-    for (const [position, job] of jobs.entries()) {
-      bytes += job.data.length
-      if (job.headers) {
-        extras ??= new Array<JobExtras | undefined>(jobs.length).fill(undefined)
-        extras[position] = { id: job.id, headers: job.headers }
-      }
-    }
-    const numbersBytes = jobs.length * fieldCount * 8
-    const buffer = new ArrayBuffer(numbersBytes + bytes)
-    const numbers = new Float64Array(buffer, 0, jobs.length * fieldCount)
-    const payloads = new Uint8Array(buffer, numbersBytes)
-    let offset = 0
-    let at = 0
-    for (const job of jobs) {
-      payloads.set(job.data, offset)
-      numbers[at + fields.slot] = job.slot
-      numbers[at + fields.ticket] = job.ticket
-      numbers[at + fields.handler] = job.handler.index
-      numbers[at + fields.offset] = offset
-      numbers[at + fields.length] = job.data.length
-      numbers[at + fields.json] = job.json ? 1 : 0
-      numbers[at + fields.attempt] = job.attempt
-      numbers[at + fields.maxAttempts] = job.maxAttempts
-      numbers[at + fields.deadlineMs] = job.deadlineMs
-      numbers[at + fields.expiresAt] = job.expiresAt
-      numbers[at + fields.sequence] = job.sequence
-      numbers[at + fields.enqueuedAt] = job.enqueuedAt
-      numbers[at + fields.redelivered] = job.deliveries > 1 ? 1 : 0
-      numbers[at + fields.level] = job.source.level
-      offset += job.data.length
-      at += fieldCount
-    }
-    const batch: JobBatch = { kind: 'jobs', count: jobs.length, buffer, extras }
-    this.#port.postMessage(batch, [buffer])
+    const batch = encodeJobs(jobs)
+    this.#port.postMessage(batch, [batch.buffer])
   }
 
   #occupy(job: InFlightJob): void {

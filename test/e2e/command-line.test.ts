@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { millrace } from '../support/command-line.ts'
+import { millrace, startMillrace } from '../support/command-line.ts'
 import { eventually } from '../support/eventually.ts'
 import { projectRoot } from '../support/supervisor.ts'
 import { World } from '../support/world.ts'
@@ -149,16 +148,9 @@ test('start is a supervisor, with its exit codes', async (t) => {
     millrace(['start', '--json'], env),
   ])
   assert.deepEqual([wrong.code, away.code], [78, 69])
-  const supervisor = spawn(process.execPath, [join(projectRoot, 'dist/cli/main.js'), 'start'], {
-    env: { ...process.env, ...env, NATS_URL: world.server.url },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const supervisor = startMillrace(['start'], { ...env, NATS_URL: world.server.url })
   t.after(() => supervisor.kill('SIGKILL'))
-  let log = ''
-  supervisor.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    log += chunk
-  })
-  await eventually('it runs', () => log.includes('"msg":"running"'))
+  await eventually('it runs', () => supervisor.stdout.includes('"msg":"running"'))
   supervisor.kill('SIGTERM')
-  assert.equal(await new Promise((resolve) => supervisor.once('close', resolve)), 0)
+  assert.equal((await supervisor.ended).code, 0)
 })
