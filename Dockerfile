@@ -29,6 +29,7 @@ WORKDIR /app
 COPY --from=build /build/package.json /build/LICENSE ./
 COPY --from=build /build/node_modules node_modules
 COPY --from=build /build/dist dist
+COPY --from=build /build/template template
 # Below /app, so that handlers find millrace and its packages; mount a folder of your own here.
 COPY --from=build /handlers handlers
 COPY deploy/healthcheck.mjs ./

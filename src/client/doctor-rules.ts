@@ -1,5 +1,6 @@
 import type { Settings } from '../config/settings.ts'
 import type { ErrorCode, MillraceError } from '../core/errors.ts'
+import { whereQuestion } from '../core/job-position.ts'
 import { consumerName, isHandlerName, type Names } from '../core/names.ts'
 import { coversSubject, subjectsMeet } from '../core/subject-cover.ts'
 import type { ServerVersion } from '../nats/connection.ts'
@@ -216,7 +217,8 @@ export function judgeRights(rights: UserRights | undefined, names: Names, inboxP
     return [fine('permissions', `${why}; everything that was asked here was permitted`)]
   }
   const { jobStream, deadSubjects, attemptsBucket, controlBucket } = names
-  const needs: [kind: 'publish' | 'subscribe', subject: string, why: string][] = [
+  const lacking = ([kind, subject]: Need): boolean => !permits(rights[kind], subject)
+  const needs: Need[] = [
     ['publish', names.jobSubjects, 'enqueue jobs'],
     ['publish', `$JS.API.CONSUMER.MSG.NEXT.${jobStream}.*`, 'pull jobs'],
     ['publish', `$JS.ACK.${jobStream}.>`, 'settle jobs'],
@@ -226,15 +228,24 @@ export function judgeRights(rights: UserRights | undefined, names: Names, inboxP
     ['publish', `$KV.${controlBucket}.cancelled.>`, 'cancel jobs'],
     ['subscribe', `${inboxPrefix}.>`, 'hear answers'],
   ]
-  const lacking = needs.filter(([kind, subject]) => !permits(rights[kind], subject))
-  if (lacking.length === 0) return [fine('permissions', 'the user may do what a supervisor does')]
-  return lacking.map(([kind, subject, why]) =>
-    wrong(
-      'permissions',
-      `the user ${rights.user} may not ${kind} ${subject}, so a supervisor cannot ${why}`,
-      `add ${JSON.stringify(subject)} to ${kind} in the permissions of the user, as deploy/nats/accounts.conf does`,
-    ),
-  )
+  const conveniences: Need[] = [
+    ['subscribe', names.askSubject(whereQuestion), 'hear millrace where'],
+    ['publish', names.answerSubject('*'), 'answer millrace where'],
+  ]
+  const findings = [
+    ...needs.filter(lacking).map((need) => wrong('permissions', ...lackOf(need, rights.user))),
+    ...conveniences.filter(lacking).map((need) => advice('permissions', ...lackOf(need, rights.user))),
+  ]
+  return findings.length > 0 ? findings : [fine('permissions', 'the user may do what a supervisor does')]
+}
+
+type Need = readonly [kind: 'publish' | 'subscribe', subject: string, why: string]
+
+function lackOf([kind, subject, why]: Need, user: string): [message: string, remedy: string] {
+  return [
+    `the user ${user} may not ${kind} ${subject}, so a supervisor cannot ${why}`,
+    `add ${JSON.stringify(subject)} to ${kind} in the permissions of the user, as deploy/nats/accounts.conf does`,
+  ]
 }
 
 function permits({ allow, deny }: Rights, subject: string): boolean {

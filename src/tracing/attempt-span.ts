@@ -1,7 +1,7 @@
 import type { Context, Link, Span, SpanOptions } from '@opentelemetry/api'
 import { consumerName } from '../core/names.ts'
 import type { AttemptError } from '../core/outcome.ts'
-import { type OpenTelemetry, openTelemetry, tracerName, untroubled } from './open-telemetry.ts'
+import { type OpenTelemetry, openTelemetry, runWithin, tracerName, untroubled } from './open-telemetry.ts'
 
 /** What a span says of an attempt. */
 export interface AttemptFacts {
@@ -129,7 +129,7 @@ export class RunningAttempt {
 
   /** Runs the handler, so that the spans that it makes are children of this one. */
   run<Result>(work: () => Result): Result {
-    return this.#otel.context.with(this.#context, work)
+    return runWithin(this.#otel, this.#context, work)
   }
 
   /** It ran for so long, which may have been a while ago. */

@@ -35,5 +35,23 @@ export function untroubled<Result>(work: () => Result): Result | undefined {
   }
 }
 
+/** Runs work with this context active, once in any case: also when the context manager throws, before or after it. */
+export function runWithin<Result>(otel: OpenTelemetry, context: Api.Context, work: () => Result): Result {
+  let end: (() => Result) | undefined
+  const run = (): (() => Result) => {
+    try {
+      const result = work()
+      end = () => result
+    } catch (error) {
+      end = () => {
+        throw error
+      }
+    }
+    return end
+  }
+  untroubled(() => otel.context.with(context, run))
+  return (end ?? run())()
+}
+
 /** Who makes the spans. */
 export const tracerName = 'millrace'

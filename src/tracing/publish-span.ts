@@ -1,7 +1,7 @@
 import type { Context, Span } from '@opentelemetry/api'
 import type { HeaderEntry } from '../core/dead-letter.ts'
 import { isHeaderName, isHeaderValue } from '../core/header-text.ts'
-import { type OpenTelemetry, openTelemetry, tracerName, untroubled } from './open-telemetry.ts'
+import { type OpenTelemetry, openTelemetry, runWithin, tracerName, untroubled } from './open-telemetry.ts'
 
 /** What is to be published. */
 export interface Publishing {
@@ -35,11 +35,11 @@ async function publishInSpan<Result>(
   publish: (headers: readonly HeaderEntry[]) => Promise<Result>,
 ): Promise<Result> {
   const span = untroubled(() => startPublish(otel, publishing))
-  if (!span) return publish(none)
-  const context = otel.trace.setSpan(otel.context.active(), span)
+  const context = span && untroubled(() => otel.trace.setSpan(otel.context.active(), span))
+  if (!context) return publish(none)
   const headers = untroubled(() => headersOf(otel, context)) ?? none
   try {
-    return await otel.context.with(context, () => publish(headers))
+    return await runWithin(otel, context, () => publish(headers))
   } catch (error) {
     untroubled(() => failSpan(otel, span, error))
     throw error

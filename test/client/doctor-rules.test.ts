@@ -116,5 +116,7 @@ test('what a user may not do is named with what it is for', () => {
     denied[0]!.message,
     /^the user u may not publish \$JS\.ACK\.JOBS\.>, so .* cannot settle jobs$/,
   )
-  assert.equal(judge({ allow: ['jobs.>'], deny: [] }).length, 6)
+  assert.deepEqual(levels(judge({ allow: ['jobs.>'], deny: [] })), [...Array(6).fill('error'), 'warning'])
+  const asked = judge({ allow: [], deny: ['answers.>'] })
+  assert.match(asked[0]!.message, /^the user u may not publish answers\.jobs\.\*, .* answer millrace where$/)
 })

@@ -51,13 +51,19 @@ test('what the image copies from the project exists, and the context does not le
 })
 
 test('what package.json offers to run is in the image', () => {
-  const { bin = {}, exports } = JSON.parse(read('package.json')) as {
+  const {
+    bin = {},
+    exports,
+    files,
+  } = JSON.parse(read('package.json')) as {
     bin?: string | Record<string, string>
     exports: unknown
+    files: string[]
   }
   const entries = [
     ...(typeof bin === 'string' ? [bin] : Object.values(bin)),
     ...(JSON.stringify(exports).match(/\.\/[^"]+\.(json|js)/g) ?? []),
+    ...files.filter((file) => !file.startsWith('!')),
   ]
   const copied = finalStage
     .filter(({ name }) => name === 'COPY')

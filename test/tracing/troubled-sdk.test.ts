@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { propagation, type Span, type SpanContext, trace } from '@opentelemetry/api'
+import { context, propagation, ROOT_CONTEXT, type Span, type SpanContext, trace } from '@opentelemetry/api'
 import { AttemptSpans } from '#src/tracing/attempt-span.js'
 import { withPublishSpan } from '#src/tracing/publish-span.js'
 
@@ -16,7 +16,7 @@ const facts = {
 }
 const failure = { outcome: 'failed', error: { code: 'handler_error', message: 'no', stack: 'Error: no' } }
 
-const trouble = (): never => {
+const trouble = (_?: unknown): never => {
   throw new Error('the SDK is broken')
 }
 
@@ -69,6 +69,29 @@ test('spans that throw at every call change neither an attempt nor what publishi
     withPublishSpan(publishing, () => Promise.reject(refused)),
     refused,
   )
+})
+
+test('a context manager that throws has the handler run once, and the job published once', async () => {
+  startSpan = () => brokenSpan
+  extracts = true
+  const span = AttemptSpans.create()!.begin(facts, 1_000)!
+  for (const manager of [
+    { active: trouble, with: trouble },
+    { active: () => ROOT_CONTEXT, with: trouble },
+    { active: () => ROOT_CONTEXT, with: (_: unknown, work: () => unknown) => trouble(void work()) },
+  ]) {
+    context.disable()
+    context.setGlobalContextManager({ ...manager, disable: () => {} } as never)
+    const calls: string[] = []
+    assert.equal(
+      span.run(() => calls.push('ran')),
+      1,
+    )
+    assert.throws(() => span.run(() => assert.fail('thrown by the handler')), /thrown by the handler/)
+    const stored = await withPublishSpan({ destination: 'jobs.a' }, async () => calls.push('published'))
+    assert.equal(stored, 2)
+  }
+  context.disable()
 })
 
 test('what a propagator writes travels only as far as a caller might have given it', async () => {
