@@ -110,8 +110,7 @@ export class JobArrival {
     job.leaseLost = false
     job.adoptions += 1
     job.record = withRelease(job.record)
-    // Whoever had it in between may have changed its record.
-    if (!wasElsewhere) this.#parts.marks.deliveredAgain(job)
+    this.#parts.marks.deliveredAgain(job, wasElsewhere)
     this.#parts.observer.duplicateSuppressed(delivery.handler)
   }
 

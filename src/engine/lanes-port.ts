@@ -30,7 +30,7 @@ export interface Lane {
   abort(job: InFlightJob, code: AbortCode): void
   /** When the job began, on the monotonic clock; undefined when it has not, or is done already. */
   startedAt(job: InFlightJob): number | undefined
-  /** Handles results that have arrived but were not yet looked at. */
+  /** Handles results that have arrived but were not yet looked at, and those that a blocked thread cannot send. */
   collect(): void
   /** Finds out where a begun job is, without stopping it: within `limitMs`, and without ever rejecting. */
   examine(job: InFlightJob, limitMs: number): Promise<Whereabouts>

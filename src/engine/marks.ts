@@ -10,7 +10,7 @@ import type { Observer } from './observer-port.ts'
 export class Marks {
   readonly #broker: Broker
   readonly #observer: Observer
-  readonly #storing = new Set<Promise<unknown>>()
+  readonly #underWay = new Set<Promise<unknown>>()
 
   constructor(broker: Broker, observer: Observer) {
     this.#broker = broker
@@ -21,23 +21,27 @@ export class Marks {
     // Without what is stored a mark would replace it.
     if (job.isMarked || job.recordUnread) return
     job.isMarked = true
-    this.#store(job)
+    this.#storing(this.#write(job, true))
   }
 
-  /** The broker has delivered it once more while it waits, and has given it to nobody else since. */
-  deliveredAgain(job: InFlightJob): void {
-    if (job.isMarked) this.#store(job)
+  /**
+   * The broker has delivered it once more while it waits.
+   *
+   * @param wasElsewhere - somebody else has had it in between, and what stands in its record is theirs as well.
+   */
+  deliveredAgain(job: InFlightJob, wasElsewhere: boolean): void {
+    if (!job.isMarked) return
+    this.#storing(wasElsewhere ? this.#release(job) : this.#write(job, true))
   }
 
-  #store(job: InFlightJob): void {
-    const stored = this.#write(job, true)
-    this.#storing.add(stored)
-    void stored.finally(() => this.#storing.delete(stored))
+  #storing(stored: Promise<void>): void {
+    this.#underWay.add(stored)
+    void stored.finally(() => this.#underWay.delete(stored))
   }
 
   /** Resolves when every mark is stored. */
   async stored(): Promise<void> {
-    while (this.#storing.size > 0) await Promise.all(this.#storing)
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
   }
 
   /** Resolves when the record says what is so if the job begins now. */
@@ -64,6 +68,14 @@ export class Marks {
     job.hasRecord = true
     try {
       await this.#broker.writeRecord(job.stream, job.sequence, waiting ? withRelease(job.record) : job.record)
+    } catch (error) {
+      this.#observer.recordUnavailable(error)
+    }
+  }
+
+  async #release(job: InFlightJob): Promise<void> {
+    try {
+      await this.#broker.releaseRecord(job.stream, job.sequence)
     } catch (error) {
       this.#observer.recordUnavailable(error)
     }

@@ -1,11 +1,11 @@
-import { countAttempt } from '../core/attempt.ts'
+import { countAttempt, withPriorHistory } from '../core/attempt.ts'
 import type { Broker } from './broker-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 
 /**
  * Asks the broker what has become of a redelivered job since it arrived, because whoever had it before may have been
  * slow and not dead: it may have completed the job, or given up on it, or written down that its delivery did not
- * count.
+ * count; and when it comes back to us, somebody in between may have failed at it.
  *
  * Resolves to false when the job is not to be run here. What the broker does not answer is as it was.
  */
@@ -17,9 +17,10 @@ export async function lookAgain(job: InFlightJob, broker: Broker): Promise<boole
   if (!isThere || stored?.dead) return false
   if (!stored || job.recordUnread) return true
   // Our own mark is among them.
-  const released = stored.released - (job.isMarked ? 1 : 0)
-  if (released <= job.record.released) return true
-  job.record = { ...job.record, released }
+  const released = Math.max(stored.released - (job.isMarked ? 1 : 0), job.record.released)
+  const failed = stored.failures > job.record.failures
+  if (!failed && released === job.record.released) return true
+  job.record = { ...(failed ? withPriorHistory(stored, job.priorHistory) : job.record), released }
   job.hasRecord = true
   job.attempt = job.priorAttempts + countAttempt(job.deliveries, job.record).attempt
   return true

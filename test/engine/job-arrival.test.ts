@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { withFailure } from '#src/core/attempt.js'
 import { ackWaitMs, fakeEngine, Gate, settled } from '../support/fake-engine-parts.ts'
 
 const error = { code: 'handler_error', message: 'no luck' }
@@ -71,10 +72,32 @@ test('G4: the mark of a suspect that waits is for what is delivered again meanwh
   await deliver(2, { deliveries: 3 })
   await settled()
   assert.equal(broker.records.get(2)!.released, 2)
-  // Somebody else had it in between: what is stored may be theirs.
+  // Somebody else had it in between, and failed: what is stored is theirs as well.
+  const failure = { attempt: 2, at: '2026-01-01T00:00:00.000Z', duration_ms: 1, outcome: 'failed' as const }
+  broker.records.set(2, withFailure(broker.records.get(2)!, failure))
   await deliver(2, { deliveries: 5 })
   await settled()
-  assert.equal(broker.records.get(2)!.released, 2)
+  assert.equal(broker.records.get(2)!.released, 3)
+  assert.equal(broker.records.get(2)!.failures, 1)
+})
+
+test('G4: a suspect that comes back to us runs with what was written down of it in between', async () => {
+  const { broker, clock, addLane, deliver, end } = fakeEngine()
+  const lane = addLane()
+  const first = (await deliver(1, { deliveries: 2 }))!
+  const job = (await deliver(2, { deliveries: 2 }))!
+  await clock.pass(100)
+  const failure = { attempt: 2, at: '2026-01-01T00:00:00.000Z', duration_ms: 1, outcome: 'failed' as const }
+  broker.records.set(2, withFailure(broker.records.get(2)!, failure))
+  await deliver(2, { deliveries: 4 })
+  await end(lane, first, completed)
+  await clock.pass(100)
+  assert.equal(job.lane, lane)
+  // Deliveries 1 and 3 counted, of which the second is on record as a failure; 2 waited, and 4 is this one.
+  assert.equal(job.attempt, 3)
+  assert.deepEqual(job.record.history, [failure])
+  assert.deepEqual(broker.records.get(2), job.record)
+  assert.equal(job.record.released, 1)
 })
 
 test('a job that must not start yet is given back until then and holds no room', async () => {

@@ -182,13 +182,11 @@ export class ProtocolLedger {
 
   /** The process died with the job; one that waited for another suspect must not be charged for that. */
   died(sequence: number, supervisor: string, isProtected: boolean): void {
-    let before: DeliveryEntry | undefined
     for (const delivery of this.#job(sequence).deliveries) {
       if (delivery.supervisor !== supervisor || !delivery.open) continue
       delivery.open = false
-      // The mark of a waiting suspect is for what came again meanwhile, too, unless somebody else had it in between.
-      if (!isProtected || (before && !isNext(before, delivery))) delivery.counts = true
-      before = delivery
+      // The mark of a waiting suspect is for what came again meanwhile, too.
+      if (!isProtected) delivery.counts = true
     }
   }
 
@@ -329,12 +327,6 @@ export class ProtocolLedger {
     }
     return job
   }
-}
-
-/** Whether the broker has handed the job out to nobody between the two. */
-function isNext(before: DeliveryEntry, delivery: DeliveryEntry): boolean {
-  const count = ({ reply }: DeliveryEntry): number => Number(reply.split('.')[4])
-  return count(delivery) === count(before) + 1
 }
 
 const outcomes: Partial<Record<string, string>> = {
