@@ -8,7 +8,8 @@ import type { Outcome } from '../core/outcome.ts'
  * 1. The supervisor writes `posted` into a job's cell of the shared table and sends a batch of jobs.
  * 2. The thread claims each job by exchanging `posted` for `started`, with the instant beside it.
  *    The supervisor takes a job back by exchanging `posted` for `taken`. Only one of them wins.
- * 3. A job that completed is marked `done` at once; its result follows in the next batch of results.
+ * 3. A job that completed is marked `done` at once, with its run time beside it; its result follows in the next batch
+ *    of results, if no other job blocks the thread before.
  * 4. A job that is about to end its thread is marked `culprit`.
  * 5. A job whose signal was aborted is marked `signalled` by the thread, and while the first synchronous
  *    code of a job runs, `current` names its slot.
@@ -38,26 +39,28 @@ export function ticketOf(value: number): number {
 
 export const ticketLimit = 2 ** 28
 
-/** The shared table of one lane: a cell and a start instant for each slot. */
+/** The shared table of one lane: for each slot a cell, when its job began, and how long it ran if it is done. */
 export interface LaneTable {
   readonly buffer: SharedArrayBuffer
   readonly cells: Int32Array
   /** On the clock of `monotonicMs`. */
   readonly startedAt: Float64Array
+  readonly durationMs: Float64Array
   /** One number: 1 + the slot of the job whose first synchronous code is running, or 0. */
   readonly current: Int32Array
 }
 
 export function createTable(slots: number): LaneTable {
-  return openTable(new SharedArrayBuffer(slots * 12 + 4), slots)
+  return openTable(new SharedArrayBuffer(slots * 20 + 4), slots)
 }
 
 export function openTable(buffer: SharedArrayBuffer, slots: number): LaneTable {
   return {
     buffer,
     startedAt: new Float64Array(buffer, 0, slots),
-    cells: new Int32Array(buffer, slots * 8, slots),
-    current: new Int32Array(buffer, slots * 12, 1),
+    durationMs: new Float64Array(buffer, slots * 8, slots),
+    cells: new Int32Array(buffer, slots * 16, slots),
+    current: new Int32Array(buffer, slots * 20, 1),
   }
 }
 

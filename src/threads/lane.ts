@@ -67,6 +67,7 @@ export class ThreadLaneHandle implements Lane {
   readonly #culprits: Culprit[] = []
   #unsent: InFlightJob[] = []
   #ticket = 0
+  #gone = false
   /** Jobs that are asked for at the same time are looked at together. */
   #looking: Promise<Finding> | undefined
 
@@ -168,11 +169,26 @@ export class ThreadLaneHandle implements Lane {
   }
 
   collect(): void {
+    // What a job of these returned is among the messages by now.
+    const done = this.jobs().filter((job) => this.#isDone(job))
     for (;;) {
       const received = receiveMessageOnPort(this.#port)
-      if (!received) return
+      if (!received) break
       this.#receive(received.message as FromThread)
     }
+    const unreported = done.filter((job) => job.lane === this)
+    for (const job of unreported) this.#endDone(job)
+    if (unreported.length > 0) this.#owner.resultsHandled()
+  }
+
+  #isDone(job: InFlightJob): boolean {
+    return Atomics.load(this.table.cells, job.slot) === cell(job.ticket, phases.done)
+  }
+
+  #endDone(job: InFlightJob): void {
+    // A thread that is blocked makes the span when it gets on, and one that ends never does.
+    job.spanMade = this.traces && !this.#gone && !this.endReason
+    this.#end(job, completed, this.table.startedAt[job.slot]!, this.table.durationMs[job.slot]!)
   }
 
   /** True when a job of this lane is known to have ended the thread. */
@@ -183,6 +199,7 @@ export class ThreadLaneHandle implements Lane {
   /** What is left when the thread is gone: jobs marked done count as completed, the rest is handed over. */
   close(): { started: StartedJob[]; unstarted: InFlightJob[] } {
     this.open = false
+    this.#gone = true
     this.collect()
     this.#port.close()
     for (const { job, outcome, durationMs } of this.#culprits) {
@@ -193,11 +210,6 @@ export class ThreadLaneHandle implements Lane {
     const unstarted: InFlightJob[] = []
     for (const job of this.jobs()) {
       const phase = phaseOf(Atomics.load(this.table.cells, job.slot))
-      if (phase === phases.done) {
-        const startedAt = this.table.startedAt[job.slot]!
-        this.#end(job, completed, startedAt, 0)
-        continue
-      }
       if (phase === phases.posted) unstarted.push(job)
       else {
         started.push({

@@ -221,7 +221,10 @@ export class ThreadLane {
     job.durationMs = monotonicMs() - job.startedMonotonicMs
     this.#running.delete(job.slot)
     if (outcome.kind !== 'completed') this.#ended.hasFailures = true
-    else Atomics.store(this.#table.cells, job.slot, cell(job.ticket, phases.done))
+    else {
+      this.#table.durationMs[job.slot] = job.durationMs
+      Atomics.store(this.#table.cells, job.slot, cell(job.ticket, phases.done))
+    }
     this.#ended.add(job)
     this.#askForTurn()
   }

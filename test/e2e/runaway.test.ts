@@ -72,6 +72,21 @@ test('G1 G4: a job that fills the heap ends as out of memory, alone', async (t) 
   await supervisor.metric('millrace_attempts_total', { handler: 'act', outcome: 'crashed' }, 2)
 })
 
+test('what has returned is acked while the next job of its thread blocks it', async (t) => {
+  const world = await World.create(t, { env: { MILLRACE_THREADS: '1' } })
+  const { broker, ledger } = world
+  await (await world.supervise()).stop()
+  const gate = world.gate('next')
+  const ids = [await broker.enqueue('act', { do: 'return' }), await broker.enqueue('act', { do: 'return' })]
+  const blocking = await broker.enqueue('act', { do: 'block', gate: gate.path })
+  const supervisor = await world.supervise()
+  await supervisor.metric('millrace_jobs_settled_total', { verdict: 'ack' }, ids.length)
+  assert.deepEqual(ledger.ends(blocking), [])
+  gate.open()
+  await broker.drained()
+  for (const id of [...ids, blocking]) assert.deepEqual(ledger.attempts(id), [1])
+})
+
 test('G4: what has returned is completed before another job of its thread can block it', async (t) => {
   const world = await World.create(t, { env: { MILLRACE_DEADLINE_MS: '400', MILLRACE_GRACE_MS: '0' } })
   const { broker, ledger } = world

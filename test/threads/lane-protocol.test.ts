@@ -39,15 +39,21 @@ test('both sides of a table see the same cells, and nothing overlaps', () => {
     const theirs = openTable(ours.buffer, slots)
     for (let slot = 0; slot < slots; slot += 1) {
       ours.startedAt[slot] = slot + 0.5
+      ours.durationMs[slot] = slot + 0.25
       Atomics.store(ours.cells, slot, cell(slot, phases.posted))
     }
     Atomics.store(ours.current, 0, 99)
     for (let slot = 0; slot < slots; slot += 1) {
       assert.equal(theirs.startedAt[slot], slot + 0.5)
+      assert.equal(theirs.durationMs[slot], slot + 0.25)
       assert.equal(theirs.cells[slot], cell(slot, phases.posted))
     }
     assert.equal(theirs.current[0], 99)
-    assert.deepEqual([theirs.cells.length, theirs.startedAt.length, theirs.current.length], [slots, slots, 1])
+    const { cells, startedAt, durationMs, current } = theirs
+    assert.deepEqual(
+      [cells, startedAt, durationMs, current].map(({ length }) => length),
+      [slots, slots, slots, 1],
+    )
   }
 })
 

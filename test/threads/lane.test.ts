@@ -202,6 +202,27 @@ test('results that had arrived before the thread ended still count', (t) => {
   )
 })
 
+test('what is done on a thread that is blocked ends by its mark, and its late result ends nobody', (t) => {
+  const parts = createLane(t)
+  const { lane, ended, port, post, mark } = parts
+  const [done, blocking] = post(2) as [InFlightJob, InFlightJob]
+  const { slot, ticket } = done
+  mark(done, phases.done)
+  lane.table.durationMs[slot] = 2.5
+  mark(blocking, phases.started)
+  lane.collect()
+  assert.deepEqual(
+    ended.map(({ job, outcome, durationMs }) => [job, outcome.kind, durationMs]),
+    [[done, 'completed', 2.5]],
+  )
+  assert.deepEqual([parts.handled, lane.outstanding], [1, 1])
+  const [next] = post()
+  assert.equal(next!.slot, slot)
+  port.postMessage({ kind: 'results', completed: [slot, ticket, 2.5], others: [] })
+  lane.collect()
+  assert.equal(ended.length, 1)
+})
+
 test('a job that is done and not yet reported is neither running nor to be taken back', (t) => {
   const { lane, post, mark } = createLane(t)
   const [job] = post()

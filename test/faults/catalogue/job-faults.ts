@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { eventually } from '../../support/eventually.ts'
 import { machineMs } from '../evidence.ts'
 import type { Fault } from '../fault.ts'
 import { planSpecial } from '../planned-job.ts'
@@ -45,7 +44,8 @@ const stuck: Fault = {
     execFileSync('mkfifo', [fifo])
     const headers = { 'Millrace-Deadline-Ms': '300' }
     await stage.load.publish(planSpecial('cpu', id, { do: 'read-fifo', more: { gate, fifo }, headers }))
-    await eventually('it is stuck', () => stage.ledger.starts(id).length > 0)
+    // What waits before it may be much, and nobody else will let it go.
+    await stage.progressing(`a start of ${id}`, async () => stage.ledger.starts(id).length > 0)
     await lasting(1_500)
     writeFileSync(gate, '')
     await release(stage, id, fifo)
