@@ -184,6 +184,11 @@ export class Stage {
     return this.#completed
   }
 
+  /** It is a dead letter, or was one when the stream of them was deleted, before anybody had read it. */
+  #hasDied(id: string): boolean {
+    return this.letters.ids.has(id) || this.fleet.saidDead.has(id)
+  }
+
   /** Whether a fault that deletes jobs has struck since. */
   mayHaveLost(sinceMs: number): boolean {
     return this.#strikes.some(({ powers, to }) => powers.includes('lose') && to >= sinceMs)
@@ -319,7 +324,7 @@ export class Stage {
     const completed = await this.accounted()
     const missing: string[] = []
     for (const { job, state, sentAt } of this.load.publications.values()) {
-      if (state !== 'accepted' || completed.has(job.id) || this.letters.ids.has(job.id)) continue
+      if (state !== 'accepted' || completed.has(job.id) || this.#hasDied(job.id)) continue
       if (this.mayHaveLost(sentAt)) continue
       missing.push(job.id)
     }
@@ -337,7 +342,7 @@ export class Stage {
     const mayStrand = this.#strikes.some(({ powers }) => powers.includes('forget'))
     for (const stream of jobStreams) {
       const ids = (await this.#heldIds(stream, looked)).filter((id) => !id.startsWith('tick:'))
-      const ended = ids.filter((id) => completed.has(id) || this.letters.ids.has(id))
+      const ended = ids.filter((id) => completed.has(id) || this.#hasDied(id))
       if (mayStrand) stranded += ended.length
       const left = mayStrand ? ids.filter((id) => !ended.includes(id)) : ids
       if (left.length > 0) open.push(`${stream} holds ${left.length}: ${left.slice(0, 5)}`)

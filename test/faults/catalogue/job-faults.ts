@@ -43,9 +43,15 @@ const stuck: Fault = {
     ) as [string, string, string]
     execFileSync('mkfifo', [fifo])
     const headers = { 'Millrace-Deadline-Ms': '300' }
+    const sentAt = machineMs()
     await stage.load.publish(planSpecial('cpu', id, { do: 'read-fifo', more: { gate, fifo }, headers }))
+    const hasBegun = (): boolean => stage.ledger.starts(id).length > 0
     // What waits before it may be much, and nobody else will let it go.
-    await stage.progressing(`a start of ${id}`, async () => stage.ledger.starts(id).length > 0)
+    await stage.progressing(`a start of ${id}`, async () => hasBegun() || stage.mayHaveLost(sentAt))
+    if (!hasBegun()) {
+      writeFileSync(gate, '')
+      return []
+    }
     await lasting(1_500)
     writeFileSync(gate, '')
     await release(stage, id, fifo)
