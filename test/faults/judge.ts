@@ -25,6 +25,9 @@ const unseenBeforeEndMs = 5_000
 /** A delivery that was lost may have waited for so long for its turn. */
 const lateMs = 5_000
 
+/** How long before and after its runs a job's story tells of faults. */
+const aroundMs = 5_000
+
 /** The exit codes of a supervisor that found no broker to start with, or one that refuses it. */
 const notStarted = new Set<number | null>([exitCodes.brokerUnreachable, exitCodes.notPermitted])
 
@@ -333,7 +336,8 @@ class Judge {
   #story(id: string): string {
     const start = this.#evidence.publications.get(id)?.sentAt ?? 0
     const at = (instant: number): string => `${Math.round(instant - start)}`
-    const told = (this.#runs.get(id) ?? []).map((run) => {
+    const runs = this.#runs.get(id) ?? []
+    const told = runs.map((run) => {
       const aborted = run.aborted === undefined ? '' : ` aborted ${run.aborted}`
       return `${at(run.startedAt)}..${at(run.lastSeenAt)} ms ${run.move} #${run.attempt} ${run.how}${aborted} in ${run.pid}/${run.thread}`
     })
@@ -342,9 +346,12 @@ class Judge {
     }
     for (const { pid, at: instant, line } of this.#evidence.told(id))
       told.push(`${at(instant)} ms ${pid} logged ${line}`)
+    const end = Number.POSITIVE_INFINITY
+    // What has to explain it struck around its runs, or else after it was published.
+    const [from, to] = [(runs[0]?.startedAt ?? start) - aroundMs, (runs.at(-1)?.startedAt ?? end) + aroundMs]
     const strikes = this.#evidence.strikes
-      .filter((strike) => strike.to >= start)
-      .map((strike) => `${at(strike.from)}..${at(strike.to)} ${strike.fault}`)
-    return `${told.join('; ') || 'never ran'}; faults: ${strikes.slice(0, 6).join(', ') || 'none'}`
+      .filter((strike) => strike.to >= from && strike.from <= to)
+      .map(({ from, to, fault, pids }) => `${at(from)}..${at(to)} ${fault}${pids ? ` in ${pids}` : ''}`)
+    return `${told.join('; ') || 'never ran'}; faults: ${strikes.slice(0, 12).join(', ') || 'none'}`
   }
 }
