@@ -99,6 +99,14 @@ test('dead letters are listed, shown and exported', async (t) => {
     assert.equal((payload as Row)['do'], 'throw')
     const bare = JSON.parse((await run('show', '1', '--json')).stdout) as Row
     assert.deepEqual(Object.keys(bare), [...Object.keys(row), 'headers', 'history'])
+    const frames = history as { stack?: readonly string[] }[]
+    assert.equal(frames[0]!.stack, undefined)
+    assert.match(frames[1]!.stack![0]!, /^errorOf \(test\/fixtures\/handlers\/sound\/_moves\.mjs:\d+:\d+\)$/)
+    const failed = await run('show', 'order-7')
+    assert.match(
+      failed.stdout,
+      /\nattempt 2 failed\n {2}at errorOf \(\S+_moves\.mjs:\d+:\d+\)\n(?: {2}at .+\n)+\nheaders\n/,
+    )
     const people = await run('show', '99', '--payload')
     assert.match(people.stdout, /^sequence +4\njob id +99\nhandler +act\nreason +expired\n/)
     assert.ok(!(await run('show', 'order-7', '--payload')).stdout.includes('\u001b'))
