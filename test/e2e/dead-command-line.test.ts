@@ -181,6 +181,34 @@ test('a replay starts the job again where it was, without what its death had add
   assert.deepEqual(ledger.attempts(again), [1, 1, 1])
 })
 
+test('a payload is edited before it is replayed, and one that is emptied stays', async (t) => {
+  const { world, rows } = await createWorld(t)
+  const { broker, ledger } = world
+  await world.supervise()
+  const id = await broker.enqueue('act', { do: 'permanent', exact: 1 })
+  await broker.deadLetter(id)
+  const edit = (editor: string, ...args: string[]) =>
+    millrace(['dead', 'replay', '--edit', ...args], { NATS_URL: world.server.url, EDITOR: editor })
+  const staying = 'dead letter 1 stays where it is: '
+  assert.deepEqual(await edit('echo >', '--json'), {
+    code: 1,
+    stdout: '{"count":0,"refused":1}\n',
+    stderr: `${staying}what was edited is not valid JSON\nreplayed 0 dead letters\n`,
+  })
+  assert.match((await edit('true >')).stderr, new RegExp(`^${staying}the file was emptied\n`))
+  const failed = await edit('false', '--json')
+  assert.deepEqual([failed.code, failed.stdout], [2, ''])
+  assert.match(failed.stderr, /error: the editor false ended with 1; nothing more is replayed\n$/)
+  assert.match((await edit('no-such-editor')).stderr, /ended with 127; name one in EDITOR/)
+  assert.deepEqual(ledger.attempts(id), [1])
+
+  const done = await edit('sed -i "s/permanent/return/"', '--yes')
+  assert.deepEqual([done.code, done.stderr], [0, 'replayed 1 dead letter\n'])
+  await broker.drained()
+  assert.deepEqual(ledger.attempts(id), [1, 1])
+  assert.deepEqual(await rows('ls'), [])
+})
+
 test('a replayed job whose time has not come waits for it and runs once', async (t) => {
   const { world, run } = await createWorld(t)
   const { broker, ledger } = world
