@@ -31,7 +31,8 @@ export const deadReplay: Command = {
       typed.texts('edit').length > 0 ? (letter: DeadLetterRecord) => editPayload(letter, console) : undefined
     return runChange(
       {
-        verb: ['replay', 'replayed'],
+        verb: ['replay', 'replaying', 'replayed'],
+        isByHand: edit !== undefined,
         carryOut: (client, selection, options) =>
           client.deadLetters.replay(selection, { ...options, rate, edit }),
       },
