@@ -4,6 +4,7 @@ import { isJsonType } from '../core/job-headers.ts'
 import { type Priority, priorities } from '../core/names.ts'
 import { type Command, type Console, cliExitCodes, type Typed, usageError } from './command.ts'
 import { readDuration } from './duration.ts'
+import { narrateUnknownHandler } from './unknown-handler.ts'
 import { withClient } from './with-client.ts'
 
 /** `millrace enqueue`: stores a job. */
@@ -37,11 +38,14 @@ export const enqueue: Command = {
     const payload = await readPayload(source, headers, console)
     const options = { ...readOptions(typed), headers }
     checkJob(handler!, payload, options)
-    const job = await withClient(typed, (client) => client.enqueue(handler!, payload, options))
-    if (typed.json) console.print(JSON.stringify(job))
-    else console.print(job.id)
-    const what = job.duplicate ? 'a duplicate of' : 'stored as'
-    console.narrate(`${what} ${job.stream} ${job.sequence}`)
+    await withClient(typed, async (client) => {
+      const job = await client.enqueue(handler!, payload, options)
+      if (typed.json) console.print(JSON.stringify(job))
+      else console.print(job.id)
+      const what = job.duplicate ? 'a duplicate of' : 'stored as'
+      console.narrate(`${what} ${job.stream} ${job.sequence}`)
+      await narrateUnknownHandler(handler!, client, console)
+    })
     return cliExitCodes.ok
   },
 }
