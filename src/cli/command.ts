@@ -53,6 +53,10 @@ export interface Console {
   paint(sequences: string): void
   /** Takes the terminal as a whole; undefined when there is none. */
   openScreen(): Screen | undefined
+  /** How wide the terminal is that narration goes to; undefined when it goes elsewhere, or moves no cursor. */
+  readonly barColumns: number | undefined
+  /** Shows a line there that the next one, and narration, takes the place of; an empty one takes it away. */
+  drawBar(line: string): void
   /** Whether that terminal shows colours, and nobody has said that he wants none. */
   readonly colours: boolean
   /** How wide the terminal is that the data goes to; undefined when it goes elsewhere. */

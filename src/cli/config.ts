@@ -2,7 +2,7 @@ import { describeSettings } from '../config/describe.ts'
 import { type SettingName, type SettingSource, settingTable } from '../config/settings.ts'
 import { readCliSettings } from './cli-settings.ts'
 import { type Command, cliExitCodes } from './command.ts'
-import { tableOf } from './table.ts'
+import { PrintedTable } from './print-table.ts'
 
 /** `millrace config`: the settings in effect, and where each comes from. */
 export const config: Command = {
@@ -25,7 +25,7 @@ export const config: Command = {
         value: value ?? settingTable[names[index]!].default.text ?? 'off',
         source: source === 'option' ? `context ${context}` : sourceText(name, source, sources[names[index]!]),
       }))
-      console.print(tableOf(lines, console.columns))
+      new PrintedTable(console, (_, { source }) => (source === 'default' ? 'dim' : undefined)).add(lines)
     }
     for (const warning of warnings) console.narrate(`warning: ${warning}`)
     return cliExitCodes.ok

@@ -2,7 +2,7 @@ import type { Client } from '../client/client.ts'
 import type { DeadLetterProgress, DeadLetterSelection, ReplayOptions } from '../client/dead-letters.ts'
 import { type Console, cliExitCodes, type Flag, type Typed } from './command.ts'
 import { narrateMissing, readSelection, selectionFlags } from './dead-selection.ts'
-import { ProgressLines } from './progress-lines.ts'
+import { Progress, type Step } from './progress.ts'
 import { withClient } from './with-client.ts'
 
 /** Flags of commands that delete dead letters. */
@@ -14,8 +14,10 @@ export const changeFlags: Readonly<Record<string, Flag>> = {
 
 /** One of the commands that delete dead letters. */
 export interface Change {
-  /** As in `replay 3 dead letters?`, and what was done then. */
-  readonly verb: readonly [now: string, done: string]
+  /** As in `replay 3 dead letters?`, what is being done, and what was done then. */
+  readonly verb: readonly [now: string, doing: string, done: string]
+  /** Whether somebody does it together with the command, on the same terminal. */
+  readonly isByHand?: boolean
   carryOut(
     client: Client,
     selection: DeadLetterSelection,
@@ -27,24 +29,28 @@ export interface Change {
 export async function runChange(change: Change, typed: Typed, console: Console): Promise<number> {
   const missing: string[] = []
   const selection = readSelection(typed, missing)
-  const [now, done] = change.verb
+  const [now, , done] = change.verb
   const isDry = typed.texts('dry-run').length > 0
   const asks = console.interactive && typed.texts('yes').length === 0
   return withClient(typed, async (client) => {
-    if (isDry || asks) {
-      const count = await client.deadLetters.count(selection)
-      if (isDry) {
-        console.print(typed.json ? JSON.stringify({ count }) : `${counted(count)} would be ${done}`)
-        narrateMissing(missing, console)
-        return missing.length > 0 ? cliExitCodes.notFound : cliExitCodes.ok
-      }
-      missing.length = 0
-      if (count > 0 && !/^y(es)?$/i.test((await console.ask(`${now} ${counted(count)}? [y/N] `)).trim())) {
-        console.narrate('nothing was done')
-        return cliExitCodes.failed
-      }
+    const hasBar = console.barColumns !== undefined && !change.isByHand
+    const total = isDry || asks || hasBar ? await client.deadLetters.count(selection) : undefined
+    if (isDry) {
+      console.print(typed.json ? JSON.stringify({ count: total }) : `${counted(total ?? 0)} would be ${done}`)
+      narrateMissing(missing, console)
+      return missing.length > 0 ? cliExitCodes.notFound : cliExitCodes.ok
     }
-    const { done: count, refused } = await carryOut(change, client, selection, console)
+    missing.length = 0
+    if (asks && total && !isYes(await console.ask(`${now} ${counted(total)}? [y/N] `))) {
+      console.narrate('nothing was done')
+      return cliExitCodes.failed
+    }
+    const progress =
+      hasBar || console.barColumns === undefined ? new Progress(console, change.verb[1]) : undefined
+    const { done: count, refused } = await carryOut(change, client, selection, console, (step) =>
+      progress?.say(() => ({ ...step(), total })),
+    )
+    progress?.end()
     if (typed.json) console.print(JSON.stringify({ count, refused }))
     console.narrate(`${done} ${counted(count)}`)
     narrateMissing(missing, console)
@@ -54,18 +60,21 @@ export async function runChange(change: Change, typed: Typed, console: Console):
 }
 
 async function carryOut(
-  { verb: [, done], carryOut }: Change,
+  { verb: [, , done], carryOut }: Change,
   client: Client,
   selection: DeadLetterSelection,
   console: Console,
+  say: (step: () => Omit<Step, 'total'>) => void,
 ): Promise<DeadLetterProgress> {
-  const lines = new ProgressLines(console)
   let last: DeadLetterProgress | undefined
   try {
     return await carryOut(client, selection, {
       onProgress(progress) {
         last = progress
-        lines.say(() => `${done} ${counted(progress.done)} so far, up to sequence ${progress.sequence}`)
+        say(() => ({
+          done: progress.done + progress.refused,
+          line: `${done} ${counted(progress.done)} so far, up to sequence ${progress.sequence}`,
+        }))
       },
       onRefused: ({ sequence }, why) => console.narrate(`dead letter ${sequence} stays where it is: ${why}`),
     })
@@ -73,6 +82,10 @@ async function carryOut(
     if (last) console.narrate(`${done} ${counted(last.done)} until then; run it again to go on`)
     throw error
   }
+}
+
+function isYes(answer: string): boolean {
+  return /^y(es)?$/i.test(answer.trim())
 }
 
 function counted(count: number): string {

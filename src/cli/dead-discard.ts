@@ -15,7 +15,7 @@ export const deadDiscard: Command = {
   run: (typed, console) =>
     runChange(
       {
-        verb: ['discard', 'discarded'],
+        verb: ['discard', 'discarding', 'discarded'],
         carryOut: (client, selection, options) => client.deadLetters.discard(selection, options),
       },
       typed,

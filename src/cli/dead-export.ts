@@ -2,7 +2,7 @@ import { type Command, cliExitCodes } from './command.ts'
 import { deadLetterJson } from './dead-letter-json.ts'
 import { narrateMissing, readSelection, selectionFlags, whichHelp } from './dead-selection.ts'
 import { JsonArray } from './json-array.ts'
-import { ProgressLines } from './progress-lines.ts'
+import { Progress } from './progress.ts'
 import { withClient } from './with-client.ts'
 
 /** `millrace dead export`: whole dead letters as JSON. */
@@ -22,15 +22,18 @@ export const deadExport: Command = {
     const missing: string[] = []
     const selection = readSelection(typed, missing)
     const array = new JsonArray(console)
-    const progress = new ProgressLines(console)
+    const progress = new Progress(console, 'exporting')
     let count = 0
     await withClient(typed, async (client) => {
       for await (const page of client.deadLetters.pages(selection, { payloads: true })) {
         await array.add(page.map((letter) => deadLetterJson(letter, true)))
         count += page.length
-        progress.say(() => `exported ${count} so far`)
+        // On one terminal with the data, that is progress enough.
+        if (console.columns === undefined)
+          progress.say(() => ({ done: count, total: undefined, line: `exported ${count} so far` }))
       }
     })
+    progress.end()
     array.end()
     narrateMissing(missing, console)
     return missing.length > 0 ? cliExitCodes.notFound : cliExitCodes.ok

@@ -70,7 +70,7 @@ function describe(letter: DeadLetterRecord, withPayload: boolean): string {
       duration_ms,
       error: error_code === undefined ? error : `${error_code}: ${error ?? ''}`,
     }))
-    lines.push('', 'history', indented(tableOf(rows)), ...history.flatMap(whereLines))
+    lines.push('', 'history', indented(tableOf(rows)), ...history.flatMap(placeLines))
   }
   const headers = stored.headers.filter(([name]) => name.toLowerCase() !== 'millrace-history')
   if (headers.length > 0)
@@ -83,13 +83,17 @@ function describe(letter: DeadLetterRecord, withPayload: boolean): string {
   return lines.join('\n')
 }
 
-/** Where an attempt was when its thread was about to be killed; the whole stack, innermost first. */
-function whereLines({ attempt, where }: HistoryEntry): string[] {
-  if (!where) return []
+/** Where an attempt failed, or was when its thread was about to be killed; the whole stack, innermost first. */
+function placeLines({ attempt, stack: thrown, where }: HistoryEntry): string[] {
+  if (!where) return thrown ? ['', `attempt ${attempt} failed`, ...thrown.map(frameLine)] : []
   const { kind, stack = [] } = where
   if (kind === 'unknown') return ['', `attempt ${attempt} could not be asked where it was`]
   const doing = kind === 'running' || kind === 'behind' ? whereTitles[kind] : whereaboutsText(where)
-  return ['', `attempt ${attempt} was ${doing}`, ...stack.map((frame) => `  at ${terminalText(frame)}`)]
+  return ['', `attempt ${attempt} was ${doing}`, ...stack.map(frameLine)]
+}
+
+function frameLine(frame: string): string {
+  return `  at ${terminalText(frame)}`
 }
 
 const whereTitles = { running: 'running', behind: 'kept from going on by code of another job' } as const

@@ -5,6 +5,8 @@ import { MillraceError } from '../core/errors.ts'
 import { findHandlers } from '../threads/handlers-folder.ts'
 import { type CliSettings, readCliSettings } from './cli-settings.ts'
 import { type Command, type Console, cliExitCodes } from './command.ts'
+import { createPainter, type Painter } from './paint.ts'
+import { terminalLines } from './terminal-text.ts'
 import { clientName, patienceMs } from './with-client.ts'
 
 /** `millrace doctor`: what keeps jobs from being run, and what helps. */
@@ -22,7 +24,12 @@ export const doctor: Command = {
   async run({ json, context }, console) {
     const findings = await examineAll(context)
     if (json) console.print(JSON.stringify(findings.map(rowOf)))
-    else for (const finding of findings) console.print(linesOf(finding))
+    else {
+      const painter = createPainter(console.colours)
+      const text = findings.map((finding) => linesOf(finding, painter)).join('\n')
+      if (console.colours) console.paint(`${text}\n`)
+      else console.print(text)
+    }
     const errors = findings.filter(({ level }) => level === 'error').length
     const warnings = findings.filter(({ level }) => level === 'warning').length
     narrateCount(errors, warnings, console)
@@ -77,10 +84,13 @@ function rowOf({ level, check, message, remedy }: Finding) {
   return { level, check, message, remedy: remedy ?? null }
 }
 
-function linesOf({ level, check, message, remedy }: Finding): string {
+const levelPaints = { ok: 'green', warning: 'yellow', error: 'red' } as const
+
+function linesOf({ level, check, message, remedy }: Finding, painter: Painter): string {
   const indent = ' '.repeat('warning  '.length)
-  const line = `${level.padEnd(indent.length)}${check}: ${message.replaceAll('\n', `\n${indent}`)}`
-  return remedy === undefined ? line : `${line}\n${indent}-> ${remedy}`
+  const text = terminalLines(`${check}: ${message}`).replaceAll('\n', `\n${indent}`)
+  const line = painter(level, levelPaints[level]) + indent.slice(level.length) + text
+  return remedy === undefined ? line : `${line}\n${indent}-> ${terminalLines(remedy)}`
 }
 
 function narrateCount(errors: number, warnings: number, console: Console): void {

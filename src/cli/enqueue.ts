@@ -4,6 +4,8 @@ import { isJsonType } from '../core/job-headers.ts'
 import { type Priority, priorities } from '../core/names.ts'
 import { type Command, type Console, cliExitCodes, type Typed, usageError } from './command.ts'
 import { readDuration } from './duration.ts'
+import { enqueueFile } from './enqueue-file.ts'
+import { narrateUnknownHandler } from './unknown-handler.ts'
 import { withClient } from './with-client.ts'
 
 /** `millrace enqueue`: stores a job. */
@@ -15,8 +17,10 @@ export const enqueue: Command = {
   details:
     'The payload is JSON: as an argument, from stdin (-) or from a file (@file); without one the handler gets\n' +
     'undefined. With --header content-type:… that is not JSON, the bytes are sent as they are.\n' +
-    'Prints the id of the job.',
+    'Prints the id of the job. With --file, and --json, prints how many were stored, were duplicates and failed; ids are\n' +
+    '<id>:<line> then, so the same file again stores only what is missing.',
   flags: {
+    file: { value: '<path>', help: 'store a job for each line of this file, whose lines are payloads' },
     id: { value: '<id>', help: 'the id of the job; a second one with it is a duplicate and not stored' },
     'run-at': { value: '<instant>', help: 'do not start before, such as 2026-01-31T12:00:00Z' },
     in: { value: '<duration>', help: 'the same from now on: 500ms, 2s, 5m, 1h' },
@@ -34,14 +38,27 @@ export const enqueue: Command = {
   async run(typed, console) {
     const [handler, source] = typed.positionals
     const headers = readHeaders(typed.texts('header'))
+    const path = typed.text('file')
+    if (path !== undefined) {
+      if (source !== undefined) throw usageError('--file has the payloads; give no other one')
+      const options = { ...readOptions(typed), headers: withJsonType(headers) }
+      checkJob(handler!, undefined, options)
+      const job = { handler: handler!, ...options }
+      return await withClient(typed, (client) =>
+        enqueueFile(client, { path, job, checkPayload: problemOf }, console, typed.json),
+      )
+    }
     const payload = await readPayload(source, headers, console)
     const options = { ...readOptions(typed), headers }
     checkJob(handler!, payload, options)
-    const job = await withClient(typed, (client) => client.enqueue(handler!, payload, options))
-    if (typed.json) console.print(JSON.stringify(job))
-    else console.print(job.id)
-    const what = job.duplicate ? 'a duplicate of' : 'stored as'
-    console.narrate(`${what} ${job.stream} ${job.sequence}`)
+    await withClient(typed, async (client) => {
+      const job = await client.enqueue(handler!, payload, options)
+      if (typed.json) console.print(JSON.stringify(job))
+      else console.print(job.id)
+      const what = job.duplicate ? 'a duplicate of' : 'stored as'
+      console.narrate(`${what} ${job.stream} ${job.sequence}`)
+      await narrateUnknownHandler(handler!, client, console)
+    })
     return cliExitCodes.ok
   },
 }
@@ -89,13 +106,24 @@ async function readPayload(
   if (bytes.length === 0) return undefined
   const contentType = Object.entries(headers).find(([name]) => name.toLowerCase() === 'content-type')
   if (!isJsonType(contentType?.[1])) return bytes
-  try {
-    JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-  } catch {
+  if (problemOf(bytes) !== undefined)
     throw usageError(`the payload is not valid JSON; quote it for the shell, such as '{"to":"a@b.c"}'`)
-  }
   if (!contentType) headers['content-type'] = 'application/json'
   return bytes
+}
+
+function withJsonType(headers: Record<string, string>): Record<string, string> {
+  const isSaid = Object.keys(headers).some((name) => name.toLowerCase() === 'content-type')
+  return isSaid ? headers : { ...headers, 'content-type': 'application/json' }
+}
+
+function problemOf(bytes: Uint8Array): string | undefined {
+  try {
+    JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    return undefined
+  } catch {
+    return 'it is not valid JSON'
+  }
 }
 
 function readFile(path: string): Buffer {

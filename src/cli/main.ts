@@ -10,9 +10,17 @@ import { terminalLines } from './terminal-text.ts'
 // Whoever reads our output may have enough of it: `millrace … | head`.
 process.stdout.on('error', () => process.exit(0))
 
+let isBarShown = false
+
 const console: Console = {
-  print: (text) => process.stdout.write(`${terminalLines(text)}\n`),
-  narrate: (text) => process.stderr.write(`${terminalLines(text)}\n`),
+  print: (text) => {
+    if (process.stdout.isTTY) drawBar('')
+    process.stdout.write(`${terminalLines(text)}\n`)
+  },
+  narrate: (text) => {
+    drawBar('')
+    process.stderr.write(`${terminalLines(text)}\n`)
+  },
   read: () => buffer(process.stdin),
   taken: async () => {
     if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain')
@@ -23,6 +31,8 @@ const console: Console = {
   },
   interactive: process.stdin.isTTY === true,
   ask,
+  barColumns: process.stderr.isTTY && process.env['TERM'] !== 'dumb' ? process.stderr.columns : undefined,
+  drawBar,
   paint: (sequences) => process.stdout.write(sequences),
   openScreen: () =>
     process.stdin.isTTY && process.stdout.isTTY
@@ -36,6 +46,12 @@ const console: Console = {
 const code = await run(process.argv.slice(2), console)
 // Not left to the event loop: a connection that was being made when its time was over would hold it for seconds.
 process.stdout.write('', () => process.exit(code))
+
+function drawBar(line: string): void {
+  if (line === '' && !isBarShown) return
+  isBarShown = line !== ''
+  process.stderr.write(`\r\u001b[K${terminalLines(line)}`)
+}
 
 /** The end of stdin is an empty answer. */
 async function ask(question: string): Promise<string> {

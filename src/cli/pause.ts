@@ -1,5 +1,6 @@
 import { checkHandler } from '../client/new-job.ts'
 import { type Command, cliExitCodes } from './command.ts'
+import { narrateUnknownHandler } from './unknown-handler.ts'
 import { withClient } from './with-client.ts'
 
 /** `millrace pause`: begins no more jobs of a handler, anywhere. */
@@ -18,9 +19,12 @@ export const pause: Command = {
       json,
     } = typed
     checkHandler(handler!)
-    await withClient(typed, (client) => client.pause(handler!))
-    if (json) console.print(JSON.stringify({ handler, paused: true }))
-    console.narrate(`${handler} is paused`)
+    await withClient(typed, async (client) => {
+      await client.pause(handler!)
+      if (json) console.print(JSON.stringify({ handler, paused: true }))
+      console.narrate(`${handler} is paused`)
+      await narrateUnknownHandler(handler!, client, console)
+    })
     return cliExitCodes.ok
   },
 }

@@ -1,5 +1,6 @@
 import type { HandlerQueue } from '../client/queues.ts'
 import { ageText } from './age-text.ts'
+import type { PaintName } from './paint.ts'
 
 /** What `millrace status` and `millrace top` tell of the queue of one handler. */
 export function queueColumns(queue: HandlerQueue) {
@@ -12,4 +13,11 @@ export function queueColumns(queue: HandlerQueue) {
     pulls: queue.pulls,
     paused: queue.paused ? `by ${queue.pausedBy ?? 'somebody'}` : '-',
   }
+}
+
+/** Red where nobody takes what waits, yellow where somebody has said so, dim where nothing is going on. */
+export function queuePaint(queue: HandlerQueue, isIdle: boolean): PaintName | undefined {
+  if (queue.paused) return 'yellow'
+  if (isIdle) return 'dim'
+  return queue.pending > 0 && queue.ackPending === 0 && !queue.pulls ? 'red' : undefined
 }

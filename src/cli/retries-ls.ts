@@ -1,8 +1,8 @@
 import type { WaitingRetry } from '../client/retries.ts'
-import { type Command, cliExitCodes } from './command.ts'
+import { type Command, type Console, cliExitCodes } from './command.ts'
 import { readNumber } from './dead-selection.ts'
 import { JsonArray } from './json-array.ts'
-import { Table } from './table.ts'
+import { instantText, PrintedTable } from './print-table.ts'
 import { withClient } from './with-client.ts'
 
 /** `millrace retries ls`: which jobs wait for another attempt, and why. */
@@ -26,7 +26,9 @@ export const retriesLs: Command = {
     const must = 'a whole number of at least 1'
     const limit = readNumber('--limit', text('limit'), /^[1-9]\d{0,14}$/, must)
     const array = new JsonArray(console)
-    const table = new Table(console.columns)
+    const table = new PrintedTable(console, (title, { due }) =>
+      title === 'due' && due === 'now' ? 'yellow' : undefined,
+    )
     let count = 0
     let isCut = false
     const onMore = (): void => {
@@ -36,7 +38,7 @@ export const retriesLs: Command = {
       for await (const page of client.retries({ handler: text('handler'), limit, onMore })) {
         count += page.length
         if (json) await array.add(page.map((retry) => JSON.stringify(rowOf(retry))))
-        else console.print(table.add(page.map(lineOf)))
+        else table.add(page.map((retry) => lineOf(retry, console)))
         await console.taken()
       }
     })
@@ -63,14 +65,14 @@ function rowOf(retry: WaitingRetry) {
   }
 }
 
-function lineOf(retry: WaitingRetry) {
+function lineOf(retry: WaitingRetry, console: Console) {
   const { errorCode, errorMessage } = retry
   return {
     handler: retry.handler,
     job_id: retry.jobId,
     attempts: retry.attempts,
     due: retry.dueAt === undefined ? null : dueText(retry.dueAt.getTime() - Date.now()),
-    last_attempt_at: retry.lastAttemptAt?.toISOString(),
+    last_attempt_at: instantText(retry.lastAttemptAt, console),
     error: errorCode === undefined ? errorMessage : `${errorCode}: ${errorMessage ?? ''}`,
   }
 }

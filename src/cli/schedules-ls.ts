@@ -1,5 +1,5 @@
 import { type Command, cliExitCodes } from './command.ts'
-import { tableOf } from './table.ts'
+import { PrintedTable } from './print-table.ts'
 import { withClient } from './with-client.ts'
 
 /** `millrace schedules ls`: the newest tick of every schedule. */
@@ -22,7 +22,7 @@ export const schedulesLs: Command = {
       state: state ?? null,
     }))
     if (json) console.print(JSON.stringify(rows))
-    else if (rows.length > 0) console.print(tableOf(rows, console.columns))
+    else if (rows.length > 0) new PrintedTable(console).add(rows)
     else console.narrate('no schedule has ticked yet')
     return cliExitCodes.ok
   },

@@ -1,7 +1,8 @@
 import type { HandlerQueue, Queues } from '../client/queues.ts'
 import { type Command, type Console, cliExitCodeOf, cliExitCodes } from './command.ts'
-import { queueColumns } from './queue-columns.ts'
-import { tableOf } from './table.ts'
+import type { PaintName } from './paint.ts'
+import { PrintedTable } from './print-table.ts'
+import { queueColumns, queuePaint } from './queue-columns.ts'
 import { withClient } from './with-client.ts'
 
 const everyMs = 2_000
@@ -84,13 +85,11 @@ function showStatus(queues: Queues | undefined, console: Console): void {
   }
   const { handlers, unclaimed, delayed, stranded } = queues
   const hasOwners = handlers.some(({ owner }) => owner !== undefined)
-  if (handlers.length > 0)
-    console.print(
-      tableOf(
-        handlers.map((queue) => lineOf(queue, hasOwners)),
-        console.columns,
-      ),
-    )
+  const lines = handlers.map((queue) => lineOf(queue, hasOwners))
+  const paints = new Map<object, PaintName | undefined>()
+  for (const [at, queue] of handlers.entries())
+    paints.set(lines[at]!, queuePaint(queue, queue.pending + queue.ackPending === 0))
+  if (lines.length > 0) new PrintedTable(console, (_, row) => paints.get(row)).add(lines)
   else console.narrate('no handler has a consumer, a pause or a dead letter')
   for (const { handler, jobs } of unclaimed)
     console.print(`${counted(jobs)} of ${handler} that no consumer takes: no supervisor has had this handler`)

@@ -1,7 +1,17 @@
+import type { Painter, PaintName } from './paint.ts'
 import { terminalText } from './terminal-text.ts'
 import { cutToWidth, textWidth } from './text-width.ts'
 
 type Row = Readonly<Record<string, unknown>>
+
+/** In which paint a cell is shown, by its title and its row. */
+export type CellPaint = (title: string, row: Row) => PaintName | undefined
+
+/** How a table is painted; titles are bold. */
+export interface TableStyle {
+  readonly painter: Painter
+  readonly paintOf: CellPaint
+}
 
 /** Long texts give way down to this; then titles, down to `shortTitle`; then everything, down to `narrowest`. */
 const longText = 24
@@ -21,13 +31,15 @@ export function tableOf(rows: readonly Row[], width?: number): string {
  */
 export class Table {
   readonly #width: number | undefined
+  readonly #style: TableStyle | undefined
   #titles: readonly string[] | undefined
   #widths: number[] = []
   /** The same without the titles. */
   #contents: number[] = []
 
-  constructor(width?: number) {
+  constructor(width?: number, style?: TableStyle) {
     this.#width = width
+    this.#style = style
   }
 
   add(rows: readonly Row[]): string {
@@ -42,19 +54,28 @@ export class Table {
     this.#widths = this.#titles.map((title, column) => Math.max(this.#contents[column]!, textWidth(title)))
     const widths =
       this.#width === undefined ? this.#widths : fitted(this.#widths, this.#contents, this.#width)
-    return lines.map((line) => this.#line(line, widths)).join('\n')
+    const shown = isFirst ? [undefined, ...rows] : rows
+    return lines.map((line, at) => this.#line(line, widths, shown[at])).join('\n')
   }
 
-  #line(cells: readonly string[], widths: readonly number[]): string {
-    const line = cells
-      .map((cell, column) => {
-        const cut = cutToWidth(cell, widths[column]!)
-        return cut + ' '.repeat(widths[column]! - textWidth(cut))
-      })
-      .join(gap)
-      .trimEnd()
+  /** A line without a row is that of the titles. */
+  #line(cells: readonly string[], widths: readonly number[], row: Row | undefined): string {
+    const cuts = cells.map((cell, column) => cutToWidth(cell, widths[column]!))
+    const joined = (texts: readonly string[]): string =>
+      texts
+        .map((text, column) => text + ' '.repeat(widths[column]! - textWidth(cuts[column]!)))
+        .join(gap)
+        .trimEnd()
+    const line = joined(cuts)
     // There may be more columns than a terminal has room for.
-    return this.#width === undefined ? line : cutToWidth(line, this.#width)
+    if (this.#width !== undefined && textWidth(line) > this.#width) return cutToWidth(line, this.#width)
+    return this.#style ? joined(cuts.map((text, column) => this.#painted(text, column, row))) : line
+  }
+
+  #painted(text: string, column: number, row: Row | undefined): string {
+    const { painter, paintOf } = this.#style!
+    const paint = row ? paintOf(this.#titles![column]!, row) : 'bold'
+    return paint ? painter(text, paint) : text
   }
 }
 

@@ -1,7 +1,7 @@
 import type { HandlerQueue, Queues } from '../client/queues.ts'
 import { ageText } from './age-text.ts'
 import { createPainter, type Painter } from './paint.ts'
-import { queueColumns } from './queue-columns.ts'
+import { queueColumns, queuePaint } from './queue-columns.ts'
 import { tableOf } from './table.ts'
 import { terminalText } from './terminal-text.ts'
 import { cutToWidth, textWidth } from './text-width.ts'
@@ -175,12 +175,10 @@ function rowOf(queue: HandlerQueue, { rateOf, supervisors }: TopState) {
   }
 }
 
-/** Red where nobody takes what waits, yellow where somebody has said so, dim where nothing is going on. */
 function paintedLine(line: string, queue: HandlerQueue, { rateOf }: TopState, painter: Painter): string {
   const isIdle = queue.pending + queue.ackPending === 0 && !rateOf(queue.handler)
-  if (queue.paused) return painter(line, 'yellow')
-  if (isIdle) return painter(line, 'dim')
-  return queue.pending > 0 && queue.ackPending === 0 && !queue.pulls ? painter(line, 'red') : line
+  const paint = queuePaint(queue, isIdle)
+  return paint ? painter(line, paint) : line
 }
 
 function keysOf({ queues, order, scrolled, supervisors }: TopState, place: TopPlace): string {

@@ -38,6 +38,11 @@ export interface DeadLetterProgress {
 export interface ReplayOptions {
   /** Jobs a second. @default as many as the broker takes */
   readonly rate?: number | undefined
+  /**
+   * Answers the payload to publish in place of the dead letter's own, or why the dead letter stays where it is. It is
+   * asked about one after the other.
+   */
+  readonly edit?: ((letter: DeadLetterRecord) => Promise<Uint8Array | string>) | undefined
   readonly onProgress?: ((progress: DeadLetterProgress) => void) | undefined
   /** Hears of each dead letter that stays where it is, and why. */
   readonly onRefused?: ((letter: DeadLetterRecord, why: string) => void) | undefined
@@ -117,19 +122,22 @@ export class DeadLetters {
     selection: DeadLetterSelection = {},
     options: ReplayOptions = {},
   ): Promise<DeadLetterProgress> {
-    const { rate, onProgress, onRefused } = options
+    const { rate, edit, onProgress, onRefused } = options
     if (rate !== undefined && !(Number.isFinite(rate) && rate > 0))
       throw invalid(`rate must be a number of jobs a second above 0, got ${rate}`)
     const pace = rate === undefined ? undefined : new Pace(rate)
     // What is read ahead is about to be published, not in an hour: somebody may discard it meanwhile.
-    const pageSize = Math.max(1, Math.min(payloadsInPage, Math.ceil(rate ?? payloadsInPage)))
+    const pageSize = edit ? 1 : Math.max(1, Math.min(payloadsInPage, Math.ceil(rate ?? payloadsInPage)))
     const tally = new Tally(onProgress)
     const tasks = new AtOnce(atOnce)
     for await (const page of this.#pages(selection, true, pageSize)) {
       for (const letter of page) {
+        // What was done so far is done, should the editing come to an end.
+        if (edit) await tasks.ended()
+        const data = edit ? await edit(letter) : letter.stored.data
         await pace?.turn()
         await tasks.add(async () => {
-          const why = await this.#replay(letter)
+          const why = typeof data === 'string' ? data : await this.#replay(letter, data)
           if (why === undefined) tally.done(letter.sequence)
           else {
             onRefused?.(letter, why)
@@ -161,13 +169,13 @@ export class DeadLetters {
   }
 
   /** Answers why it cannot be replayed, or undefined. */
-  async #replay(letter: DeadLetterRecord): Promise<string | undefined> {
+  async #replay(letter: DeadLetterRecord, data: Uint8Array): Promise<string | undefined> {
     const subject = letter.jobSubject ?? ''
     const stream = this.#names.streamOfSubject(subject)
     if (stream === undefined)
       return `its Millrace-Subject is ${JSON.stringify(subject)}, where no job of this namespace belongs`
     try {
-      if (!(await this.#publish(letter, subject, stream))) return undefined
+      if (!(await this.#publish(letter, data, subject, stream))) return undefined
     } catch (error) {
       if (error instanceof MillraceError && refusals.includes(error.code)) return error.message
       throw error
@@ -177,13 +185,20 @@ export class DeadLetters {
   }
 
   /** False when somebody else has replayed it meanwhile. */
-  async #publish({ stored, sequence }: DeadLetterRecord, subject: string, stream: string): Promise<boolean> {
-    const { data } = stored
+  async #publish(
+    { stored, sequence }: DeadLetterRecord,
+    data: Uint8Array,
+    subject: string,
+    stream: string,
+  ): Promise<boolean> {
     const headers = replayHeaders(stored, stored.headers, Date.now())
     const job = { subject, stream, headers, data }
     const first = await this.#broker.publish({ ...job, id: replayId(stored) }, this.#requestMs)
     if (!first.duplicate) return true
-    if (await this.#store.isReplayOf(stored, stream, first.sequence, this.#requestMs)) return true
+    if (await this.#store.isReplayOf(stored, stream, first.sequence, this.#requestMs)) {
+      if (Buffer.compare(data, stored.data) === 0) return true
+      throw invalid('an earlier replay has published its job already, with another payload')
+    }
     // The job that had this id is gone. It was ours, unless the stream of dead letters was made anew within the
     // duplicate window; then its id says nothing about this dead letter. A second job of ours does not run.
     if (!(await this.#store.get(sequence, this.#requestMs))) return false

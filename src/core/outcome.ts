@@ -8,6 +8,8 @@ export interface AttemptError {
   readonly code: ErrorCode | (string & {})
   readonly message: string
   readonly stack?: string
+  /** The innermost frames of the stack: `function (file:line:column)`, without ours that called the handler. */
+  readonly frames?: readonly string[]
 }
 
 /** How an attempt, or the try to start one, ended. */

@@ -42,7 +42,8 @@ export function shortenWhereabouts({ kind, stack, resources }: Whereabouts): Whe
   }
 }
 
-function shortenStack(stack: readonly string[]): string[] {
+/** The innermost frames, each a short text, in at most 1 KiB of a header. */
+export function shortenStack(stack: readonly string[]): string[] {
   const kept: string[] = []
   let bytes = 0
   for (const frame of stack.slice(0, mostFrames)) {

@@ -150,6 +150,7 @@ export class JobEnd {
       duration_ms: Math.round(run.durationMs),
       outcome: outcome.kind,
       ...(error ? { error_code: error.code, error: error.message } : {}),
+      ...(error?.frames ? { stack: error.frames } : {}),
       ...whereIn(job),
       supervisor: supervisorId,
       thread: run.threadId,

@@ -1,5 +1,7 @@
 import { headerText } from '../core/header-text.ts'
 import type { AttemptError, Outcome, Steer } from '../core/outcome.ts'
+import { mostFrames } from '../core/whereabouts.ts'
+import { handlersPart } from './own-code.ts'
 
 /**
  * Turns whatever a handler threw into an outcome that can cross the thread boundary.
@@ -33,8 +35,17 @@ export function describeThrown(thrown: unknown, code?: AttemptError['code']): At
   return {
     code: code ?? (own !== undefined && /^[\w.:-]{1,64}$/.test(own) ? own : 'handler_error'),
     message,
-    ...(stack === undefined ? {} : { stack: stack.slice(0, 4096) }),
+    ...(stack === undefined ? {} : { stack: stack.slice(0, 4096), ...framesIn(stack) }),
   }
+}
+
+/** Files are named from the working directory, as in the whereabouts of an attempt that was killed. */
+function framesIn(stack: string): { frames?: readonly string[] } {
+  const frames = [...stack.slice(0, 4096).matchAll(/^ {4}at (.+)$/gm)].map(([, frame]) => frame!)
+  const own = handlersPart(frames, (frame) => frame).slice(0, mostFrames)
+  const folder = `${process.cwd()}/`
+  const near = (frame: string) => frame.replace('file://', '').replace(folder, '')
+  return own.length === 0 ? {} : { frames: own.map(near) }
 }
 
 function steerOf(code: string | undefined, thrown: unknown): Steer | undefined {

@@ -1,12 +1,9 @@
 import { isAbsolute, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { mostFrames } from '../core/whereabouts.ts'
+import { handlersPart } from './own-code.ts'
 import type { RawFrame } from './probe.ts'
 import { type SourceFile, sourceFile } from './source-files.ts'
-
-const ownFolder = new URL('.', import.meta.url).href
-/** Below it is only how the lane, and whoever traces the attempt, called the handler. */
-const handlerCaller = new URL('./run-handler.js', import.meta.url).href
 
 /**
  * Turns the innermost frames of a thread's stack into lines for people: `function (file:line:column)`.
@@ -18,19 +15,12 @@ const handlerCaller = new URL('./run-handler.js', import.meta.url).href
  * 4. No more files are read than frames are kept: that holds the supervisor up.
  */
 export function describeFrames(raw: readonly RawFrame[]): string[] {
-  const frames = raw.slice(probeFrames)
-  const caller = frames.findIndex(([, file]) => file === handlerCaller)
-  const called = caller < 0 ? frames : frames.slice(0, caller)
-  const last = called.findLastIndex((frame) => !isOurs(frame))
-  return called.slice(0, Math.min(last + 1, mostFrames)).map(describeFrame)
+  const called = handlersPart(raw.slice(probeFrames), ([, file]) => file)
+  return called.slice(0, mostFrames).map(describeFrame)
 }
 
 /** The probe itself, what makes its stack, and the expression that calls it. */
 const probeFrames = 3
-
-function isOurs([, file]: RawFrame): boolean {
-  return file?.startsWith(ownFolder) === true || file?.startsWith('node:') === true
-}
 
 function describeFrame([name, file, line, column]: RawFrame): string {
   if (line === null || column === null)

@@ -20,6 +20,8 @@ async function typed(words: readonly string[]) {
     ask: async () => '',
     paint: () => {},
     colours: false,
+    barColumns: undefined,
+    drawBar: () => {},
     openScreen: () => undefined,
     columns: undefined,
   })

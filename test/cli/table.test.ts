@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { createPainter } from '#src/cli/paint.js'
 import { Table, tableOf } from '#src/cli/table.js'
 import { cutToWidth, textWidth } from '#src/cli/text-width.js'
 
@@ -43,4 +44,20 @@ test('wide characters take two columns, marks none, and none is cut in half', ()
   assert.equal(cutToWidth('abc', 0), '')
   const rows = [{ a: '東京', b: 'x' }]
   assert.equal(tableOf(rows), 'a     b\n東京  x')
+})
+
+test('colours take no room, and are left out where a line has to be cut', () => {
+  const rows = [
+    { reason: 'exhausted', error: 'x'.repeat(30) },
+    { reason: 'cancelled', error: '\u001b[31m' },
+  ]
+  const paintOf = (title: string, { reason }: Readonly<Record<string, unknown>>) =>
+    title === 'reason' && reason === 'exhausted' ? ('red' as const) : undefined
+  const style = { painter: createPainter(true), paintOf }
+  assert.deepEqual(new Table(30, style).add(rows).split('\n'), [
+    '\u001b[1mreason\u001b[0m     \u001b[1merror\u001b[0m',
+    `\u001b[31mexhausted\u001b[0m  ${'x'.repeat(18)}…`,
+    'cancelled  \\u001b[31m',
+  ])
+  assert.equal(new Table(12, style).add(rows), new Table(12).add(rows))
 })

@@ -31,6 +31,7 @@ const entries: fc.Arbitrary<HistoryEntry> = fc.record(
     supervisor: anyText,
     thread: fc.nat(),
     where: whereabouts,
+    stack: fc.array(anyText, { maxLength: 30 }),
   },
   { requiredKeys: ['attempt', 'outcome'] },
 )
@@ -63,6 +64,31 @@ test('the oldest attempts are dropped first and the last one is always kept', ()
   assert.ok(kept.length > 10 && kept.length < 100)
   assert.equal(kept.at(-1)!.attempt, 100)
   assert.equal(kept[0]!.attempt, 101 - kept.length)
+})
+
+test('stacks go before attempts, and one that a later attempt has is not repeated', () => {
+  const entry = (attempt: number, line: number) => ({
+    attempt,
+    outcome: 'failed',
+    error: 'no luck',
+    stack: [`run (handlers/a.ts:${line}:1)`],
+  })
+  const same = shortenHistory([entry(1, 7), entry(2, 8), entry(3, 7)])
+  assert.deepEqual(
+    same.map(({ stack }) => stack?.[0]),
+    [undefined, 'run (handlers/a.ts:8:1)', 'run (handlers/a.ts:7:1)'],
+  )
+  const long = (attempt: number) => ({
+    ...entry(attempt, 1),
+    stack: Array.from({ length: 10 }, (_, at) => `f${attempt} (${'x'.repeat(80)}:${at}:1)`),
+  })
+  const kept = shortenHistory(Array.from({ length: 20 }, (_, at) => long(at + 1)))
+  assert.equal(kept.length, 20)
+  assert.ok(kept.at(-1)!.stack && !kept[0]!.stack)
+  assert.deepEqual(readHistory(encodeHistory(same)), same)
+  assert.deepEqual(readHistory('[{"attempt":1,"outcome":"failed","stack":[1]}]'), [
+    { attempt: 1, outcome: 'failed' },
+  ])
 })
 
 test('a short history is kept as it is', () => {

@@ -106,6 +106,22 @@ test('bytes that are no JSON go as they are, and no payload is an empty body', a
   assert.equal(first!.header.get('Content-Type'), 'application/gzip')
   assert.equal(second!.data.length, 0)
   assert.equal(second!.header.get('Millrace-Deadline-Ms'), '5000')
+
+  const lines = join(world.folder, 'jobs.ndjson')
+  writeFileSync(lines, '{"exact":12345678901234567890}\r\n\n{"broken"\n[2]')
+  const twice = ['enqueue', 'many', '--file', lines, '--id', 'row', '--json']
+  const once = await run(twice)
+  assert.deepEqual(once, {
+    code: 1,
+    stdout: '{"stored":2,"duplicates":0,"failed":1}\n',
+    stderr: 'line 3: it is not valid JSON\nstored 2, 0 were duplicates, 1 failed\n',
+  })
+  assert.match((await run(twice)).stdout, /"stored":0,"duplicates":2,"failed":1/)
+  const message = await world.broker.jsm.streams.getMessage('JOBS', { last_by_subj: 'jobs.many' })
+  assert.equal(message?.header.get('Nats-Msg-Id'), 'row:4')
+  assert.equal(message?.string(), '[2]')
+  assert.equal((await run([...twice, '1'])).code, 2)
+  assert.equal((await run(['enqueue', 'many', '--file', `${lines}.missing`])).code, 2)
 })
 
 test('pause, resume and cancel say what they did', async (t) => {

@@ -99,6 +99,14 @@ test('dead letters are listed, shown and exported', async (t) => {
     assert.equal((payload as Row)['do'], 'throw')
     const bare = JSON.parse((await run('show', '1', '--json')).stdout) as Row
     assert.deepEqual(Object.keys(bare), [...Object.keys(row), 'headers', 'history'])
+    const frames = history as { stack?: readonly string[] }[]
+    assert.equal(frames[0]!.stack, undefined)
+    assert.match(frames[1]!.stack![0]!, /^errorOf \(test\/fixtures\/handlers\/sound\/_moves\.mjs:\d+:\d+\)$/)
+    const failed = await run('show', 'order-7')
+    assert.match(
+      failed.stdout,
+      /\nattempt 2 failed\n {2}at errorOf \(\S+_moves\.mjs:\d+:\d+\)\n(?: {2}at .+\n)+\nheaders\n/,
+    )
     const people = await run('show', '99', '--payload')
     assert.match(people.stdout, /^sequence +4\njob id +99\nhandler +act\nreason +expired\n/)
     assert.ok(!(await run('show', 'order-7', '--payload')).stdout.includes('\u001b'))
@@ -171,6 +179,34 @@ test('a replay starts the job again where it was, without what its death had add
   await broker.drained()
   assert.equal((await broker.deadLetters())[0]!.headers['Millrace-Replays'], '2')
   assert.deepEqual(ledger.attempts(again), [1, 1, 1])
+})
+
+test('a payload is edited before it is replayed, and one that is emptied stays', async (t) => {
+  const { world, rows } = await createWorld(t)
+  const { broker, ledger } = world
+  await world.supervise()
+  const id = await broker.enqueue('act', { do: 'permanent', exact: 1 })
+  await broker.deadLetter(id)
+  const edit = (editor: string, ...args: string[]) =>
+    millrace(['dead', 'replay', '--edit', ...args], { NATS_URL: world.server.url, EDITOR: editor })
+  const staying = 'dead letter 1 stays where it is: '
+  assert.deepEqual(await edit('echo >', '--json'), {
+    code: 1,
+    stdout: '{"count":0,"refused":1}\n',
+    stderr: `${staying}what was edited is not valid JSON\nreplayed 0 dead letters\n`,
+  })
+  assert.match((await edit('true >')).stderr, new RegExp(`^${staying}the file was emptied\n`))
+  const failed = await edit('false', '--json')
+  assert.deepEqual([failed.code, failed.stdout], [2, ''])
+  assert.match(failed.stderr, /error: the editor false ended with 1; nothing more is replayed\n$/)
+  assert.match((await edit('no-such-editor')).stderr, /ended with 127; name one in EDITOR/)
+  assert.deepEqual(ledger.attempts(id), [1])
+
+  const done = await edit('sed -i "s/permanent/return/"', '--yes')
+  assert.deepEqual([done.code, done.stderr], [0, 'replayed 1 dead letter\n'])
+  await broker.drained()
+  assert.deepEqual(ledger.attempts(id), [1, 1])
+  assert.deepEqual(await rows('ls'), [])
 })
 
 test('a replayed job whose time has not come waits for it and runs once', async (t) => {

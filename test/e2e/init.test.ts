@@ -48,6 +48,8 @@ async function here(typed: string[]): Promise<{ code: number; stdout: string; st
     paint: () => {},
     openScreen: () => undefined,
     colours: false,
+    barColumns: undefined,
+    drawBar: () => {},
     interactive: false,
     ask: async () => '',
     columns: undefined,

@@ -27,7 +27,30 @@ test('an error keeps its message, its stack and a code of its own', () => {
   assert.equal(error.code, 'ECONNREFUSED')
   assert.equal(error.message, 'no luck')
   assert.match(error.stack!, /^Error: no luck\n +at /)
-  assert.deepEqual(Object.keys(error).sort(), ['code', 'message', 'stack'])
+  assert.deepEqual(Object.keys(error).sort(), ['code', 'frames', 'message', 'stack'])
+})
+
+test('the frames of a stack are those of who made the error, from the working directory', () => {
+  function chargeTheCard(): never {
+    throw new PermanentFailure('no such card')
+  }
+  const error = (() => {
+    try {
+      return chargeTheCard()
+    } catch (thrown) {
+      return failed(thrown).error
+    }
+  })()
+  assert.match(
+    error.frames![0]!,
+    /^chargeTheCard \((build\/)?test\/threads\/error-transfer\.test\.[jt]s:\d+:\d+\)$/,
+  )
+  const ours = import.meta.resolve('#src/threads/run-handler.js')
+  const stack = `Error: x\n    at run (/app/a.js:1:2)\n    at async file:///app/b.js:3:4\n    at runHandler (${ours}:5:6)\n    at with (/app/sdk.js:7:8)`
+  const made = failed(Object.assign(new Error('x'), { stack })).error
+  assert.deepEqual(made.frames, ['run (/app/a.js:1:2)', 'async /app/b.js:3:4'])
+  for (const none of ['', 'x', 'Error: x\n    at node:internal/timers:1:2'])
+    assert.equal(failed(Object.assign(new Error('x'), { stack: none })).error.frames, undefined)
 })
 
 test('an error without a usable code is a handler error', () => {

@@ -56,6 +56,7 @@ test('below the handler is only how it was called, also through an SDK', async (
   const ours = (name: string): string => import.meta.resolve(`#src/${name}`)
   const stack = frames(
     ['handle', handler, 1, 1],
+    ['run', ours('core/read-definition.js'), 69, 36],
     ['runHandler', ours('threads/run-handler.js'), 20, 3],
     ['run', 'node:async_hooks', 1, 1],
     ['with', write('context-manager', 'context-manager.ts'), 1, 1],
