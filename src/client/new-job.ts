@@ -178,7 +178,7 @@ function encodePayload(payload: unknown): { data: Uint8Array | string; contentTy
   // The reason that JSON.stringify gives may quote the payload.
   if (json === undefined)
     throw invalidJob(
-      `the payload is a ${typeof payload} that JSON cannot hold; pass plain values or a Uint8Array`,
+      `the payload is a value (${typeof payload}) that JSON cannot hold; pass plain values or a Uint8Array`,
     )
   return { data: json, contentType: undefined }
 }

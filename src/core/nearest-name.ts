@@ -5,7 +5,8 @@
 export function nearestName(name: string, known: Iterable<string>): string | null {
   const rest = name.replace(/^MILLRACE_/, '')
   let nearest: string | null = null
-  let fewest = Math.max(2, Math.floor(rest.length / 2)) + 1
+  // Of a single letter everything short would be near.
+  let fewest = Math.min(Math.max(2, Math.floor(rest.length / 2)), rest.length - 1) + 1
   for (const candidate of known) {
     const edits = candidate.endsWith(`_${rest}`) ? 1 : editDistance(name, candidate)
     if (edits < fewest) {

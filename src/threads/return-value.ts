@@ -15,7 +15,7 @@ export function encodeReturned(value: unknown, maxBytes: number): ReturnedValue 
   if (json === undefined) {
     return unusable(
       'result_not_json',
-      `the handler returned a ${typeof value} that JSON cannot hold; return plain values`,
+      `the handler returned a value (${typeof value}) that JSON cannot hold; return plain values`,
     )
   }
   const bytes = json.length > maxBytes ? json.length : Buffer.byteLength(json)

@@ -26,4 +26,5 @@ test('a name is suggested only when it is near', () => {
   assert.equal(nearestName('MILLRACE_THREAD', known), 'MILLRACE_THREADS')
   assert.equal(nearestName('MILLRACE_XYZ', known), null)
   assert.equal(nearestName('stauts', ['start', 'status']), 'status')
+  assert.equal(nearestName('q', ['id', 'at']), null, 'of a single letter every short name is near')
 })
