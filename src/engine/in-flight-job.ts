@@ -5,6 +5,7 @@ import type { HistoryEntry } from '../core/history.ts'
 import type { PlainHeaders } from '../core/job-headers.ts'
 import type { ReturnedValue } from '../core/job-outcome.ts'
 import type { DeadLetterPlace } from '../core/replay.ts'
+import type { SpanPlace } from '../core/span-place.ts'
 import type { Whereabouts } from '../core/whereabouts.ts'
 import type { Delivery } from './broker-port.ts'
 import type { Gate } from './gates.ts'
@@ -94,6 +95,8 @@ export class InFlightJob {
   whereabouts: Whereabouts | 'asked' | undefined
   /** The thread of its last attempt has made a span of it. */
   spanMade = false
+  /** That span, where the settlement cannot find it by the job's headers. */
+  attemptSpan: SpanPlace | undefined
   /** The start of this attempt has been told. */
   startSaid = false
   /** What its handler returned, when that is kept. */
@@ -127,6 +130,7 @@ export class InFlightJob {
     this.abortCode = undefined
     this.whereabouts = undefined
     this.spanMade = false
+    this.attemptSpan = undefined
   }
 
   /** The job's id: from its headers, or its place in the stream. */

@@ -36,12 +36,19 @@ export class JobTracing {
     if (job.spanMade) return
     const { whereabouts } = job
     const where = whereabouts && whereabouts !== 'asked' ? whereaboutsText(whereabouts) : undefined
-    this.#spans.ended(this.#factsOf(job), { outcome, where }, now - durationMs, now)
+    job.attemptSpan = this.#spans.ended(this.#factsOf(job), { outcome, where }, now - durationMs, now)
   }
 
   settled(job: InFlightJob, verdict: Verdict['kind']): void {
     const now = Date.now()
-    this.#spans.settled(this.#factsOf(job), operations[verdict], this.#endedAt.get(job) ?? now, now)
+    const { attemptSpan } = job
+    this.#spans.settled(
+      this.#factsOf(job),
+      operations[verdict],
+      this.#endedAt.get(job) ?? now,
+      now,
+      attemptSpan,
+    )
   }
 
   #factsOf(job: InFlightJob): AttemptFacts {

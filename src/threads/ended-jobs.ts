@@ -1,4 +1,4 @@
-import type { EndedJob, ResultBatch } from './lane-protocol.ts'
+import type { EndedJob, ReportedSpan, ResultBatch } from './lane-protocol.ts'
 import type { ThreadJob } from './thread-job.ts'
 
 /** The jobs of a thread that have ended, until the supervisor is told of them together. */
@@ -23,15 +23,18 @@ export class EndedJobs {
   take(): ResultBatch {
     const completed: number[] = []
     const others: EndedJob[] = []
+    const spans: ReportedSpan[] = []
     for (const job of this.#jobs) {
       job.reported = true
       const outcome = job.outcome!
       job.endSpan(outcome)
+      const place = job.replaySpan
+      if (place) spans.push({ slot: job.slot, ticket: job.ticket, place })
       if (outcome.kind === 'completed') completed.push(job.slot, job.ticket, job.durationMs)
       else others.push({ slot: job.slot, ticket: job.ticket, durationMs: job.durationMs, outcome })
     }
     this.#jobs = []
     this.hasFailures = false
-    return { kind: 'results', completed, others }
+    return { kind: 'results', completed, others, ...(spans.length > 0 ? { spans } : {}) }
   }
 }

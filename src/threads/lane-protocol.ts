@@ -1,6 +1,7 @@
 import type { AbortCode, HandlerOptions } from '../core/handler-definition.ts'
 import type { ReturnedValue } from '../core/job-outcome.ts'
 import type { Outcome } from '../core/outcome.ts'
+import type { SpanPlace } from '../core/span-place.ts'
 
 /**
  * What a supervisor and one of its threads say to each other.
@@ -127,6 +128,15 @@ export interface ResultBatch {
   /** slot, ticket, run time in ms of each completed job, one after the other. */
   readonly completed: number[]
   readonly others: EndedJob[]
+  /** Of replayed jobs, whose settlement cannot find it by their headers; undefined when there are none. */
+  readonly spans?: readonly ReportedSpan[]
+}
+
+/** The span that a thread made of an attempt. */
+export interface ReportedSpan {
+  readonly slot: number
+  readonly ticket: number
+  readonly place: SpanPlace
 }
 
 export interface EndedJob {

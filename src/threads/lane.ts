@@ -240,7 +240,11 @@ export class ThreadLaneHandle implements Lane {
   #results(batch: ResultBatch): void {
     this.lastProgressAt = monotonicMs()
     this.stalled = false
-    const { completed: finished, others } = batch
+    const { completed: finished, others, spans = [] } = batch
+    for (const { slot, ticket, place } of spans) {
+      const job = this.#jobOf(slot, ticket)
+      if (job) job.attemptSpan = place
+    }
     for (let at = 0; at < finished.length; at += 3) {
       const job = this.#jobOf(finished[at]!, finished[at + 1]!)
       if (!job) continue

@@ -2,7 +2,8 @@ import { threadId } from 'node:worker_threads'
 import type { AbortCode, Job } from '../core/handler-definition.ts'
 import { type Names, namesFor, type Priority, priorities } from '../core/names.ts'
 import { type AttemptError, type Outcome, underAbort } from '../core/outcome.ts'
-import type { AttemptFacts, RunningAttempt } from '../tracing/attempt-span.ts'
+import type { SpanPlace } from '../core/span-place.ts'
+import { type AttemptFacts, isReplay, type RunningAttempt } from '../tracing/attempt-span.ts'
 import { AttemptContext } from './handler-context.ts'
 import type { LoadedHandler } from './handler-import.ts'
 import { fields, type JobExtras, type LaneTask, type ProgressMessage } from './lane-protocol.ts'
@@ -126,6 +127,11 @@ export class ThreadJob {
     const outcome = underAbort(reported, this.abortCode, this.deadlineMs)
     const error = 'error' in outcome ? outcome.error : undefined
     this.span.end({ outcome: outcome.kind, error }, this.durationMs)
+  }
+
+  /** Its span, if it is one of a replay. */
+  get replaySpan(): SpanPlace | undefined {
+    return this.span && isReplay(this.#extras?.headers ?? {}) ? this.span.place : undefined
   }
 
   get #worker(): string {

@@ -1,6 +1,7 @@
 import type { Context, Link, Span, SpanOptions } from '@opentelemetry/api'
 import { consumerName } from '../core/names.ts'
 import type { AttemptError } from '../core/outcome.ts'
+import type { SpanPlace } from '../core/span-place.ts'
 import { type OpenTelemetry, openTelemetry, runWithin, tracerName, untroubled } from './open-telemetry.ts'
 
 /** What a span says of an attempt. */
@@ -31,8 +32,8 @@ export type SettleOperation = 'ack' | 'nak' | 'dead_letter'
  * Spans of attempts and settlements, by the messaging conventions of OpenTelemetry.
  *
  * Each works on a single message, so it is a child of the span that published the job, and all attempts of a job are
- * in one trace. A replay is somebody's decision of another day: its attempts begin a trace of their own, with a link to
- * the first one.
+ * in one trace. A replay is somebody's decision of another day: each of its attempts begins a trace of its own, with a
+ * link to the first one, and the settlement is a child of the attempt.
  *
  * Nothing here throws, whatever the SDK does: a span may get lost, a job may not.
  */
@@ -60,23 +61,37 @@ export class AttemptSpans {
   }
 
   /** An attempt has ended whose thread could not tell; epoch milliseconds. */
-  ended(facts: AttemptFacts, end: AttemptEnd, startedAt: number, endedAt: number): void {
-    this.begin(facts, startedAt)?.end(end, endedAt - startedAt)
+  ended(facts: AttemptFacts, end: AttemptEnd, startedAt: number, endedAt: number): SpanPlace | undefined {
+    const span = this.begin(facts, startedAt)
+    span?.end(end, endedAt - startedAt)
+    return span?.place
   }
 
-  /** A delivery was settled; epoch milliseconds, the first when its attempt had ended. */
-  settled(facts: AttemptFacts, operation: SettleOperation, from: number, to: number): void {
+  /**
+   * A delivery was settled; epoch milliseconds, the first when its attempt had ended.
+   *
+   * @param attempt - the span of that attempt, if it is known.
+   */
+  settled(
+    facts: AttemptFacts,
+    operation: SettleOperation,
+    from: number,
+    to: number,
+    attempt?: SpanPlace,
+  ): void {
     untroubled(() => {
-      const { context, links } = this.#origin(facts.headers)
+      const { context, links } = this.#origin(facts.headers, attempt)
       const options = { kind: this.#otel.SpanKind.CLIENT, links, startTime: from }
       this.#start(operation, 'settle', facts, context, options).end(to)
     })
   }
 
-  #origin(headers: AttemptFacts['headers']): { context: Context; links: Link[] } {
+  #origin(headers: AttemptFacts['headers'], attempt?: SpanPlace): { context: Context; links: Link[] } {
     const { propagation, trace, ROOT_CONTEXT } = this.#otel
     const context = propagation.extract(ROOT_CONTEXT, headers)
-    if (headers['millrace-replays'] === undefined) return { context, links: [] }
+    if (!isReplay(headers)) return { context, links: [] }
+    if (attempt)
+      return { context: trace.setSpanContext(ROOT_CONTEXT, { ...attempt, isRemote: true }), links: [] }
     const first = trace.getSpanContext(context)
     return { context: trace.deleteSpan(context), links: first ? [{ context: first }] : [] }
   }
@@ -105,6 +120,11 @@ export class AttemptSpans {
   }
 }
 
+/** Whether a job with these headers was given up on before, and published again. */
+export function isReplay(headers: AttemptFacts['headers']): boolean {
+  return headers['millrace-replays'] !== undefined
+}
+
 /** A span whose attempt runs in this thread. */
 export class RunningAttempt {
   readonly #otel: OpenTelemetry
@@ -121,9 +141,14 @@ export class RunningAttempt {
 
   /** For the log lines of the attempt. */
   get ids(): { trace_id: string; span_id: string } | undefined {
+    const { place } = this
+    return place && { trace_id: place.traceId, span_id: place.spanId }
+  }
+
+  get place(): SpanPlace | undefined {
     return untroubled(() => {
-      const { traceId, spanId } = this.#span.spanContext()
-      return { trace_id: traceId, span_id: spanId }
+      const { traceId, spanId, traceFlags } = this.#span.spanContext()
+      return { traceId, spanId, traceFlags }
     })
   }
 

@@ -134,6 +134,14 @@ test('a trace goes from whoever enqueues through every attempt, its own spans an
       assert.deepEqual([replayed.parentId, replayed.links], [undefined, [publish!.spanId]])
       assert.notEqual(replayed.traceId, publish!.traceId)
       assert.equal(replayed.attributes['millrace.replays'], '1')
+      // Its first attempt is killed: of that one the supervisor makes the span.
+      await settled('killed', 'nak', 2)
+      const nak = ofJob('killed', 'nak')[1]!
+      assert.deepEqual([nak.traceId, nak.parentId], [replayed.traceId, replayed.spanId])
+      await settled('killed', 'dead_letter', 2)
+      const [last, end] = [attempts()[3]!, ofJob('killed', 'dead_letter')[1]!]
+      assert.equal(last.isMainThread, false)
+      assert.deepEqual([end.traceId, end.parentId], [last.traceId, last.spanId])
     },
   )
 
