@@ -14,6 +14,12 @@ const stopsAtOnce = 5
 /** One that is to die at some point comes there within this, unless another fault keeps it from its work. */
 const crashMs = 45_000
 
+/**
+ * The networks between a fleet and its broker are this process: jobs that keep every processor busy must not slow it
+ * down to where leases of two seconds run out.
+ */
+const behindUs = ['nice', '-n', '10']
+
 /** A place in the fleet: a process that is started again when it dies, behind a network of its own. */
 export interface Berth {
   readonly index: number
@@ -29,6 +35,7 @@ export class Fleet {
   readonly lives: MutableLife[] = []
   /** Ids of jobs whose dead letter somebody logged. */
   readonly saidDead = new Set<string>()
+  readonly #linesRead = new Map<readonly unknown[], number>()
   readonly #everybody: Supervisor[] = []
   readonly #env: Record<string, string>
   readonly #urlOf: (link: Link | undefined) => string
@@ -173,6 +180,17 @@ export class Fleet {
     }
   }
 
+  /** Notes which jobs the processes have said to be dead since the last call. */
+  readSaid(): void {
+    for (const { lines } of this.#everybody) {
+      for (let at = this.#linesRead.get(lines) ?? 0; at < lines.length; at += 1) {
+        const line = lines[at]!
+        if (line.msg === 'job dead-lettered') this.saidDead.add(String(line['job_id']))
+      }
+      this.#linesRead.set(lines, lines.length)
+    }
+  }
+
   async destroy(): Promise<void> {
     this.#stopping = true
     await Promise.all(this.berths.map(({ supervisor }) => supervisor.kill()))
@@ -189,7 +207,8 @@ export class Fleet {
   }
 
   #launch(berth: Berth, env: Record<string, string>): Supervisor {
-    const supervisor = new Supervisor({ ...this.#env, NATS_URL: this.#urlOf(berth.link), ...env })
+    const environment = { ...this.#env, NATS_URL: this.#urlOf(berth.link), ...env }
+    const supervisor = new Supervisor(environment, [], behindUs)
     const life: MutableLife = {
       pid: supervisor.pid,
       startedAt: machineMs(),
@@ -204,9 +223,7 @@ export class Fleet {
     void supervisor.exited.then((exit) => {
       life.endedAt = machineMs()
       life.exit = exit
-      for (const line of supervisor.lines) {
-        if (line.msg === 'job dead-lettered') this.saidDead.add(String(line['job_id']))
-      }
+      this.readSaid()
       if (berth.supervisor === supervisor && !this.#stopping) this.#launch(berth, {})
     })
     return supervisor

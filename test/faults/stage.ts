@@ -171,6 +171,7 @@ export class Stage {
   /** Jobs that have completed; `letters` has those that died. */
   async accounted(): Promise<Set<string>> {
     await this.letters.read()
+    this.fleet.readSaid()
     return this.#readLedger()
   }
 
