@@ -17,6 +17,8 @@ const wakeMs = 1
 const almostFreeMs = 0.1
 /** A thread that holds unbegun jobs and reports nothing for this long has to give them back. */
 const stallMs = 30
+/** A thread that has not reported what was done this long ago does not turn its event loop. */
+const blockedMs = 1_000
 
 /**
  * Brings the waiting jobs of one pool to its threads.
@@ -28,7 +30,8 @@ const stallMs = 30
  *    does not take a slot that a higher one on its way from the broker will want in a moment.
  * 4. Within a priority, handlers take turns.
  * 5. What was posted ahead to a thread that then reports nothing for 30 ms is taken back, so that it
- *    never waits behind a slow job.
+ *    never waits behind a slow job. What was done before that job began is not told to us either; a second after
+ *    its end it counts as completed.
  */
 export class Dispatcher {
   readonly pool: PoolName
@@ -219,6 +222,7 @@ export class Dispatcher {
         continue
       }
       lane.collect()
+      if (lane.endDone(now - blockedMs)) ahead = true
       // Without a job that has been running for long, the thread has merely not woken up yet.
       const slow = lane.jobs().some((job) => now - (lane.startedAt(job) ?? now) >= stallMs)
       const taken = slow ? lane.jobs().filter((job) => lane.takeBack(job)) : []

@@ -30,8 +30,14 @@ export interface Lane {
   abort(job: InFlightJob, code: AbortCode): void
   /** When the job began, on the monotonic clock; undefined when it has not, or is done already. */
   startedAt(job: InFlightJob): number | undefined
-  /** Handles results that have arrived but were not yet looked at, and those that a blocked thread cannot send. */
+  /** Handles results that have arrived but were not yet looked at. */
   collect(): void
+  /**
+   * Ends what was done by this instant (on the monotonic clock) and is not reported yet: its thread is blocked. Not
+   * sooner, because what a job left behind may still make it a failure before the thread reports. True when there is
+   * more that is done and not reported.
+   */
+  endDone(before: number): boolean
   /** Finds out where a begun job is, without stopping it: within `limitMs`, and without ever rejecting. */
   examine(job: InFlightJob, limitMs: number): Promise<Whereabouts>
   /** Ends the thread; the pool reports `laneEnded` once it is really gone. */

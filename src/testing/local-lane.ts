@@ -97,6 +97,10 @@ export class LocalLane implements Lane {
   /** Results are handled as they come. */
   collect(): void {}
 
+  endDone(): boolean {
+    return false
+  }
+
   kill(reason: ThreadEnd): void {
     if (!this.open) return
     this.endReason = reason

@@ -169,16 +169,23 @@ export class ThreadLaneHandle implements Lane {
   }
 
   collect(): void {
-    // What a job of these returned is among the messages by now.
-    const done = this.jobs().filter((job) => this.#isDone(job))
     for (;;) {
       const received = receiveMessageOnPort(this.#port)
-      if (!received) break
+      if (!received) return
       this.#receive(received.message as FromThread)
     }
+  }
+
+  endDone(before: number): boolean {
+    const done = this.jobs().filter((job) => this.#isDone(job))
+    // What a job of these returned is among the messages by now.
+    this.collect()
     const unreported = done.filter((job) => job.lane === this)
-    for (const job of unreported) this.#endDone(job)
-    if (unreported.length > 0) this.#owner.resultsHandled()
+    const { startedAt, durationMs } = this.table
+    const old = unreported.filter(({ slot }) => startedAt[slot]! + durationMs[slot]! <= before)
+    for (const job of old) this.#endDone(job)
+    if (old.length > 0) this.#owner.resultsHandled()
+    return old.length < unreported.length
   }
 
   #isDone(job: InFlightJob): boolean {
@@ -209,6 +216,10 @@ export class ThreadLaneHandle implements Lane {
     const started: StartedJob[] = []
     const unstarted: InFlightJob[] = []
     for (const job of this.jobs()) {
+      if (this.#isDone(job)) {
+        this.#endDone(job)
+        continue
+      }
       const phase = phaseOf(Atomics.load(this.table.cells, job.slot))
       if (phase === phases.posted) unstarted.push(job)
       else {

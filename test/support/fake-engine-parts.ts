@@ -346,6 +346,10 @@ export class FakeLane implements Lane {
     this.onCollect()
   }
 
+  endDone(): boolean {
+    return false
+  }
+
   examine(job: InFlightJob): Promise<Whereabouts> {
     return new Promise((resolve, reject) =>
       this.examined.push({ job, found: resolve, fail: () => reject(new Error('it cannot be asked')) }),

@@ -211,6 +211,9 @@ test('what is done on a thread that is blocked ends by its mark, and its late re
   lane.table.durationMs[slot] = 2.5
   mark(blocking, phases.started)
   lane.collect()
+  assert.equal(lane.endDone(7), true, 'it began at 5 and was done at 7.5')
+  assert.equal(ended.length, 0)
+  assert.equal(lane.endDone(7.5), false)
   assert.deepEqual(
     ended.map(({ job, outcome, durationMs }) => [job, outcome.kind, durationMs]),
     [[done, 'completed', 2.5]],
