@@ -52,11 +52,13 @@ test('G7: every tick has exactly one job, though supervisors and the broker are 
   const hasGap = (): boolean =>
     instantsOf(world, 'often').some((at, n, all) => n > 0 && at !== all[n - 1]! + 250)
   await eventually('no tick is missing', () => !hasGap())
+  // One that comes while they stop waits for the next supervisor.
+  const until = Math.max(...instantsOf(world, 'often'))
   for (const supervisor of [...others, successor]) {
     assert.deepEqual(await supervisor.stop(), { code: 0, signal: null })
   }
 
-  const instants = instantsOf(world, 'often')
+  const instants = instantsOf(world, 'often').filter((instant) => instant <= until)
   const first = instants[0]!
   assert.deepEqual(
     instants,
@@ -71,7 +73,7 @@ test('G7: every tick has exactly one job, though supervisors and the broker are 
   }
   for (const [id, sequences] of jobs) assert.equal(sequences.size, 1, `${id} had several jobs`)
   const firstRuns = ledger.lines().filter((line) => line['redelivered'] === false)
-  assert.ok(firstRuns.length <= instants.length, 'a job ran twice')
+  assert.equal(new Set(firstRuns.map(({ id }) => id)).size, firstRuns.length, 'a job ran twice')
 })
 
 test('after a time without any supervisor, catchUp decides what is made up for', async (t) => {

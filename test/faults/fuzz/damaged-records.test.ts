@@ -119,10 +119,8 @@ test('G1: odd entries of the control bucket lose no job and end no supervisor', 
     for (const key of random.shuffle(keys)) await put(key, value)
     const keyed = await broker.enqueue('act', { do: 'return' }, { headers: { 'Millrace-Key': 'k' } })
     const free = await broker.enqueue('io', { do: 'return' })
-    await eventually(
-      `${keyed} and ${free} end`,
-      () => world.ledger.ends(keyed).length + world.ledger.ends(free).length === 2,
-    )
+    // Who is told by such an entry that somebody else owns the handler may give a job back that runs.
+    for (const id of [keyed, free]) await eventually(`${id} ends`, () => world.ledger.ends(id).length > 0)
   }
   await broker.drained()
   for (const supervisor of supervisors) await isSound(supervisor)
