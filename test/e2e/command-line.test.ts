@@ -93,7 +93,7 @@ test('a job is enqueued from an argument, a file or stdin, and its result is tol
   }
 })
 
-test('bytes that are no JSON go as they are, and no payload is an empty body', async (t) => {
+test('bytes that are no JSON go as they are, no payload is an empty body, and a file has a job a line', async (t) => {
   const { world, run } = await createWorld(t)
   await world.broker.jsm.streams.add({ name: 'JOBS', subjects: ['jobs.>'] })
   const bytes = Uint8Array.of(0, 255, 10, 13)
