@@ -207,6 +207,7 @@ export class EngineParts {
       inFlight,
       ackWaitMs,
       lost: (job) => life.interruption.leaseLost(job),
+      late: (lateMs) => observer.heartbeatLate(lateMs),
     })
     this.controls = new Controls({
       shared,

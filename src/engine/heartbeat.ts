@@ -9,6 +9,7 @@ import type { InFlightJob } from './in-flight-job.ts'
  * 1. Each delivery held for a while gets its "in progress"; one barrier behind them proves that the
  *    server has them, and only then do they count as renewed.
  * 2. A delivery that was not renewed within the ack wait is lost: the broker hands it out again.
+ * 3. A beat that comes so late that one more like it costs leases is told of: this process does not get a processor.
  */
 export class Heartbeat {
   readonly #broker: Broker
@@ -16,6 +17,7 @@ export class Heartbeat {
   readonly #inFlight: InFlight
   readonly #ackWaitMs: number
   readonly #lost: (job: InFlightJob) => void
+  readonly #late: (lateMs: number) => void
   #cancel: (() => void) | undefined
   #stopped = false
 
@@ -25,16 +27,23 @@ export class Heartbeat {
     inFlight: InFlight
     ackWaitMs: number
     lost: (job: InFlightJob) => void
+    /** So much later than it should have. */
+    late: (lateMs: number) => void
   }) {
     this.#broker = parts.broker
     this.#clock = parts.clock
     this.#inFlight = parts.inFlight
     this.#ackWaitMs = parts.ackWaitMs
     this.#lost = parts.lost
+    this.#late = parts.late
   }
 
   start(): void {
-    this.#cancel = this.#clock.after(this.#ackWaitMs / 3, () => {
+    const everyMs = this.#ackWaitMs / 3
+    const dueAt = this.#clock.monotonicMs() + everyMs
+    this.#cancel = this.#clock.after(everyMs, () => {
+      const lateMs = this.#clock.monotonicMs() - dueAt
+      if (lateMs >= everyMs) this.#late(lateMs)
       this.beat()
       if (!this.#stopped) this.start()
     })

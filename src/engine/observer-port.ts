@@ -13,6 +13,8 @@ export interface Observer {
   deadLettered(job: InFlightJob, reason: DeadReason, error: AttemptError | undefined): void
   deadLetterRefused(job: InFlightJob, error: unknown): void
   leaseLost(job: InFlightJob): void
+  /** Leases were renewed so much later than they should have been: this process was held up. */
+  heartbeatLate(lateMs: number): void
   duplicateSuppressed(handler: string): void
   acksRepeated(handler: string, count: number): void
   clamped(job: InFlightJob, header: string, asked: number, limit: number): void

@@ -6,6 +6,7 @@ import type { MillraceError } from '../core/errors.ts'
 import { createAuthenticator, type DialedServer, tlsOptions } from './credentials.ts'
 import { connectFirst, isRefusal } from './first-connection.ts'
 import { createReconnectDelay, type ReconnectDelay } from './reconnect-delay.ts'
+import { forgetAttemptsAhead, letGo } from './unstick-client.ts'
 
 /** Something that happened to the connection, for logs, metrics and readiness. */
 export type ConnectionEvent =
@@ -82,7 +83,7 @@ const stayMs = 4_000
  *
  * At start it tries until `startupMs` have passed. Afterwards it reconnects for ever, also while the
  * server refuses the credentials, because those may be put right. A link that is silently dead is
- * noticed within 6 s. Replies arrive on `_INBOX.<namespace>.<random>.>`: an account with minimal
+ * left within 7 s. Replies arrive on `_INBOX.<namespace>.<random>.>`: an account with minimal
  * permissions needs to subscribe to `_INBOX.<namespace>.>` only, and nobody can guess the rest.
  *
  * @throws {MillraceError} `broker_unreachable`, `not_permitted`, `jetstream_disabled` or, when the
@@ -114,8 +115,18 @@ export async function connectBroker(
   }
 
   const inboxPrefix = options.inboxPrefix ?? `_INBOX.${settings.namespace}.${randomBytes(12).toString('hex')}`
+  let client: NatsConnection | undefined
+  const pauseMs = () => {
+    if (client) forgetAttemptsAhead(client)
+    return delay.currentMs()
+  }
   const nc = await connectFirst(
-    { ...dialOptions(settings.nats, delay, complain), inboxPrefix, name: `millrace/${options.supervisorId}` },
+    {
+      ...dialOptions(settings.nats, delay, complain),
+      reconnectDelayHandler: pauseMs,
+      inboxPrefix,
+      name: `millrace/${options.supervisorId}`,
+    },
     {
       nats: settings.nats,
       startupMs: settings.startupMs,
@@ -123,6 +134,7 @@ export async function connectBroker(
       onAttemptFailed: (error, delayMs) => onEvent({ kind: 'waiting', error, delayMs }),
     },
   )
+  client = nc
   state.connected = true
   state.version = noteVersion(nc, onEvent)
   delay.reset()
@@ -154,6 +166,10 @@ export async function connectBroker(
       case 'error':
         if (refusesAck(status.error)) state.acksRefused++
         complain(status.error)
+        return
+      case 'staleConnection':
+      case 'forceReconnect':
+        letGo(nc)
         return
       case 'ldm':
         onEvent({ kind: 'lame_duck', server: status.server })
@@ -223,7 +239,6 @@ function dialOptions(
       delay.noteAttempt(servers.length)
       return null
     },
-    reconnectDelayHandler: () => delay.currentMs(),
     timeout: 3_000,
     pingInterval: 2_000,
     maxPingOut: 2,

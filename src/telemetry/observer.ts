@@ -61,6 +61,10 @@ export class TelemetryObserver implements Observer {
     this.#jobs.warn(job, {}, 'lease lost')
   }
 
+  heartbeatLate(lateMs: number): void {
+    this.#logger.warn({ late_ms: Math.round(lateMs) }, 'held up, leases renewed late')
+  }
+
   duplicateSuppressed(handler: string): void {
     this.#metrics.duplicateSuppressed(handler)
   }

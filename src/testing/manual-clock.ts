@@ -39,6 +39,11 @@ export class ManualClock implements Clock {
     this.#epochMs += byMs
   }
 
+  /** The process stands still: time passes, and no timer fires. */
+  holdUp(durationMs: number): void {
+    this.#monotonicMs += durationMs
+  }
+
   /** How many timers are set. */
   get timers(): number {
     return this.#timers.length

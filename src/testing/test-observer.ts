@@ -63,6 +63,7 @@ export class TestObserver implements Observer {
   started(): void {}
   deadLetterRefused(): void {}
   leaseLost(): void {}
+  heartbeatLate(): void {}
   duplicateSuppressed(): void {}
   acksRepeated(): void {}
   clamped(): void {}

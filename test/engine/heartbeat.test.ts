@@ -12,6 +12,7 @@ function createHeartbeat() {
   const broker = new FakeBroker()
   const inFlight = new InFlight()
   const lost: InFlightJob[] = []
+  const late: number[] = []
   const heartbeat = new Heartbeat({
     broker,
     clock,
@@ -21,13 +22,14 @@ function createHeartbeat() {
       job.leaseLost = true
       lost.push(job)
     },
+    late: (lateMs) => late.push(lateMs),
   })
   const hold = (sequence: number) => {
     const job = heldJob(sequence, { now: clock.monotonicMs() })
     inFlight.add(job)
     return job
   }
-  return { clock, broker, inFlight, heartbeat, lost, hold }
+  return { clock, broker, inFlight, heartbeat, lost, late, hold }
 }
 
 test('everything held is renewed every third of the ack wait, with one barrier behind it', async () => {
@@ -119,6 +121,19 @@ test('a proof for a lease that had run out before it was sent does not revive it
   await settled()
   assert.deepEqual(lost, [job])
   assert.equal(job.renewedAt, 0)
+})
+
+test('a beat that is late by as much as leases can stand is told of', async () => {
+  const { clock, heartbeat, lost, late, hold } = createHeartbeat()
+  heartbeat.start()
+  hold(1)
+  await clock.pass(10_000)
+  clock.holdUp(19_999)
+  await clock.pass(10_000)
+  assert.deepEqual(late, [])
+  clock.holdUp(20_000)
+  await clock.pass(10_000)
+  assert.deepEqual([late, lost], [[10_000], []])
 })
 
 test('nothing beats after a stop', async () => {

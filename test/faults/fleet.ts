@@ -35,6 +35,8 @@ export class Fleet {
   readonly lives: MutableLife[] = []
   /** Ids of jobs whose dead letter somebody logged. */
   readonly saidDead = new Set<string>()
+  /** Processes that did not get a processor for a while, by what they logged. */
+  readonly heldUp: { pid: number; from: number; to: number }[] = []
   readonly #linesRead = new Map<readonly unknown[], number>()
   readonly #everybody: Supervisor[] = []
   readonly #env: Record<string, string>
@@ -132,7 +134,7 @@ export class Fleet {
 
   /** What all who ever lived logged of a job, in order. */
   told(id: string): Told[] {
-    const sinceEpoch = Date.now() - machineMs()
+    const sinceEpoch = sinceEpochMs()
     const told = this.#everybody.flatMap((supervisor) =>
       supervisor.linesAbout(id).map(({ msg, time, ...more }) => ({
         pid: supervisor.pid,
@@ -180,12 +182,16 @@ export class Fleet {
     }
   }
 
-  /** Notes which jobs the processes have said to be dead since the last call. */
+  /** Notes what the processes have said since the last call of what the judge wants to know. */
   readSaid(): void {
-    for (const { lines } of this.#everybody) {
+    for (const { lines, pid } of this.#everybody) {
       for (let at = this.#linesRead.get(lines) ?? 0; at < lines.length; at += 1) {
         const line = lines[at]!
         if (line.msg === 'job dead-lettered') this.saidDead.add(String(line['job_id']))
+        if (line.msg === 'held up, leases renewed late') {
+          const to = Number(line['time']) - sinceEpochMs()
+          this.heldUp.push({ pid, from: to - Number(line['late_ms']), to })
+        }
       }
       this.#linesRead.set(lines, lines.length)
     }
@@ -228,6 +234,11 @@ export class Fleet {
     })
     return supervisor
   }
+}
+
+/** What the date is ahead of the machine's clock. */
+function sinceEpochMs(): number {
+  return Date.now() - machineMs()
 }
 
 /** Before its first line of ours a process ends by a signal as any does. */

@@ -61,7 +61,9 @@ export async function playRound(options: RoundOptions): Promise<RoundReport> {
     )
     await stage.heal()
     await recovers(stage)
-    return { ...(await stage.finish()), struck: stage.struck, hindered }
+    const judgement = await stage.finish()
+    for (const { fault, from, to } of stage.unmeant) narrate(`unmeant: ${fault}: ${Math.round(to - from)} ms`)
+    return { ...judgement, struck: stage.struck, hindered }
   } finally {
     await stage.close()
   }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type LocalBroker, startLocalBroker } from '#src/broker/local-broker.js'
@@ -13,6 +13,8 @@ export interface StageBroker {
   readonly linkable: boolean
   readonly tester: { user?: string; pass?: string }
   readonly supervisorEnv: Record<string, string>
+  /** When it cut somebody off who did not read; dates as milliseconds. */
+  cuts(): number[]
   /** Puts right whatever a fault has left behind. */
   heal(): Promise<void>
   stop(): Promise<void>
@@ -65,6 +67,12 @@ export class SingleBroker implements StageBroker {
     await this.server.ended()
   }
 
+  cuts(): number[] {
+    const log = readFileSync(this.server.logFile, 'utf8')
+    const told = log.matchAll(/^\[\d+\] (\S+ \S+) .*Slow Consumer Detected/gm)
+    return Array.from(told, ([, date]) => Date.parse(date!))
+  }
+
   async heal(): Promise<void> {
     this.server.kill('SIGCONT')
     if (!this.server.isRunning()) await this.server.restart()
@@ -97,6 +105,11 @@ export class ClusterBroker implements StageBroker {
 
   get url(): string {
     return this.cluster.url
+  }
+
+  /** Its write deadline is longer than anything that is done to it. */
+  cuts(): number[] {
+    return []
   }
 
   async heal(): Promise<void> {

@@ -8,13 +8,14 @@ import { Ledger } from '../support/ledger.ts'
 import { Link } from '../support/link.ts'
 import { projectRoot } from '../support/supervisor.ts'
 import { CollectedLetters } from './collected-letters.ts'
-import { type Evidence, machineMs, type Strike } from './evidence.ts'
+import { type Evidence, machineMs, type Power, type Strike } from './evidence.ts'
 import type { Fault } from './fault.ts'
 import { type Berth, Fleet } from './fleet.ts'
 import { type Judgement, judge } from './judge.ts'
 import { Load } from './load.ts'
 import type { Random } from './random.ts'
 import type { StageBroker } from './stage-broker.ts'
+import { Stillness } from './stillness.ts'
 
 const handlers = join(projectRoot, 'test/fixtures/handlers/faults')
 const jobStreams = ['JOBS', 'JOBS_HIGH', 'JOBS_LOW', 'JOBS_DELAYED']
@@ -30,6 +31,9 @@ const startMsEach = 5_000
 
 /** The ack wait of every supervisor on a stage. */
 export const ackWaitMs = 2_000
+
+/** What a link that is cut may do to jobs whose deliveries were on their way. */
+const charging: Power[] = ['charge']
 
 /** Small enough for a round of seconds. */
 const settings: Record<string, string> = {
@@ -61,6 +65,9 @@ export class Stage {
   readonly #strikes: Strike[] = []
   /** Places that faults are at, in all and of the current one. */
   readonly #taken = new Set<Berth>()
+  /** Known when it has finished. */
+  readonly unmeant: Strike[] = []
+  readonly #stillness = new Stillness()
   readonly #striking = new AsyncLocalStorage<Set<Berth>>()
   readonly #completed = new Set<string>()
   #struck = 0
@@ -250,10 +257,48 @@ export class Stage {
     const { open, stranded } = await this.#leftovers()
     await this.fleet.end()
     await this.letters.read()
+    this.unmeant.push(...this.#unmeant())
+    this.#strikes.push(...this.unmeant)
     return judge(this.#evidence(counted, [...late, ...open], stranded))
   }
 
+  /**
+   * Faults that nobody meant, on a machine that is too busy: this process, which is the network, or a supervisor stood
+   * still; the server cut somebody off who did not read.
+   */
+  #unmeant(): Strike[] {
+    this.fleet.readSaid()
+    const sinceEpochMs = Date.now() - machineMs()
+    const anything: Power[] = ['repeat', 'charge often', 'overlap']
+    return [
+      ...this.#stillness.found.map((span) => ({
+        fault: 'the network stood still',
+        powers: anything,
+        pids: undefined,
+        ...span,
+      })),
+      ...this.fleet.heldUp.map(({ pid, from, to }) => ({
+        fault: 'a supervisor got no processor',
+        powers: anything,
+        pids: [pid],
+        from,
+        to,
+      })),
+      ...this.broker.cuts().map((date) => {
+        const at = date - sinceEpochMs
+        return {
+          fault: 'the server cut one off who did not read',
+          powers: charging,
+          pids: undefined,
+          from: at,
+          to: at,
+        }
+      }),
+    ]
+  }
+
   async close(): Promise<void> {
+    this.#stillness.end()
     await this.load.stop()
     await this.fleet.destroy()
     await this.view.nc.close()

@@ -7,6 +7,7 @@ import { nkeys } from '@nats-io/transport-node'
 import { readSettings } from '#src/config/settings.js'
 import { MillraceError } from '#src/core/errors.js'
 import { type BrokerConnection, type ConnectionEvent, connectBroker } from '#src/nats/connection.js'
+import { linkTo } from '../support/link.ts'
 import { startTestServer } from '../support/nats-server.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { until } from '../support/until.ts'
@@ -296,6 +297,35 @@ test('each real reconnection raises the epoch once, however many attempts it too
     assert.equal(connection.reconnects, epoch - 1)
   }
   assert.deepEqual(kinds(), ['disconnected', 'reconnected', 'disconnected', 'reconnected'])
+})
+
+test('a dead link is left although its buffers are full', async (t) => {
+  const server = await startTestServer(t, {})
+  const bad = await linkTo(t, server.url)
+  const { connection, kinds } = await link(t, { NATS_URL: bad.url })
+  bad.halfOpen()
+  const piece = new Uint8Array(500_000)
+  for (let pieces = 0; pieces < 40; pieces++) connection.nc.publish('some.subject', piece)
+  await until(() => connection.epoch === 2, 'it is connected again', 15_000)
+  await connection.nc.flush()
+  assert.deepEqual(kinds(), ['disconnected', 'reconnected'])
+})
+
+test('a clock that is set back during an outage does not keep it from dialing', async (t) => {
+  const server = await startTestServer(t, {})
+  const { connection } = await link(t, { NATS_URL: server.url })
+  let attempts = 0
+  const countAttempts = async () => {
+    for await (const status of connection.nc.status()) if (status.type === 'reconnecting') attempts++
+  }
+  void countAttempts()
+  const now = Date.now
+  const clock = t.mock.method(Date, 'now', () => now() + 3_600_000)
+  server.kill('SIGKILL')
+  await until(() => attempts >= 2, 'it dials', 10_000)
+  clock.mock.restore()
+  await server.restart()
+  await until(() => connection.connected, 'it is connected again', 10_000)
 })
 
 test('credentials that are revoked and restored: it keeps trying and says so once', async (t) => {

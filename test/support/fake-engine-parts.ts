@@ -220,6 +220,10 @@ export class FakeObserver implements Observer {
     this.said.push(`leaseLost ${job.jobId}`)
   }
 
+  heartbeatLate(lateMs: number): void {
+    this.said.push(`heartbeatLate ${lateMs}`)
+  }
+
   duplicateSuppressed(handler: string): void {
     this.said.push(`duplicateSuppressed ${handler}`)
   }

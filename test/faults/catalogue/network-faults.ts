@@ -13,6 +13,8 @@ const anything: readonly Power[] = ['repeat', 'charge often', 'overlap']
 /** A delivery that was on its way is lost with the connection, and cannot be told from one that crashed (G4). */
 const onTheWay: readonly Power[] = ['charge']
 const slowMs = 8_000
+/** A connection that is dead without a word is left within this, and another one is there. */
+const noticedMs = 15_000
 const beyondLeasesMs = ackWaitMs * 1.3
 
 function onOneLink(
@@ -87,7 +89,7 @@ export const networkFaults: readonly Fault[] = [
       (await supervisor.metrics()).sum('millrace_nats_reconnects_total')
     const before = await reconnects()
     link!.halfOpen()
-    await eventually('it is noticed', async () => (await reconnects()) > before)
+    await eventually('it is noticed', async () => (await reconnects()) > before, noticedMs)
   }),
   onOneLink('link slow', [], async ({ link }) => {
     link!.delay(80)
