@@ -82,7 +82,7 @@ export class Heartbeat {
     if (this.#broker.epoch !== epoch) return
     for (const job of renewed) {
       // A redelivery that arrived meanwhile has renewed it later than that.
-      if (sentAt > job.renewedAt && sentAt - job.renewedAt < this.#ackWaitMs) job.renewedAt = sentAt
+      if (sentAt > job.renewedAt && sentAt - job.renewedAt < this.#ackWaitMs) job.renewed(sentAt)
     }
   }
 }

@@ -124,6 +124,12 @@ export class InFlightJob {
     this.renewedAt = now
   }
 
+  /** The broker is known to have renewed its lease at that instant, on the monotonic clock. */
+  renewed(at: number): void {
+    this.renewedAt = at
+    this.lane?.renewed(this)
+  }
+
   /** It runs again, and nothing that its last run was told, or was found to do, applies any more. */
   forgetRun(): void {
     this.startSaid = false

@@ -106,7 +106,7 @@ export class JobArrival {
     job.reply = delivery.reply
     job.deliveries = delivery.deliveries
     job.arrivedAt = now
-    job.renewedAt = now
+    job.renewed(now)
     job.leaseLost = false
     job.adoptions += 1
     job.record = withRelease(job.record)

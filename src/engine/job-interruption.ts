@@ -6,12 +6,14 @@ import type { JobEnd } from './job-end.ts'
 import { judgeLaneLoss } from './lane-loss.ts'
 import type { Lane, StartedJob } from './lanes-port.ts'
 import type { Observer } from './observer-port.ts'
+import type { Settlement } from './settlement.ts'
 import type { Suspects } from './suspects.ts'
 
 export interface InterruptionParts {
   readonly clock: Clock
   readonly observer: Observer
   readonly suspects: Suspects
+  readonly settlement: Settlement
   readonly beginning: JobBeginning
   readonly end: JobEnd
 }
@@ -22,9 +24,10 @@ export interface InterruptionParts {
  * 1. `laneEnded`: its thread is gone; whose attempt that ends is judged, and the others start again.
  * 2. `laneStuck`: its thread does not end.
  * 3. `leaseLost`: the broker takes its delivery away.
- * 4. `settledElsewhere`: while it waited here, somebody who was thought dead has settled it.
- * 5. `evict`: its handler is another supervisor's now.
- * 6. `orphan`: its stream is gone.
+ * 4. `lateArrival` and `tooLateToBegin`: its lease had run out before that was noticed here.
+ * 5. `settledElsewhere`: while it waited here, somebody who was thought dead has settled it.
+ * 6. `evict`: its handler is another supervisor's now.
+ * 7. `orphan`: its stream is gone.
  */
 export class JobInterruption {
   readonly #parts: InterruptionParts
@@ -96,6 +99,13 @@ export class JobInterruption {
     job.leaseLost = true
     this.#parts.observer.leaseLost(job)
     this.#parts.beginning.drop(job)
+  }
+
+  /** Its thread found that its lease had run out, and has not begun it. The lease may have been renewed meanwhile. */
+  tooLateToBegin(job: InFlightJob): void {
+    const { settlement, beginning } = this.#parts
+    if (job.leaseLost || settlement.holdsLease(job)) beginning.requeue([job])
+    else this.lateArrival(job)
   }
 
   /** It waits, and the broker has it no more. Nothing is said to the broker, should it be there all the same. */

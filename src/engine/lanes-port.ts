@@ -25,6 +25,8 @@ export interface Lane {
   put(job: InFlightJob): void
   /** Sends everything that was put since the last time, in one message. */
   send(): void
+  /** The lease of a job that is on it lasts longer than it did. */
+  renewed(job: InFlightJob): void
   /** True when the job had not begun and now never will. */
   takeBack(job: InFlightJob): boolean
   abort(job: InFlightJob, code: AbortCode): void
@@ -69,6 +71,8 @@ export type ThreadEnd =
 export interface PoolListener {
   laneReady(lane: Lane): void
   jobEnded(lane: Lane, job: InFlightJob, outcome: Outcome, startedAt: number, durationMs: number): void
+  /** A thread has not begun this job and will not, because its lease had run out. */
+  jobLate(job: InFlightJob): void
   /** A batch of results was handled. */
   resultsHandled(): void
   /**

@@ -36,6 +36,10 @@ export class PoolEvents implements PoolListener {
     this.#parts.life.end.ended(job, outcome, { startedAt, durationMs, threadId: lane.threadId })
   }
 
+  jobLate(job: InFlightJob): void {
+    this.#parts.life.interruption.tooLateToBegin(job)
+  }
+
   resultsHandled(): void {
     for (const dispatcher of this.#parts.pools.dispatchers.values()) dispatcher.schedule()
     this.onLaneChange?.()

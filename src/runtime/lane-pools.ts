@@ -35,6 +35,7 @@ export function startPools(
       supervisorId,
       logLevel: settings.logLevel,
       resultMaxBytes,
+      ackWaitMs: settings.ackWaitMs,
       stuckMs,
     }
     pools.set(name, new LanePool(options, listener))

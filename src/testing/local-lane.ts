@@ -72,6 +72,9 @@ export class LocalLane implements Lane {
     this.#schedule()
   }
 
+  /** It shares the supervisor's thread, and is not held up without it. */
+  renewed(): void {}
+
   takeBack(job: InFlightJob): boolean {
     if (!this.#jobs.has(job) || this.#running?.job === job) return false
     this.#remove(job)

@@ -25,6 +25,7 @@ export interface LanePoolOptions {
   readonly logLevel: string
   /** The most bytes of JSON that a handler's result may have. */
   readonly resultMaxBytes: number
+  readonly ackWaitMs: number
   /** A thread that has not ended this long after it was told to is stuck in native code. */
   readonly stuckMs: number
 }
@@ -95,8 +96,8 @@ export class LanePool implements LaneOwner {
 
   #startLane(): void {
     const { port1, port2 } = new MessageChannel()
-    const { slots, concurrency } = this.#options
-    const lane = new ThreadLaneHandle(this.name, slots, concurrency, port1, this)
+    const { slots, concurrency, ackWaitMs } = this.#options
+    const lane = new ThreadLaneHandle({ pool: this.name, slots, concurrency, ackWaitMs }, port1, this)
     const task: LaneTask = {
       port: port2,
       table: lane.table.buffer,
@@ -138,6 +139,10 @@ export class LanePool implements LaneOwner {
     if (outcome.kind === 'completed') this.#endsInARow = 0
     this.#listener.jobEnded(lane, job, outcome, startedAt, durationMs)
     this.retire(lane)
+  }
+
+  late(job: InFlightJob): void {
+    this.#listener.jobLate(job)
   }
 
   resultsHandled(): void {

@@ -8,7 +8,8 @@ import type { SpanPlace } from '../core/span-place.ts'
  *
  * 1. The supervisor writes `posted` into a job's cell of the shared table and sends a batch of jobs.
  * 2. The thread claims each job by exchanging `posted` for `started`, with the instant beside it.
- *    The supervisor takes a job back by exchanging `posted` for `taken`. Only one of them wins.
+ *    The supervisor takes a job back by exchanging `posted` for `taken`. Only one of them wins. A job whose lease has
+ *    run out is not begun, whatever holds the supervisor up: the thread exchanges `posted` for `late`, and says so.
  * 3. A job that completed is marked `done` at once, with its run time beside it; its result follows in the next batch
  *    of results, if no other job blocks the thread before.
  * 4. A job that is about to end its thread is marked `culprit`.
@@ -22,7 +23,16 @@ import type { SpanPlace } from '../core/span-place.ts'
  * reported, and who is to blame. A cell holds a ticket beside the phase, because a slot is used again
  * while an entry that was taken back may still lie in the thread's mailbox.
  */
-export const phases = { free: 0, posted: 1, started: 2, done: 3, taken: 4, culprit: 5, signalled: 6 } as const
+export const phases = {
+  free: 0,
+  posted: 1,
+  started: 2,
+  done: 3,
+  taken: 4,
+  culprit: 5,
+  signalled: 6,
+  late: 7,
+} as const
 export type Phase = (typeof phases)[keyof typeof phases]
 
 /** A cell's value: 28 bits of ticket, 3 of phase. */
@@ -40,19 +50,24 @@ export function ticketOf(value: number): number {
 
 export const ticketLimit = 2 ** 28
 
-/** The shared table of one lane: for each slot a cell, when its job began, and how long it ran if it is done. */
+/**
+ * The shared table of one lane: for each slot a cell, how long its job's lease lasts, when the job began, and how long
+ * it ran if it is done.
+ */
 export interface LaneTable {
   readonly buffer: SharedArrayBuffer
   readonly cells: Int32Array
   /** On the clock of `monotonicMs`. */
   readonly startedAt: Float64Array
   readonly durationMs: Float64Array
+  /** On the clock of `monotonicMs`, as far as the supervisor knows. */
+  readonly leaseUntil: Float64Array
   /** One number: 1 + the slot of the job whose first synchronous code is running, or 0. */
   readonly current: Int32Array
 }
 
 export function createTable(slots: number): LaneTable {
-  return openTable(new SharedArrayBuffer(slots * 20 + 4), slots)
+  return openTable(new SharedArrayBuffer(slots * 28 + 4), slots)
 }
 
 export function openTable(buffer: SharedArrayBuffer, slots: number): LaneTable {
@@ -60,8 +75,9 @@ export function openTable(buffer: SharedArrayBuffer, slots: number): LaneTable {
     buffer,
     startedAt: new Float64Array(buffer, 0, slots),
     durationMs: new Float64Array(buffer, slots * 8, slots),
-    cells: new Int32Array(buffer, slots * 16, slots),
-    current: new Int32Array(buffer, slots * 20, 1),
+    leaseUntil: new Float64Array(buffer, slots * 16, slots),
+    cells: new Int32Array(buffer, slots * 24, slots),
+    current: new Int32Array(buffer, slots * 28, 1),
   }
 }
 
@@ -128,6 +144,8 @@ export interface ResultBatch {
   /** slot, ticket, run time in ms of each completed job, one after the other. */
   readonly completed: number[]
   readonly others: EndedJob[]
+  /** Some jobs were not begun, because their leases had run out; their cells say which. */
+  readonly late?: boolean
   /** Of replayed jobs, whose settlement cannot find it by their headers; undefined when there are none. */
   readonly spans?: readonly ReportedSpan[]
 }

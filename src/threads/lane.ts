@@ -30,6 +30,7 @@ export interface LaneOwner {
     startedAt: number,
     durationMs: number,
   ): void
+  late(job: InFlightJob): void
   resultsHandled(): void
   ready(lane: ThreadLaneHandle, message: Extract<FromThread, { kind: 'ready' }>): void
   leaked(lane: ThreadLaneHandle, message: Extract<FromThread, { kind: 'leak' }>): void
@@ -62,6 +63,7 @@ export class ThreadLaneHandle implements Lane {
   traces = false
   readonly #port: MessagePort
   readonly #owner: LaneOwner
+  readonly #ackWaitMs: number
   readonly #slots: (InFlightJob | undefined)[]
   readonly #freeSlots: number[]
   readonly #culprits: Culprit[] = []
@@ -71,10 +73,21 @@ export class ThreadLaneHandle implements Lane {
   /** Jobs that are asked for at the same time are looked at together. */
   #looking: Promise<Finding> | undefined
 
-  constructor(pool: PoolName, slots: number, concurrency: number, port: MessagePort, owner: LaneOwner) {
-    this.pool = pool
-    this.concurrency = concurrency
+  constructor(
+    about: {
+      readonly pool: PoolName
+      readonly slots: number
+      readonly concurrency: number
+      readonly ackWaitMs: number
+    },
+    port: MessagePort,
+    owner: LaneOwner,
+  ) {
+    const { slots } = about
+    this.pool = about.pool
+    this.concurrency = about.concurrency
     this.table = createTable(slots)
+    this.#ackWaitMs = about.ackWaitMs
     this.#port = port
     this.#owner = owner
     this.#slots = new Array<InFlightJob | undefined>(slots).fill(undefined)
@@ -109,7 +122,12 @@ export class ThreadLaneHandle implements Lane {
     if (this.outstanding === 0) this.lastProgressAt = monotonicMs()
     this.outstanding += 1
     this.backlogMs += job.estimateMs
+    this.renewed(job)
     Atomics.store(this.table.cells, slot, cell(this.#ticket, phases.posted))
+  }
+
+  renewed(job: InFlightJob): void {
+    this.table.leaseUntil[job.slot] = job.renewedAt + this.#ackWaitMs
   }
 
   #vacate(job: InFlightJob): void {
@@ -126,7 +144,8 @@ export class ThreadLaneHandle implements Lane {
     if (job.lane !== this) return false
     const posted = cell(job.ticket, phases.posted)
     const taken = cell(job.ticket, phases.taken)
-    if (Atomics.compareExchange(this.table.cells, job.slot, posted, taken) !== posted) return false
+    const found = Atomics.compareExchange(this.table.cells, job.slot, posted, taken)
+    if (found !== posted && found !== cell(job.ticket, phases.late)) return false
     this.#vacate(job)
     return true
   }
@@ -221,7 +240,7 @@ export class ThreadLaneHandle implements Lane {
         continue
       }
       const phase = phaseOf(Atomics.load(this.table.cells, job.slot))
-      if (phase === phases.posted) unstarted.push(job)
+      if (phase === phases.posted || phase === phases.late) unstarted.push(job)
       else {
         started.push({
           job,
@@ -271,7 +290,17 @@ export class ThreadLaneHandle implements Lane {
         this.#end(job, outcome, this.table.startedAt[slot]!, durationMs)
       }
     }
+    if (batch.late) this.#giveUpLate()
     this.#owner.resultsHandled()
+  }
+
+  /** Some jobs were not begun, because their leases had run out. */
+  #giveUpLate(): void {
+    for (const job of this.jobs()) {
+      if (Atomics.load(this.table.cells, job.slot) !== cell(job.ticket, phases.late)) continue
+      this.#vacate(job)
+      this.#owner.late(job)
+    }
   }
 
   // The thread is about to end by its own doing. Its jobs are settled when it is really gone.

@@ -29,6 +29,8 @@ interface OpenBatch {
 
 /** The jobs that were posted to a thread and have not begun, in the order in which they came. */
 export class Mailbox {
+  /** A job was not begun because its lease had run out; whoever reports that sets this back. */
+  late = false
   /**
    * A job that was taken back was come upon. The supervisor believes the thread stalled, and sends nothing
    * more until it hears from it; whoever reports sets this back.
@@ -51,7 +53,7 @@ export class Mailbox {
     this.#batches.push({ count, numbers, payloads: new Uint8Array(buffer, numbers.byteLength), extras })
   }
 
-  /** The next job that the supervisor has not taken back. Its deadline runs from here. */
+  /** The next job that the supervisor has not taken back, and still holds the lease of. Its deadline runs from here. */
   claim(): ClaimedJob | undefined {
     for (;;) {
       const batch = this.#batches[0]
@@ -75,9 +77,13 @@ export class Mailbox {
   }
 
   #claim(slot: number, ticket: number, startedAt: number): boolean {
-    const { cells } = this.#table
-    this.#table.startedAt[slot] = startedAt
+    const { cells, leaseUntil } = this.#table
     const posted = cell(ticket, phases.posted)
+    if (startedAt >= leaseUntil[slot]!) {
+      if (Atomics.compareExchange(cells, slot, posted, cell(ticket, phases.late)) === posted) this.late = true
+      return false
+    }
+    this.#table.startedAt[slot] = startedAt
     return Atomics.compareExchange(cells, slot, posted, cell(ticket, phases.started)) === posted
   }
 }

@@ -31,7 +31,7 @@ const turnMs = 2
  * The actor loop of one thread.
  *
  * 1. Batches of jobs arrive in the mailbox; up to `concurrency` of them run at once.
- * 2. A job is claimed in the shared table, decoded, checked against its schema, and run.
+ * 2. A job is claimed in the shared table, unless its lease has run out, decoded, checked against its schema, and run.
  * 3. Its end is marked in the table at once and reported with others at the end of the turn, after
  *    rejections that nobody awaited had their chance to make it a failure.
  * 4. At least every 2 ms the event loop gets a turn.
@@ -240,10 +240,13 @@ export class ThreadLane {
     })
   }
 
-  /** Sends what has ended; also when nothing has, after jobs that were taken back, to say that it gets on again. */
+  /** Sends what has ended; also when nothing has, after jobs that were not begun, to say that it gets on again. */
   #report(): void {
-    if (this.#ended.isEmpty && !this.#mailbox.skipped) return
+    const { skipped, late } = this.#mailbox
+    if (this.#ended.isEmpty && !skipped) return
     this.#mailbox.skipped = false
-    this.#task.port.postMessage(this.#ended.take())
+    this.#mailbox.late = false
+    const batch = this.#ended.take()
+    this.#task.port.postMessage(late ? { ...batch, late } : batch)
   }
 }

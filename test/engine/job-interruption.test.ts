@@ -30,6 +30,27 @@ test('a lost lease takes back what was posted and not begun', async () => {
   assert.equal(engine.inFlight.size, 0)
 })
 
+test('a job that its thread was too late to begin is let go of uncounted, or begins when it is ours again', async () => {
+  const { broker, clock, observer, engine, addLane, deliver } = fakeEngine()
+  const lane = addLane()
+  const job = (await deliver(7))!
+  broker.take()
+  const tooLate = async () => {
+    lane.remove(job)
+    engine.fromPools.jobLate(job)
+    await settled()
+  }
+  await tooLate()
+  assert.deepEqual(lane.jobs(), [job])
+  await clock.pass(ackWaitMs)
+  await tooLate()
+  assert.deepEqual(lane.jobs(), [])
+  assert.deepEqual(observer.take('leaseLost'), ['leaseLost JOBS:7'])
+  assert.equal(engine.inFlight.size, 0)
+  assert.equal(engine.handlers[0]!.held, 0)
+  assert.deepEqual(broker.take('pull'), ['release 7'])
+})
+
 test('an attempt whose lease is lost is told to stop and never naked; its completion is still acked', async () => {
   const { broker, clock, engine, addLane, deliver, end } = fakeEngine({ handlers: [{ deadlineMs: 1e9 }] })
   engine.start()

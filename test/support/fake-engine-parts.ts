@@ -332,6 +332,8 @@ export class FakeLane implements Lane {
     this.#unsent = []
   }
 
+  renewed(): void {}
+
   takeBack(job: InFlightJob): boolean {
     if (!this.#jobs.has(job) || this.#begun.has(job)) return false
     this.remove(job)

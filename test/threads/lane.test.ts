@@ -18,10 +18,12 @@ import { handlerState, heldJob, settled } from '../support/fake-engine-parts.ts'
 /** A lane whose thread is this test: it writes into the table and posts what a thread would. */
 function createLane(t: TestContext, slots = 4, concurrency = 1) {
   const { port1, port2 } = new MessageChannel()
+  const late: InFlightJob[] = []
   const ended: { job: InFlightJob; outcome: Outcome; durationMs: number }[] = []
   let handled = 0
   const owner: LaneOwner = {
     ended: (_lane, job, outcome, _startedAt, durationMs) => ended.push({ job, outcome, durationMs }),
+    late: (job) => late.push(job),
     resultsHandled: () => {
       handled += 1
     },
@@ -30,7 +32,7 @@ function createLane(t: TestContext, slots = 4, concurrency = 1) {
     progressed: () => {},
     kill: () => {},
   }
-  const lane = new ThreadLaneHandle('cpu', slots, concurrency, port1, owner)
+  const lane = new ThreadLaneHandle({ pool: 'cpu', slots, concurrency, ackWaitMs: 1_000 }, port1, owner)
   t.after(() => {
     port1.close()
     port2.close()
@@ -39,6 +41,7 @@ function createLane(t: TestContext, slots = 4, concurrency = 1) {
   return {
     lane,
     ended,
+    late,
     port: port2,
     get handled() {
       return handled
@@ -224,6 +227,37 @@ test('what is done on a thread that is blocked ends by its mark, and its late re
   port.postMessage({ kind: 'results', completed: [slot, ticket, 2.5], others: [] })
   lane.collect()
   assert.equal(ended.length, 1)
+})
+
+test('what a thread has not begun because its lease ran out is told of once, and its slot is free', (t) => {
+  const { lane, ended, late, port, post, mark } = createLane(t)
+  const [done, tooLate, takenBack] = post(3) as [InFlightJob, InFlightJob, InFlightJob]
+  for (const job of [tooLate, takenBack]) mark(job, phases.late)
+  assert.equal(lane.startedAt(tooLate), undefined)
+  assert.equal(lane.takeBack(takenBack), true, 'it never begins')
+  port.postMessage({ kind: 'results', completed: [done.slot, done.ticket, 1], others: [], late: true })
+  lane.collect()
+  assert.deepEqual(
+    ended.map(({ job }) => job),
+    [done],
+  )
+  assert.deepEqual(late, [tooLate])
+  assert.deepEqual([lane.outstanding, lane.freeSlots, tooLate.lane], [0, 4, undefined])
+})
+
+test('a lane that closes hands over what was too late to begin as not begun', (t) => {
+  const { lane, post, mark } = createLane(t)
+  const [job] = post()
+  mark(job!, phases.late)
+  assert.deepEqual(lane.close(), { started: [], unstarted: [job] })
+})
+
+test('the thread knows how long each lease lasts, also when it is renewed', (t) => {
+  const { lane, post } = createLane(t)
+  const [job] = post()
+  assert.equal(lane.table.leaseUntil[job!.slot], job!.renewedAt + 1_000)
+  job!.renewed(job!.renewedAt + 500)
+  assert.equal(lane.table.leaseUntil[job!.slot], job!.renewedAt + 1_000)
 })
 
 test('a job that is done and not yet reported is neither running nor to be taken back', (t) => {
