@@ -37,6 +37,8 @@ export interface MixedReport {
   readonly stranded: number
   readonly faults: number
   readonly hindered: number
+  /** Faults that nobody meant: this machine was too busy. */
+  readonly unmeant: number
   /** Runs of jobs that had completed, by the fault that explains each. */
   readonly duplicates: Readonly<Record<string, number>>
   /** What is not as it should be, with the seed of its round. */
@@ -95,6 +97,7 @@ class Tally {
     stranded: 0,
     faults: 0,
     hindered: 0,
+    unmeant: 0,
   }
   readonly #duplicates: Record<string, number> = {}
   readonly #findings: string[] = []
@@ -126,6 +129,7 @@ class Tally {
         sums[key] += report[key]
       sums.faults += report.struck - report.hindered.length
       sums.hindered += report.hindered.length
+      sums.unmeant += report.unmeant
       for (const [fault, count] of report.duplicates) {
         this.#duplicates[fault] = (this.#duplicates[fault] ?? 0) + count
       }

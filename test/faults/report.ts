@@ -91,7 +91,7 @@ function stormRow({ accepted, findings }: MixedReport): string[] {
 }
 
 function mixedRows(mixed: MixedReport): string[][] {
-  const { accepted, completed, dead, lostByBroker, stranded, faults } = mixed
+  const { accepted, completed, dead, lostByBroker, stranded, faults, unmeant } = mixed
   const { rounds, runs, duplicates, findings, seconds } = mixed
   const count = (word: string): number => findings.filter((finding) => finding.includes(word)).length
   const sum = Object.values(duplicates).reduce((total, each) => total + each, 0)
@@ -107,6 +107,12 @@ function mixedRows(mixed: MixedReport): string[][] {
       '',
     ],
     ['faults', '', String(faults), ''],
+    [
+      'besides: a supervisor, the network between or a reader got no processor for a while',
+      '',
+      String(unmeant),
+      '',
+    ],
     zero('lost', ': lost'),
     zero('unaccounted', ': unaccounted'),
     zero('settled twice, or two dead letters', 'settled twice'),

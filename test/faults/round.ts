@@ -29,6 +29,8 @@ export interface RoundReport extends Judgement {
   readonly struck: number
   /** Faults that could not be carried out, because another one stood in the way; in words. */
   readonly hindered: readonly string[]
+  /** Faults that nobody meant, on a machine that was too busy. */
+  readonly unmeant: number
 }
 
 /** How long jobs may take to run again after a fault is healed, on however slow a machine. */
@@ -63,7 +65,7 @@ export async function playRound(options: RoundOptions): Promise<RoundReport> {
     await recovers(stage)
     const judgement = await stage.finish()
     for (const { fault, from, to } of stage.unmeant) narrate(`unmeant: ${fault}: ${Math.round(to - from)} ms`)
-    return { ...judgement, struck: stage.struck, hindered }
+    return { ...judgement, struck: stage.struck, hindered, unmeant: stage.unmeant.length }
   } finally {
     await stage.close()
   }
