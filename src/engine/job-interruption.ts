@@ -101,11 +101,12 @@ export class JobInterruption {
     this.#parts.beginning.drop(job)
   }
 
-  /** Its thread found that its lease had run out, and has not begun it. The lease may have been renewed meanwhile. */
-  tooLateToBegin(job: InFlightJob): void {
+  /** Their thread found that their leases had run out, and has not begun them. They may have been renewed meanwhile. */
+  tooLateToBegin(jobs: readonly InFlightJob[]): void {
     const { settlement, beginning } = this.#parts
-    if (job.leaseLost || settlement.holdsLease(job)) beginning.requeue([job])
-    else this.lateArrival(job)
+    const known = jobs.filter((job) => job.leaseLost || settlement.holdsLease(job))
+    for (const job of jobs) if (!known.includes(job)) this.lateArrival(job)
+    beginning.requeue(known)
   }
 
   /** It waits, and the broker has it no more. Nothing is said to the broker, should it be there all the same. */

@@ -71,8 +71,8 @@ export type ThreadEnd =
 export interface PoolListener {
   laneReady(lane: Lane): void
   jobEnded(lane: Lane, job: InFlightJob, outcome: Outcome, startedAt: number, durationMs: number): void
-  /** A thread has not begun this job and will not, because its lease had run out. */
-  jobLate(job: InFlightJob): void
+  /** A thread has not begun these jobs and will not, because their leases had run out. */
+  jobsLate(jobs: readonly InFlightJob[]): void
   /** A batch of results was handled. */
   resultsHandled(): void
   /**

@@ -36,8 +36,8 @@ export class PoolEvents implements PoolListener {
     this.#parts.life.end.ended(job, outcome, { startedAt, durationMs, threadId: lane.threadId })
   }
 
-  jobLate(job: InFlightJob): void {
-    this.#parts.life.interruption.tooLateToBegin(job)
+  jobsLate(jobs: readonly InFlightJob[]): void {
+    this.#parts.life.interruption.tooLateToBegin(jobs)
   }
 
   resultsHandled(): void {

@@ -20,7 +20,7 @@ export function createPoolListener(
     laneReady: (lane) => engine.fromPools.laneReady(lane),
     jobEnded: (lane, job, outcome, startedAt, durationMs) =>
       engine.fromPools.jobEnded(lane, job, outcome, startedAt, durationMs),
-    jobLate: (job) => engine.fromPools.jobLate(job),
+    jobsLate: (jobs) => engine.fromPools.jobsLate(jobs),
     resultsHandled: () => engine.fromPools.resultsHandled(),
     laneEnded: (lane, started, unstarted, cause) =>
       engine.fromPools.laneEnded(lane, started, unstarted, cause),

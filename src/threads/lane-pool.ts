@@ -141,8 +141,9 @@ export class LanePool implements LaneOwner {
     this.retire(lane)
   }
 
-  late(job: InFlightJob): void {
-    this.#listener.jobLate(job)
+  late(lane: ThreadLaneHandle, jobs: readonly InFlightJob[]): void {
+    this.#listener.jobsLate(jobs)
+    this.retire(lane)
   }
 
   resultsHandled(): void {

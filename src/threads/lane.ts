@@ -30,7 +30,7 @@ export interface LaneOwner {
     startedAt: number,
     durationMs: number,
   ): void
-  late(job: InFlightJob): void
+  late(lane: ThreadLaneHandle, jobs: readonly InFlightJob[]): void
   resultsHandled(): void
   ready(lane: ThreadLaneHandle, message: Extract<FromThread, { kind: 'ready' }>): void
   leaked(lane: ThreadLaneHandle, message: Extract<FromThread, { kind: 'leak' }>): void
@@ -296,11 +296,10 @@ export class ThreadLaneHandle implements Lane {
 
   /** Some jobs were not begun, because their leases had run out. */
   #giveUpLate(): void {
-    for (const job of this.jobs()) {
-      if (Atomics.load(this.table.cells, job.slot) !== cell(job.ticket, phases.late)) continue
-      this.#vacate(job)
-      this.#owner.late(job)
-    }
+    const { cells } = this.table
+    const late = this.jobs().filter((job) => Atomics.load(cells, job.slot) === cell(job.ticket, phases.late))
+    for (const job of late) this.#vacate(job)
+    if (late.length > 0) this.#owner.late(this, late)
   }
 
   // The thread is about to end by its own doing. Its jobs are settled when it is really gone.

@@ -37,7 +37,7 @@ test('a job that its thread was too late to begin is let go of uncounted, or beg
   broker.take()
   const tooLate = async () => {
     lane.remove(job)
-    engine.fromPools.jobLate(job)
+    engine.fromPools.jobsLate([job])
     await settled()
   }
   await tooLate()

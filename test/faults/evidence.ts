@@ -26,6 +26,8 @@ export interface Strike {
   readonly from: number
   /** When it was healed. */
   readonly to: number
+  /** Nobody meant it: this machine was too busy. */
+  readonly unmeant?: true
 }
 
 /** What became of one publish. */

@@ -190,7 +190,10 @@ export class Fleet {
         if (line.msg === 'job dead-lettered') this.saidDead.add(String(line['job_id']))
         if (line.msg === 'held up, leases renewed late') {
           const to = Number(line['time']) - sinceEpochMs()
-          this.heldUp.push({ pid, from: to - Number(line['late_ms']), to })
+          const from = to - Number(line['late_ms'])
+          const life = this.lives.find((one) => one.pid === pid)!
+          // Its clock may be set by a fault.
+          if (from >= life.startedAt && to <= machineMs()) this.heldUp.push({ pid, from, to })
         }
       }
       this.#linesRead.set(lines, lines.length)

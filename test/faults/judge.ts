@@ -127,7 +127,9 @@ class Judge {
     for (const run of runs) {
       if (run.startedAt <= first.startedAt) continue
       const strike = byAnybody
-        ? this.#strikes('repeat', 0, run.startedAt)[0]
+        ? this.#strikes('repeat', 0, run.startedAt).find(
+            ({ unmeant, to }) => !unmeant || to >= first.startedAt - lateMs,
+          )
         : (this.#strike('repeat', first.startedAt, run.startedAt, [first.pid]) ??
           // Who was cut off may begin late with a delivery that somebody else was given meanwhile.
           this.#strike('overlap', first.startedAt - lateMs, run.startedAt, [run.pid]))

@@ -33,7 +33,13 @@ const startMsEach = 5_000
 export const ackWaitMs = 2_000
 
 /** What a link that is cut may do to jobs whose deliveries were on their way. */
-const charging: Power[] = ['charge']
+const charging: readonly Power[] = ['charge']
+
+/** What a standstill may do: leases are between a third of an ack wait and half of it old when they are renewed. */
+function powersOf({ from, to }: { from: number; to: number }): readonly Power[] {
+  if (to - from < ackWaitMs / 2) return charging
+  return to - from < ackWaitMs ? ['repeat', 'overlap', 'charge'] : ['repeat', 'overlap', 'charge often']
+}
 
 /** Small enough for a round of seconds. */
 const settings: Record<string, string> = {
@@ -269,32 +275,19 @@ export class Stage {
   #unmeant(): Strike[] {
     this.fleet.readSaid()
     const sinceEpochMs = Date.now() - machineMs()
-    const anything: Power[] = ['repeat', 'charge often', 'overlap']
+    const stillnesses = this.#stillness.found.map((span) => ({ pids: undefined, ...span }))
+    const heldUp = this.fleet.heldUp.map(({ pid, ...span }) => ({ pids: [pid], ...span }))
+    const cuts = this.broker.cuts().map((date) => ({ from: date - sinceEpochMs, to: date - sinceEpochMs }))
     return [
-      ...this.#stillness.found.map((span) => ({
-        fault: 'the network stood still',
-        powers: anything,
+      ...stillnesses.map((span) => ({ fault: 'the network stood still', powers: powersOf(span), ...span })),
+      ...heldUp.map((span) => ({ fault: 'a supervisor got no processor', powers: powersOf(span), ...span })),
+      ...cuts.map((span) => ({
+        fault: 'the server cut one off who did not read',
+        powers: charging,
         pids: undefined,
         ...span,
       })),
-      ...this.fleet.heldUp.map(({ pid, from, to }) => ({
-        fault: 'a supervisor got no processor',
-        powers: anything,
-        pids: [pid],
-        from,
-        to,
-      })),
-      ...this.broker.cuts().map((date) => {
-        const at = date - sinceEpochMs
-        return {
-          fault: 'the server cut one off who did not read',
-          powers: charging,
-          pids: undefined,
-          from: at,
-          to: at,
-        }
-      }),
-    ]
+    ].map((strike) => ({ ...strike, unmeant: true }))
   }
 
   async close(): Promise<void> {

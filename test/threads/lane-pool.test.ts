@@ -41,7 +41,7 @@ test('G2: a thread begins nothing whose lease nobody has renewed, and says so', 
     {
       laneReady: () => {},
       jobEnded: (_lane, job) => ended.push(job),
-      jobLate: (job) => late.push(job),
+      jobsLate: (jobs) => late.push(...jobs),
       resultsHandled: () => {},
       laneEnded: () => {},
       laneStuck: () => {},

@@ -23,7 +23,7 @@ function createLane(t: TestContext, slots = 4, concurrency = 1) {
   let handled = 0
   const owner: LaneOwner = {
     ended: (_lane, job, outcome, _startedAt, durationMs) => ended.push({ job, outcome, durationMs }),
-    late: (job) => late.push(job),
+    late: (_lane, jobs) => late.push(...jobs),
     resultsHandled: () => {
       handled += 1
     },
