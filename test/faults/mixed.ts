@@ -56,7 +56,7 @@ const losingSeldom = 6
 const clusterEvery = 10
 /** Three servers that share this machine with everything else elect no leader without a fault at this pace. */
 const clusterPace = { perSecond: 200, mostOpen: 1_000 }
-const pace = { perSecond: 500 * cpus().length, mostOpen: 10_000 }
+const pace = { perSecond: 1_000 * cpus().length, mostOpen: 10_000 }
 const supervisors = 4
 /** Supervisors that lose the broker at once. */
 const stormSize = 50
