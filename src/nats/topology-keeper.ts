@@ -15,8 +15,11 @@ const lookAgainMs = 1_000
 const lookGapMs = 250
 /** After a reconnect, how often to try to see the job stream. */
 const verifyAgainMs = 100
-/** So many looks that fail in a row do not wait long for an answer: nobody may be there to give it. */
-const hastyLooks = 4
+/**
+ * So many looks that fail in a row do not wait long for an answer: nobody may be there to give it, and one that is asked
+ * just before a leader is elected never gets it. An election takes up to 9 s.
+ */
+const hastyLooks = 8
 /** Signs of trouble within this are one. */
 const troubleMs = 50
 

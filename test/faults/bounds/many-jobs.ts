@@ -35,11 +35,12 @@ export function manyJobs({ jobs }: { jobs: number }): Promise<Row> {
     const lost = runs.filter((count) => count === 0).length
     const repeated = runs.filter((count) => count > 1).length
     const quarter = Math.floor(rss.length / 4)
-    const early = quantile(rss.slice(quarter, 2 * quarter), 0.5)
-    const late = quantile(rss.slice(3 * quarter), 0.5)
+    // The rest is garbage that was not collected yet: in an hour without a leak the median moves by 30 MB to and fro.
+    const early = quantile(rss.slice(quarter, 2 * quarter), 0.1)
+    const late = quantile(rss.slice(3 * quarter), 0.1)
     return {
       bound: `memory over ${jobs} jobs`,
-      limit: `RSS of the last quarter at most ${growthLimitMb} MB above the second, 0 lost`,
+      limit: `RSS of the last quarter at most ${growthLimitMb} MB above the second (the lowest tenth of each), 0 lost`,
       measured: `${Math.round(early)} to ${Math.round(late)} MB, ${lost} lost, ${repeated} repeated`,
       holds: late - early <= growthLimitMb && lost === 0,
       detail: `${Math.round(jobs / tookS)} jobs/s, enqueued by one client meanwhile`,
