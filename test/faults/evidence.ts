@@ -73,6 +73,8 @@ export interface Evidence {
   readonly saidDead: ReadonlySet<string>
   /** What supervisors logged of a job: no evidence, but a help to whoever looks at a finding. */
   told(id: string): readonly Told[]
+  /** What supervisors logged that is about no job, in this time; for the same reader. */
+  said(from: number, to: number): readonly Told[]
   readonly strikes: readonly Strike[]
   readonly lives: readonly ProcessLife[]
   readonly counted: readonly Counted[]

@@ -145,6 +145,24 @@ export class Fleet {
     return told.sort((one, other) => one.at - other.at)
   }
 
+  /** What all who ever lived logged in this time that is about no job, in order; ticks and the like left out. */
+  said(from: number, to: number): Told[] {
+    const sinceEpoch = sinceEpochMs()
+    const said = this.#everybody.flatMap((supervisor) =>
+      supervisor.lines
+        .filter((line) => line['job_id'] === undefined && Number(line['level']) >= 40)
+        .concat(
+          supervisor.lines.filter(({ msg }) => /^(reconnected|running|draining|drained)/.test(String(msg))),
+        )
+        .map(({ msg, time, err }) => {
+          const { message = '', stack = '' } = (err ?? {}) as { message?: string; stack?: string }
+          const detail = msg === 'internal error' ? stack.replaceAll(/\n\s+/g, ' < ') : message
+          return { pid: supervisor.pid, at: Number(time) - sinceEpoch, line: `${msg} ${detail}`.trim() }
+        }),
+    )
+    return said.filter(({ at }) => at >= from && at <= to).sort((one, other) => one.at - other.at)
+  }
+
   /** What those that live count. */
   async counted(): Promise<Counted[]> {
     return Promise.all(

@@ -71,6 +71,7 @@ function findings(more: Partial<Evidence> & { jobs?: readonly Publication[] }): 
     letters: [],
     saidDead: new Set(),
     told: () => [],
+    said: () => [],
     strikes: [],
     lives: [{ pid, startedAt: 0, endedAt: 60_000, endedBy: 'stop', exit: { code: 0, signal: null } }],
     counted: [],

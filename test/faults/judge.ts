@@ -284,6 +284,10 @@ class Judge {
   #exits(): void {
     for (const { pid, endedBy, exit, startedAt, endedAt } of this.#evidence.lives) {
       if (endedAt === undefined) this.#findings.push(`process ${pid} never ended`)
+      else if (exit?.code === exitCodes.internal) {
+        const said = this.#evidence.said(endedAt - aroundMs, endedAt).filter((told) => told.pid === pid)
+        this.#findings.push(`process ${pid} has a defect: ${said.map(({ line }) => line).join(', ')}`)
+      }
       // Ending itself by SIGKILL is how one ends whose threads do not end in time, which a busy machine may cause.
       else if (endedBy === 'stop' && exit?.code !== 0 && exit?.signal !== 'SIGKILL') {
         this.#findings.push(`process ${pid} was asked to stop and ended with ${JSON.stringify(exit)}`)
@@ -354,6 +358,9 @@ class Judge {
     const strikes = this.#evidence.strikes
       .filter((strike) => strike.to >= from && strike.from <= to)
       .map(({ from, to, fault, pids }) => `${at(from)}..${at(to)} ${fault}${pids ? ` in ${pids}` : ''}`)
-    return `${told.join('; ') || 'never ran'}; faults: ${strikes.slice(0, 12).join(', ') || 'none'}`
+    const said = this.#evidence
+      .said(from, to)
+      .map(({ pid, at: instant, line }) => `${at(instant)} ms ${pid} ${line}`)
+    return `${told.join('; ') || 'never ran'}; faults: ${strikes.slice(0, 12).join(', ') || 'none'}; said: ${said.slice(0, 20).join(', ') || 'nothing'}`
   }
 }

@@ -73,7 +73,7 @@ export class Load {
           this.#send(planJob(this.#random, this.#count, quick))
           this.#count += 1
         }
-        await wait(10)
+        await wait(room > 0 ? 10 : 50)
       }
     })()
   }

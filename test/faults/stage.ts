@@ -7,6 +7,7 @@ import { JetStreamView } from '../support/jetstream-view.ts'
 import { Ledger } from '../support/ledger.ts'
 import { Link } from '../support/link.ts'
 import { projectRoot } from '../support/supervisor.ts'
+import { poisonPowers, poisonPrefix } from './catalogue/job-faults.ts'
 import { CollectedLetters } from './collected-letters.ts'
 import { type Evidence, machineMs, type Power, type Strike } from './evidence.ts'
 import type { Fault } from './fault.ts'
@@ -264,7 +265,7 @@ export class Stage {
     await this.fleet.end()
     await this.letters.read()
     this.unmeant.push(...this.#unmeant())
-    this.#strikes.push(...this.unmeant)
+    this.#strikes.push(...this.unmeant, ...this.#poisonRuns())
     return judge(this.#evidence(counted, [...late, ...open], stranded))
   }
 
@@ -290,6 +291,26 @@ export class Stage {
     ].map((strike) => ({ ...strike, unmeant: true }))
   }
 
+  /**
+   * Each run of a job that ends its process, until it has: whoever published it stops waiting when a stream is deleted,
+   * but the job may have been in another one.
+   */
+  #poisonRuns(): Strike[] {
+    const starts = this.ledger
+      .lines()
+      .filter(({ kind, id }) => kind === 'start' && id.startsWith(poisonPrefix))
+    return starts.map(({ id, pid, atMs }) => {
+      const endedAt = this.fleet.lives.find((life) => life.pid === pid)?.endedAt
+      return {
+        fault: `a run of ${id}`,
+        powers: poisonPowers,
+        pids: undefined,
+        from: atMs,
+        to: endedAt ?? atMs,
+      }
+    })
+  }
+
   async close(): Promise<void> {
     this.#stillness.end()
     await this.load.stop()
@@ -307,6 +328,7 @@ export class Stage {
       letters: this.letters.all,
       saidDead: this.fleet.saidDead,
       told: (id) => this.fleet.told(id),
+      said: (from, to) => this.fleet.said(from, to),
       strikes: this.#strikes,
       lives: this.fleet.lives,
       counted,

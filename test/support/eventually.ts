@@ -1,5 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
+/** What is looked at may be a whole page of metrics; the longer it takes, the less often. */
+const firstPauseMs = 10
+const longestPauseMs = 60
+
 type Falsy = undefined | null | false | 0
 
 /**
@@ -15,6 +19,7 @@ export async function eventually<T>(
 ): Promise<T> {
   const startedAt = performance.now()
   let cause: unknown
+  let pauseMs = firstPauseMs
   for (;;) {
     try {
       const value = await condition()
@@ -28,7 +33,8 @@ export async function eventually<T>(
       const because = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : String(cause)}`
       throw new Error(`not within ${withinMs} ms: ${what}${because}`, { cause })
     }
-    await sleep(25)
+    await sleep(pauseMs)
+    pauseMs = Math.min(longestPauseMs, pauseMs * 1.3)
   }
 }
 

@@ -110,7 +110,8 @@ export class Supervisor {
 
   /** Waits for `/readyz` to say yes. */
   async ready(withinMs?: number): Promise<this> {
-    await this.url()
+    // Not asked before it says so: the answers would cost it as much as its start.
+    await this.line('running', withinMs)
     await eventually(
       'the supervisor is ready',
       async () => {

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startLocalBroker } from '#src/broker/local-broker.js'
 import { type RunningCommand, startMillrace } from '../../support/command-line.ts'
 import { eventually } from '../../support/eventually.ts'
@@ -177,6 +178,7 @@ async function replayUntilDone(
 async function untilGone(broker: JetStreamView, count: number, alive: ReadonlySet<unknown>): Promise<void> {
   let goal: number | undefined
   while (alive.size > 0) {
+    await sleep(5)
     // A broker that was just started may not answer yet.
     const left = await broker.jobsLeft(broker.deadStream).catch(() => undefined)
     if (left === undefined) continue

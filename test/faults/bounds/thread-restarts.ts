@@ -4,7 +4,7 @@ import { boundsHandlers, type Footprint, footprintOf, quantile, type Row, Scope 
 
 const growthLimitMb = 30
 /** About as many as fit into three seconds. */
-const restingLooks = 100
+const restingLooks = 50
 
 export interface ThreadRestarts {
   restarts: number

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { machineMs } from '../evidence.ts'
+import { machineMs, type Power } from '../evidence.ts'
 import type { Fault } from '../fault.ts'
 import { planSpecial } from '../planned-job.ts'
 import type { Stage } from '../stage.ts'
@@ -10,14 +10,18 @@ import { lasting } from './lasting.ts'
 
 let serial = 0
 
+/** The ids of jobs that end their process begin with this. */
+export const poisonPrefix = 'poison-'
+/** It takes a process along with each of its attempts. */
+export const poisonPowers: readonly Power[] = ['repeat', 'charge often', 'die']
+
 function poison(name: string, move: string): Fault {
   return {
     name,
-    // It takes a process along with each of its attempts.
-    powers: ['repeat', 'charge often', 'die'],
+    powers: poisonPowers,
     async strike(stage) {
       serial += 1
-      const id = `poison-${serial}`
+      const id = `${poisonPrefix}${serial}`
       const maxAttempts = 2
       const end = { kind: 'dead', reason: 'crashed', attempts: maxAttempts } as const
       const sentAt = machineMs()
