@@ -226,7 +226,7 @@ test('only a run that may have lost its lease may fail and not count', () => {
 })
 
 test('a process that is asked to stop ends with 0, and none dies by itself', () => {
-  const life = { pid, startedAt: 0, endedAt: 5, endedBy: 'stop', exit: { code: 70, signal: null } } as const
+  const life = { pid, startedAt: 0, endedAt: 5, endedBy: 'stop', exit: { code: 1, signal: null } } as const
   broken('process 100 was asked to stop', { ledger: run(1, 2), lives: [life] })
   const self = { ...life, exit: { code: null, signal: 'SIGKILL' } } as const
   assert.deepEqual(findings({ ledger: run(1, 2), lives: [self] }), [])
@@ -236,6 +236,8 @@ test('a process that is asked to stop ends with 0, and none dies by itself', () 
   broken('process 100 died by itself', { ledger: run(1, 2), lives: refused, strikes: [strike([], 6, 7)] })
   assert.deepEqual(findings({ ledger: run(1, 2), lives: refused, strikes: [strike([], 4, 7)] }), [])
   assert.deepEqual(findings({ ledger: run(1, 2), lives, strikes: [strike(['die'], 3, 4)] }), [])
+  const defect = [{ ...life, exit: { code: 70, signal: null } }]
+  broken('process 100 has a defect', { ledger: run(1, 2), lives: defect, strikes: [strike(['die'], 3, 4)] })
   broken('process 100 never ended', { ledger: run(1, 2), lives: [{ ...life, endedAt: undefined }] })
 })
 
