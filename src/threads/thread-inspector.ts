@@ -18,6 +18,8 @@ const unavailable: ThreadAnswer = { kind: 'unavailable' }
  *    point at which V8 lets itself be interrupted: inside a loop, a regular expression or `Atomics.wait`, or at
  *    once when the thread waits for events. Inside other native code there is no such point.
  * 3. Questions at the same time share the session, which attaches to every thread.
+ * 4. Its answer comes at such a point, too: in the middle of whatever this thread is running, which may be Node's own
+ *    book-keeping of timers. So nothing is done then but to ask for a turn.
  *
  * Never rejects, and answers within `limitMs`.
  */
@@ -58,8 +60,12 @@ class InspectorLink {
   constructor(session: Session) {
     this.#session = session
     session.on('NodeWorker.attachedToWorker', ({ params }) => this.#attached(params))
-    session.on('NodeWorker.detachedFromWorker', ({ params }) => this.#detached(params.sessionId))
-    session.on('NodeWorker.receivedMessageFromWorker', ({ params }) => this.#received(params.message))
+    session.on('NodeWorker.detachedFromWorker', ({ params }) =>
+      inTurn(() => this.#detached(params.sessionId)),
+    )
+    session.on('NodeWorker.receivedMessageFromWorker', ({ params }) =>
+      inTurn(() => this.#received(params.message)),
+    )
     session.connect()
     session.post('NodeWorker.enable', { waitForDebuggerOnStart: false })
   }
@@ -112,4 +118,9 @@ class InspectorLink {
     const value = message.result?.result?.value
     this.#waiting.get(message.id ?? 0)?.answered(value === undefined ? unavailable : { kind: 'value', value })
   }
+}
+
+/** A micro-task is the one thing that V8 itself queues: it runs when this thread has ended what it is in the middle of. */
+function inTurn(handle: () => void): void {
+  void Promise.resolve().then(handle)
 }
