@@ -30,6 +30,9 @@ const looked = 1_000
 const startMs = 60_000
 const startMsEach = 5_000
 
+/** What fills the stream of jobs up; nobody takes it. */
+export const jobFilling = 'jobs.filling'
+
 /** The ack wait of every supervisor on a stage. */
 export const ackWaitMs = 2_000
 
@@ -169,6 +172,8 @@ export class Stage {
     }
     for (const { supervisor } of this.fleet.berths) supervisor.signal('SIGCONT')
     await this.broker.heal()
+    // A server that is killed may show again what was purged just before.
+    await this.view.jsm.streams.purge('JOBS', { filter: jobFilling }).catch(() => {})
     // Whoever reads the story of a job wants to know: the server looks at everybody's credentials again.
     this.#strikes.push({ fault: 'everything healed', powers: [], pids: undefined, from, to: machineMs() })
   }

@@ -3,7 +3,7 @@ import { eventually } from '../../support/eventually.ts'
 import { deadFilling } from '../collected-letters.ts'
 import type { Power } from '../evidence.ts'
 import type { Fault } from '../fault.ts'
-import { ackWaitMs, type Stage } from '../stage.ts'
+import { ackWaitMs, jobFilling, type Stage } from '../stage.ts'
 import { lasting } from './lasting.ts'
 
 /** More than come while one request is on its way, besides jobs that have not ended. */
@@ -71,7 +71,7 @@ const full: Fault = {
   powers: [],
   async strike(stage) {
     const room = stage.load.mostOpen + spare
-    await filled(stage, 'JOBS', 'jobs.filling', room, () => lasting(ackWaitMs * 0.3))
+    await filled(stage, 'JOBS', jobFilling, room, () => lasting(ackWaitMs * 0.3))
     return undefined
   },
 }
