@@ -358,8 +358,14 @@ class Judge {
     const strikes = this.#evidence.strikes
       .filter((strike) => strike.to >= from && strike.from <= to)
       .map(({ from, to, fault, pids }) => `${at(from)}..${at(to)} ${fault}${pids ? ` in ${pids}` : ''}`)
-    const said = this.#evidence
-      .said(from, to)
+    const ended = this.#evidence.lives.flatMap(({ pid, endedAt, endedBy, exit }) =>
+      endedAt === undefined
+        ? []
+        : [{ pid, at: endedAt, line: `ended by ${endedBy ?? 'itself'} with ${exit?.signal ?? exit?.code}` }],
+    )
+    const said = [...this.#evidence.said(from, to), ...ended]
+      .filter(({ at: instant }) => instant >= from && instant <= to)
+      .sort((one, other) => one.at - other.at)
       .map(({ pid, at: instant, line }) => `${at(instant)} ms ${pid} ${line}`)
     return `${told.join('; ') || 'never ran'}; faults: ${strikes.slice(0, 12).join(', ') || 'none'}; said: ${said.slice(0, 20).join(', ') || 'nothing'}`
   }
