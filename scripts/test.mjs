@@ -16,7 +16,16 @@ const usage = `usage: npm test -- [file name part]... [--server <path of a nats-
 /** What takes longest begins first, so that none of it runs on alone at the end. */
 const longest = [
   ...['crash-faults', 'network-faults', 'supervisor-faults', 'cluster-faults', 'job-faults'],
-  ...['interrupted-replay', 'delayed', 'crash', 'dead-command-line', 'limits', 'keys', 'priorities', 'shutdown'],
+  ...[
+    'interrupted-replay',
+    'delayed',
+    'crash',
+    'dead-command-line',
+    'limits',
+    'keys',
+    'priorities',
+    'shutdown',
+  ],
   ...['deadline', 'cancel', 'command-line', 'broker-outage', 'results', 'tls', 'protocol.test'],
 ]
 
