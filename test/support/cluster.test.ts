@@ -92,7 +92,8 @@ const troubles = {
 }
 
 for (const [trouble, { begin, end }] of Object.entries(troubles)) {
-  const skip = trouble === 'partitioned' && unlessServer('2.10.0')
+  // An older cluster may not agree on a leader any more for a long time, see docs/reliability.md.
+  const skip = trouble !== 'killed' && unlessServer('2.10.0')
   test(`a cluster whose leader is ${trouble} goes on and loses nothing that it acknowledged`, {
     skip,
   }, async (t) => {
