@@ -13,21 +13,8 @@ const usage = `usage: npm test -- [file name part]... [--server <path of a nats-
   npm test -- broker core/backoff            files whose path contains one of these
   npm test -- --server /opt/nats-server-2.12 against that server`
 
-/** What takes longest begins first, so that none of it runs on alone at the end. */
-const longest = [
-  ...['crash-faults', 'network-faults', 'supervisor-faults', 'cluster-faults', 'job-faults'],
-  ...[
-    'interrupted-replay',
-    'delayed',
-    'crash',
-    'dead-command-line',
-    'limits',
-    'keys',
-    'priorities',
-    'shutdown',
-  ],
-  ...['deadline', 'cancel', 'command-line', 'broker-outage', 'results', 'tls', 'protocol.test'],
-]
+/** Fault tests that take longest begin first, so that none of them runs on alone at the end. */
+const longest = ['crash-faults', 'network-faults', 'supervisor-faults', 'cluster-faults', 'job-faults']
 
 /** A hung file must end the run, with room for the slowest fault tests on a busy machine. */
 const fileTimeoutMs = 600_000
@@ -45,7 +32,11 @@ await runMain(async () => {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   const isFault = (file) => file.includes(`${path.sep}faults${path.sep}`)
   // Most tests wait most of the time. Fault tests keep the machine busy, and what a fault may do is a matter of time.
-  await runTests(files.filter((file) => !isFault(file)).sort(byLength), 3, counts)
+  await runTests(
+    files.filter((file) => !isFault(file)),
+    3,
+    counts,
+  )
   await runTests(files.filter(isFault).sort(byLength), 2, counts)
 
   if (!isClean) process.stderr.write('\nbiome check failed, see the top; npm run format repairs most of it\n')

@@ -7,18 +7,14 @@ import type { Lane, StartedJob, ThreadEnd } from '../engine/lanes-port.ts'
 import { examineThread, type Finding } from './examination.ts'
 import { encodeJobs } from './job-batch.ts'
 import {
-  cell,
-  createTable,
   type FromThread,
   type LaneTable,
   type ProgressMessage,
-  phaseOf,
   phases,
   type ResultBatch,
   type ReturnedMessage,
-  ticketLimit,
-  ticketOf,
 } from './lane-protocol.ts'
+import { LaneSlots } from './lane-slots.ts'
 import { monotonicMs } from './monotonic.ts'
 
 /** What a lane needs to know from its pool. */
@@ -44,16 +40,13 @@ interface Culprit {
   readonly durationMs: number
 }
 
-/** The supervisor's end of one thread: its port, its table and the jobs in its slots. */
+/** The supervisor's end of one thread: what is said over its port about the jobs in its slots. */
 export class ThreadLaneHandle implements Lane {
   readonly pool: PoolName
   readonly concurrency: number
-  readonly table: LaneTable
   threadId = 0
   worker: Worker | undefined
   open = false
-  outstanding = 0
-  backlogMs = 0
   lastProgressAt = 0
   stalled = false
   /** Is replaced when it has no job. */
@@ -63,12 +56,9 @@ export class ThreadLaneHandle implements Lane {
   traces = false
   readonly #port: MessagePort
   readonly #owner: LaneOwner
-  readonly #ackWaitMs: number
-  readonly #slots: (InFlightJob | undefined)[]
-  readonly #freeSlots: number[]
+  readonly #slots: LaneSlots
   readonly #culprits: Culprit[] = []
   #unsent: InFlightJob[] = []
-  #ticket = 0
   #gone = false
   /** Jobs that are asked for at the same time are looked at together. */
   #looking: Promise<Finding> | undefined
@@ -83,24 +73,34 @@ export class ThreadLaneHandle implements Lane {
     port: MessagePort,
     owner: LaneOwner,
   ) {
-    const { slots } = about
     this.pool = about.pool
     this.concurrency = about.concurrency
-    this.table = createTable(slots)
-    this.#ackWaitMs = about.ackWaitMs
+    this.#slots = new LaneSlots(about.slots, about.ackWaitMs)
     this.#port = port
     this.#owner = owner
-    this.#slots = new Array<InFlightJob | undefined>(slots).fill(undefined)
-    this.#freeSlots = Array.from({ length: slots }, (_, index) => slots - 1 - index)
     port.on('message', (message: FromThread) => this.#receive(message))
   }
 
+  get table(): LaneTable {
+    return this.#slots.table
+  }
+
   get freeSlots(): number {
-    return this.#freeSlots.length
+    return this.#slots.free
+  }
+
+  get outstanding(): number {
+    return this.#slots.outstanding
+  }
+
+  get backlogMs(): number {
+    return this.#slots.backlogMs
   }
 
   put(job: InFlightJob): void {
-    this.#occupy(job)
+    if (this.outstanding === 0) this.lastProgressAt = monotonicMs()
+    job.lane = this
+    this.#slots.occupy(job)
     this.#unsent.push(job)
   }
 
@@ -111,43 +111,12 @@ export class ThreadLaneHandle implements Lane {
     this.#port.postMessage(batch, [batch.buffer])
   }
 
-  #occupy(job: InFlightJob): void {
-    const slot = this.#freeSlots.pop()!
-    this.#ticket = (this.#ticket + 1) % ticketLimit
-    job.lane = this
-    job.slot = slot
-    job.ticket = this.#ticket
-    job.handler.posted += 1
-    this.#slots[slot] = job
-    if (this.outstanding === 0) this.lastProgressAt = monotonicMs()
-    this.outstanding += 1
-    this.backlogMs += job.estimateMs
-    this.renewed(job)
-    Atomics.store(this.table.cells, slot, cell(this.#ticket, phases.posted))
-  }
-
   renewed(job: InFlightJob): void {
-    this.table.leaseUntil[job.slot] = job.renewedAt + this.#ackWaitMs
-  }
-
-  #vacate(job: InFlightJob): void {
-    this.#slots[job.slot] = undefined
-    this.#freeSlots.push(job.slot)
-    this.outstanding -= 1
-    this.backlogMs = this.outstanding === 0 ? 0 : this.backlogMs - job.estimateMs
-    job.handler.posted -= 1
-    job.lane = undefined
-    job.slot = -1
+    this.#slots.renewed(job)
   }
 
   takeBack(job: InFlightJob): boolean {
-    if (job.lane !== this) return false
-    const posted = cell(job.ticket, phases.posted)
-    const taken = cell(job.ticket, phases.taken)
-    const found = Atomics.compareExchange(this.table.cells, job.slot, posted, taken)
-    if (found !== posted && found !== cell(job.ticket, phases.late)) return false
-    this.#vacate(job)
-    return true
+    return job.lane === this && this.#slots.takeBack(job)
   }
 
   abort(job: InFlightJob, code: AbortCode): void {
@@ -156,10 +125,10 @@ export class ThreadLaneHandle implements Lane {
 
   startedAt(job: InFlightJob): number | undefined {
     if (job.lane !== this) return undefined
-    const phase = phaseOf(Atomics.load(this.table.cells, job.slot))
+    const phase = this.#slots.phaseOf(job)
     // What is done waits only to be reported, perhaps behind a job that blocks the thread.
     const running = phase === phases.started || phase === phases.signalled || phase === phases.culprit
-    return running ? this.table.startedAt[job.slot] : undefined
+    return running ? this.#slots.startedAt(job) : undefined
   }
 
   async examine(job: InFlightJob, limitMs: number): Promise<Whereabouts> {
@@ -175,7 +144,7 @@ export class ThreadLaneHandle implements Lane {
       finding.ticket === null ? this.concurrency === 1 : finding.ticket === ticket && finding.slot === slot
     if (isItsOwn) return shortenWhereabouts({ kind: 'running', stack })
     // Its signal has reached it, so the thread does come to it.
-    const isReached = Atomics.load(this.table.cells, slot) === cell(ticket, phases.signalled)
+    const isReached = job.slot === slot && this.#slots.isIn(job, phases.signalled)
     return shortenWhereabouts(isReached ? { kind: 'waiting', resources } : { kind: 'behind', stack })
   }
 
@@ -184,7 +153,7 @@ export class ThreadLaneHandle implements Lane {
   }
 
   jobs(): InFlightJob[] {
-    return this.#slots.filter((job) => job !== undefined)
+    return this.#slots.jobs()
   }
 
   collect(): void {
@@ -196,25 +165,21 @@ export class ThreadLaneHandle implements Lane {
   }
 
   endDone(before: number): boolean {
-    const done = this.jobs().filter((job) => this.#isDone(job))
+    const slots = this.#slots
+    const done = this.jobs().filter((job) => slots.isIn(job, phases.done))
     // What a job of these returned is among the messages by now.
     this.collect()
     const unreported = done.filter((job) => job.lane === this)
-    const { startedAt, durationMs } = this.table
-    const old = unreported.filter(({ slot }) => startedAt[slot]! + durationMs[slot]! <= before)
+    const old = unreported.filter((job) => slots.startedAt(job) + slots.durationMs(job) <= before)
     for (const job of old) this.#endDone(job)
     if (old.length > 0) this.#owner.resultsHandled()
     return old.length < unreported.length
   }
 
-  #isDone(job: InFlightJob): boolean {
-    return Atomics.load(this.table.cells, job.slot) === cell(job.ticket, phases.done)
-  }
-
   #endDone(job: InFlightJob): void {
     // A thread that is blocked makes the span when it gets on, and one that ends never does.
     job.spanMade = this.traces && !this.#gone && !this.endReason
-    this.#end(job, completed, this.table.startedAt[job.slot]!, this.table.durationMs[job.slot]!)
+    this.#end(job, completed, this.#slots.durationMs(job))
   }
 
   /** True when a job of this lane is known to have ended the thread. */
@@ -228,28 +193,26 @@ export class ThreadLaneHandle implements Lane {
     this.#gone = true
     this.collect()
     this.#port.close()
-    for (const { job, outcome, durationMs } of this.#culprits) {
-      this.#end(job, outcome, this.table.startedAt[job.slot]!, durationMs)
-    }
-    const current = Atomics.load(this.table.current, 0)
+    for (const { job, outcome, durationMs } of this.#culprits) this.#end(job, outcome, durationMs)
+    const slots = this.#slots
     const started: StartedJob[] = []
     const unstarted: InFlightJob[] = []
     for (const job of this.jobs()) {
-      if (this.#isDone(job)) {
+      const phase = slots.phaseOf(job)
+      if (phase === phases.done) {
         this.#endDone(job)
         continue
       }
-      const phase = phaseOf(Atomics.load(this.table.cells, job.slot))
       if (phase === phases.posted || phase === phases.late) unstarted.push(job)
       else {
         started.push({
           job,
-          startedAt: this.table.startedAt[job.slot]!,
+          startedAt: slots.startedAt(job),
           signalled: phase === phases.signalled,
-          inside: current === job.slot + 1,
+          inside: slots.isInside(job),
         })
       }
-      this.#vacate(job)
+      slots.vacate(job)
     }
     return { started, unstarted }
   }
@@ -263,7 +226,7 @@ export class ThreadLaneHandle implements Lane {
   }
 
   #returned({ slot, ticket, value }: ReturnedMessage): void {
-    const job = this.#jobOf(slot, ticket)
+    const job = this.#slots.find(slot, ticket)
     if (job) job.returned = value
   }
 
@@ -272,22 +235,22 @@ export class ThreadLaneHandle implements Lane {
     this.stalled = false
     const { completed: finished, others, spans = [] } = batch
     for (const { slot, ticket, place } of spans) {
-      const job = this.#jobOf(slot, ticket)
+      const job = this.#slots.find(slot, ticket)
       if (job) job.attemptSpan = place
     }
     for (let at = 0; at < finished.length; at += 3) {
-      const job = this.#jobOf(finished[at]!, finished[at + 1]!)
+      const job = this.#slots.find(finished[at]!, finished[at + 1]!)
       if (!job) continue
       job.spanMade = this.traces
-      this.#end(job, completed, this.table.startedAt[job.slot]!, finished[at + 2]!)
+      this.#end(job, completed, finished[at + 2]!)
     }
     for (const { slot, ticket, durationMs, outcome } of others) {
-      const job = this.#jobOf(slot, ticket)
+      const job = this.#slots.find(slot, ticket)
       if (!job) continue
       if (outcome.kind === 'crashed') this.#condemn({ job, outcome, durationMs })
       else {
         job.spanMade = this.traces
-        this.#end(job, outcome, this.table.startedAt[slot]!, durationMs)
+        this.#end(job, outcome, durationMs)
       }
     }
     if (batch.late) this.#giveUpLate()
@@ -296,9 +259,8 @@ export class ThreadLaneHandle implements Lane {
 
   /** Some jobs were not begun, because their leases had run out. */
   #giveUpLate(): void {
-    const { cells } = this.table
-    const late = this.jobs().filter((job) => Atomics.load(cells, job.slot) === cell(job.ticket, phases.late))
-    for (const job of late) this.#vacate(job)
+    const late = this.jobs().filter((job) => this.#slots.isIn(job, phases.late))
+    for (const job of late) this.#slots.vacate(job)
     if (late.length > 0) this.#owner.late(this, late)
   }
 
@@ -308,15 +270,9 @@ export class ThreadLaneHandle implements Lane {
     this.#culprits.push(culprit)
   }
 
-  #jobOf(slot: number, ticket: number): InFlightJob | undefined {
-    const job = this.#slots[slot]
-    return job && job.ticket === ticket && ticketOf(Atomics.load(this.table.cells, slot)) === ticket
-      ? job
-      : undefined
-  }
-
-  #end(job: InFlightJob, outcome: Outcome, startedAt: number, durationMs: number): void {
-    this.#vacate(job)
+  #end(job: InFlightJob, outcome: Outcome, durationMs: number): void {
+    const startedAt = this.#slots.startedAt(job)
+    this.#slots.vacate(job)
     this.#owner.ended(this, job, outcome, startedAt, durationMs)
   }
 }

@@ -76,7 +76,7 @@ test('an entry that somebody else wrote is an outcome of the right shape, or non
       assert.ok(Number.isSafeInteger(outcome.attempts) && !Number.isNaN(outcome.at.getTime()))
       assert.ok(outcome.error === undefined || typeof outcome.error.message === 'string')
     }),
-    { numRuns: 500 },
+    { numRuns: 2_000 },
   )
   const { at, ...rest } = JSON.parse(encodeDead(job, 'exhausted', undefined)) as Record<string, unknown>
   assert.ok(typeof at === 'string')

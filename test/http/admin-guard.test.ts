@@ -166,6 +166,6 @@ test('whatever is sent: no token, no admission; and never a page or a name of so
       )
       assert.ok(!['cross-site', 'x'].includes(request.secFetchSite[0] ?? ''))
     }),
-    { numRuns: 500 },
+    { numRuns: 2_000 },
   )
 })

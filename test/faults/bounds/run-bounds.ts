@@ -39,7 +39,7 @@ export async function runBounds({ narrate, long }: BoundsRun): Promise<Row[]> {
       (fault) => () => duplicates({ fault, jobs: some(500, 5_000), faults: some(5, 50) }),
     ),
     () => interruptedReplay({ deadLetters: some(1_000, 10_000), kills: some(4, 16), seed: 1 }),
-    // Memory settles within the first 700,000.
+    // The first million is not enough for memory to settle.
     () => manyJobs({ jobs: some(20_000, 3_000_000) }),
   ]
   const rows: Row[] = []
