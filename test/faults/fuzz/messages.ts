@@ -47,6 +47,9 @@ const handlers = {
 }
 export type FuzzedHandler = keyof typeof handlers
 
+/** The most that a server takes with its defaults (`max_payload`); it hangs up on whoever sends more. */
+const mostBytes = 1_048_576
+
 const targets = { handler: 92, due: 1, unclaimed: 4, stray: 1, nowhere: 2 }
 
 const unclaimed = [
@@ -111,7 +114,7 @@ export function drawMessage(run: Random, index: number, nowMs: number): FuzzMess
         subject,
         target: { kind, handler },
         payload,
-        headers: drawHeaders(random, index, nowMs),
+        headers: headersBeside(payload, random, index, nowMs),
       }
     }
     case 'due': {
@@ -124,7 +127,7 @@ export function drawMessage(run: Random, index: number, nowMs: number): FuzzMess
         subject: random.pick(unclaimed),
         target: { kind },
         payload,
-        headers: drawHeaders(random, index, nowMs),
+        headers: headersBeside(payload, random, index, nowMs),
       }
     case 'stray':
       return { index, subject: random.pick(stray), target: { kind }, payload, headers: plainHeaders(index) }
@@ -134,7 +137,14 @@ export function drawMessage(run: Random, index: number, nowMs: number): FuzzMess
         subject: random.pick(nowhere),
         target: { kind },
         payload,
-        headers: drawHeaders(random, index, nowMs),
+        headers: headersBeside(payload, random, index, nowMs),
       }
   }
+}
+
+/** Of any kind, unless they are too much beside that payload. */
+function headersBeside(payload: Payload, random: Random, index: number, nowMs: number): Headers {
+  const headers = drawHeaders(random, index, nowMs)
+  const blockBytes = headers.block?.length ?? 0
+  return blockBytes + payload.body.length > mostBytes ? plainHeaders(index) : headers
 }
