@@ -76,6 +76,7 @@ export function countAttempt(deliveries: number, record: AttemptRecord): Attempt
 
 /** The record of a job that was moved, with the attempts of before; a record that has them is left as it is. */
 export function withPriorHistory(record: AttemptRecord, prior: readonly HistoryEntry[]): AttemptRecord {
+  if (prior.length === 0) return record
   const first = record.history[0]?.attempt ?? Number.POSITIVE_INFINITY
   const missing = prior.filter(({ attempt }) => attempt < first)
   return missing.length === 0 ? record : { ...record, history: [...missing, ...record.history] }

@@ -55,12 +55,15 @@ export class Cancels {
     return this.#entries.size > 0 && this.#entries.has(job.jobId)
   }
 
-  /** A job is settled, or its record says how it will be: its entry has done its work. Never rejects. */
-  async settled(job: InFlightJob): Promise<void> {
+  /**
+   * A job is settled, or its record says how it will be: its entry, if there is one, has done its work. Never
+   * rejects; without an entry, which is told of every job, there is nothing to wait for.
+   */
+  settled(job: InFlightJob): Promise<void> | undefined {
     const entry = this.#entries.size > 0 ? this.#entries.get(job.jobId) : undefined
-    if (!entry) return
+    if (!entry) return undefined
     this.#forget(job.jobId)
-    await this.#remove(entry.key)
+    return this.#remove(entry.key)
   }
 
   #forget(id: string | undefined): void {

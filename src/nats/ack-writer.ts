@@ -52,9 +52,7 @@ export class AckWriter {
     if (replies.length === 0 || this.#nc.isClosed()) return
     this.#replies = []
     if (this.#protocol) {
-      let lines = ''
-      for (const reply of replies) lines += `PUB ${reply} 4\r\n+ACK\r\n`
-      this.#protocol.sendCommand(lines)
+      this.#protocol.sendCommand(`PUB ${replies.join(' 4\r\n+ACK\r\nPUB ')} 4\r\n+ACK\r\n`)
     } else {
       for (const reply of replies) this.#nc.publish(reply, '+ACK')
     }

@@ -16,43 +16,71 @@ export interface AckSubject {
   readonly storedAt: number
 }
 
+/** Whose a delivered message is, and where its reply subject goes on with numbers. */
+interface Origin {
+  /** Of the reply, with the dot. */
+  readonly prefix: string
+  readonly stream: string
+  readonly consumer: string
+}
+
+/** Of the last reply; usually the next one's, too. */
+let lastOrigin: Origin | undefined
+
 /**
  * Reads `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, and the
  * longer form of newer servers, which has domain and account before the stream.
  * Source: NATS ADR-15, "JetStream subjects".
  */
 export function readAckSubject(reply: string): AckSubject | undefined {
+  if (lastOrigin === undefined || !reply.startsWith(lastOrigin.prefix)) {
+    const origin = readOrigin(reply)
+    if (origin === undefined) return undefined
+    lastOrigin = origin
+  }
+  const { prefix, stream, consumer } = lastOrigin
+  const deliveriesEnd = reply.indexOf('.', prefix.length)
+  const sequenceEnd = reply.indexOf('.', deliveriesEnd + 1)
+  const deliveredEnd = reply.indexOf('.', sequenceEnd + 1)
+  const timeDot = reply.indexOf('.', deliveredEnd + 1)
+  if (
+    deliveriesEnd < 0 ||
+    sequenceEnd < deliveriesEnd ||
+    deliveredEnd < sequenceEnd ||
+    timeDot < deliveredEnd
+  )
+    return undefined
+  // Newer servers put a token behind it.
+  const pendingDot = reply.indexOf('.', timeDot + 1)
+  return {
+    stream,
+    consumer,
+    deliveries: digits(reply, prefix.length, deliveriesEnd),
+    sequence: digits(reply, deliveriesEnd + 1, sequenceEnd),
+    delivered: digits(reply, sequenceEnd + 1, deliveredEnd),
+    // Nanoseconds: the last six digits are below a millisecond.
+    storedAt: digits(reply, deliveredEnd + 1, timeDot - 6),
+    pending: digits(reply, timeDot + 1, pendingDot < 0 ? reply.length : pendingDot),
+  }
+}
+
+function readOrigin(reply: string): Origin | undefined {
   if (!reply.startsWith(ackPrefix)) return undefined
-  let dots = 0
-  for (let at = 0; at < reply.length; at += 1) if (reply.charCodeAt(at) === dot) dots += 1
+  const dots = reply.split('.').length - 1
   if (dots < 8) return undefined
   let from = ackPrefix.length
   // Nine tokens, or eleven and more with domain and account.
   if (dots >= 10) from = reply.indexOf('.', reply.indexOf('.', from) + 1) + 1
   const streamEnd = reply.indexOf('.', from)
   const consumerEnd = reply.indexOf('.', streamEnd + 1)
-  const deliveriesEnd = reply.indexOf('.', consumerEnd + 1)
-  const sequenceEnd = reply.indexOf('.', deliveriesEnd + 1)
-  const deliveredEnd = reply.indexOf('.', sequenceEnd + 1)
-  const timeFrom = deliveredEnd + 1
-  // Nanoseconds: the last six digits are below a millisecond.
-  const timeDot = reply.indexOf('.', timeFrom)
-  const timeEnd = timeDot - 6
-  // Newer servers put a token behind it.
-  const pendingDot = reply.indexOf('.', timeDot + 1)
   return {
+    prefix: reply.slice(0, consumerEnd + 1),
     stream: reply.slice(from, streamEnd),
     consumer: reply.slice(streamEnd + 1, consumerEnd),
-    deliveries: digits(reply, consumerEnd + 1, deliveriesEnd),
-    sequence: digits(reply, deliveriesEnd + 1, sequenceEnd),
-    delivered: digits(reply, sequenceEnd + 1, deliveredEnd),
-    storedAt: digits(reply, timeFrom, timeEnd),
-    pending: digits(reply, timeDot + 1, pendingDot < 0 ? reply.length : pendingDot),
   }
 }
 
 const ackPrefix = '$JS.ACK.'
-const dot = 46
 const zero = 48
 
 /** A number within a string; much cheaper than cutting it out, and this is read for every job. */

@@ -34,19 +34,14 @@ const tooMany = `the job has more than ${mostHeaders} headers; put what they say
  * @param subject - of the message, so that its length is known without decoding it.
  */
 export function readHeaders(message: ReceivedMessage, subject: string): HeaderReading {
-  const block = blockOf(message, subject)
-  if (block === undefined) return readDecoded(message)
-  return block.length === 0 ? none : readHeaderBlock(block)
-}
-
-/** Undefined when it cannot be told where the block is. */
-function blockOf(message: ReceivedMessage, subject: string): Uint8Array | undefined {
   const { data, reply = '' } = message
   const total = message.size?.()
-  if (total === undefined) return undefined
+  if (total === undefined) return readDecoded(message)
   const length = total - subject.length - reply.length - data.length
-  if (length < 0 || length > data.byteOffset) return undefined
-  return new Uint8Array(data.buffer, data.byteOffset - length, length)
+  if (length === 0) return none
+  // Then it cannot be told where the block is.
+  if (length < 0 || length > data.byteOffset) return readDecoded(message)
+  return readHeaderBlock(new Uint8Array(data.buffer, data.byteOffset - length, length))
 }
 
 /** Reads a block of bytes: `NATS/1.0`, then one header a line. */

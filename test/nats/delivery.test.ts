@@ -44,6 +44,16 @@ test('what is no ack subject is none', () => {
   }
 })
 
+test('a reply that only begins like the last one is none', () => {
+  assert.deepEqual(readAckSubject(reply), read)
+  const tokens = reply.split('.')
+  for (let count = 4; count < 8; count += 1) {
+    assert.equal(readAckSubject(tokens.slice(0, count).join('.')), undefined, String(count))
+  }
+  const other = `$JS.ACK.JOBS.email_sender.3.42.57.${storedAt}456789.7`
+  assert.deepEqual(readAckSubject(other), { ...read, consumer: 'email_sender' })
+})
+
 test('any numbers that a server can write are read exactly, to the millisecond', () => {
   const whole = (max: number) => fc.integer({ min: 1, max })
   const names = fc.stringMatching(/^[A-Za-z0-9_-]{1,20}$/)
