@@ -143,7 +143,8 @@ export class Settlement {
     }
     // The record says now what becomes of the job, so a cancel has done its work. It goes before the dead
     // letter can be read: a replay of that must not meet it.
-    if (await this.#write(job)) await this.#cancels?.settled(job)
+    let isOnRecord = await this.#write(job)
+    if (isOnRecord) await this.#cancels?.settled(job)
     const letter: DeadLetter = {
       handler: job.handler.profile.name,
       reason,
@@ -172,6 +173,8 @@ export class Settlement {
           return
         }
         await this.#refusedFor(waitMs)
+        // Else whoever gets the job next might run it for so long that the dead letter's duplicate is forgotten.
+        isOnRecord ||= await this.#write(job)
       }
     }
     if (job.handler.profile.result) await this.#results.dead(job, reason, error)

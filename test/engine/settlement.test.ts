@@ -201,6 +201,27 @@ test('G1: a refused dead letter is tried again, ever less often but every 5 s, a
   assert.equal(inFlight.size, 0)
 })
 
+test('G9: a decision that could not be put on record is written before the dead letter is tried again', async () => {
+  const { clock, broker, settlement, hold } = createSettlement()
+  broker.refusals = 2
+  broker.bucketError = new Error('away')
+  const dead = settlement.deadLetter(hold(1), 'exhausted', error, 3)
+  await settled()
+  assert.equal(broker.records.get(1), undefined)
+  broker.bucketError = undefined
+  broker.take()
+  await clock.pass(200)
+  assert.equal(broker.records.get(1)?.dead?.reason, 'exhausted')
+  await clock.pass(400)
+  await dead
+  assert.deepEqual(broker.take(), [
+    'write 1 released=0 failures=0',
+    'dead 1 exhausted',
+    'dead 1 exhausted',
+    'ack r1.1',
+  ])
+})
+
 test('G1: a stop while the dead letter is refused gives the job back with the decision on record', async () => {
   const { broker, observer, inFlight, settlement, hold } = createSettlement()
   broker.refusals = 99

@@ -35,6 +35,7 @@ function letter(
   const names = ['Subject', 'Stream', 'Sequence', 'Deliveries', 'Enqueued-At', 'Dead-At', 'History']
   return {
     sequence: 1,
+    storedAtMs: 0,
     storedIn: 'the first stream',
     subject: 'dead.jobs.cpu',
     body: job.body,
@@ -173,6 +174,12 @@ test('a dead letter is one, whole, and right', () => {
     findings({ jobs, ledger, letters: [right, { ...right, storedIn: 'the next stream' }] }),
     [],
   )
+  const second = { ...right, sequence: 2, storedAtMs: 120_000 }
+  broken('2 dead letters', { jobs, ledger, letters: [right, second] })
+  const strikes = [strike(['repeat'], 1, 2)]
+  assert.deepEqual(findings({ jobs, ledger, letters: [right, second], strikes }), [])
+  const early = { ...second, storedAtMs: 119_999 }
+  broken('2 dead letters', { jobs, ledger, letters: [right, early], strikes })
   broken('a dead letter with another body', { jobs, ledger, letters: [{ ...right, body: Buffer.from('x') }] })
   const { 'Millrace-History': _, ...fewer } = right.headers
   broken('a dead letter without Millrace-History', { jobs, ledger, letters: [{ ...right, headers: fewer }] })

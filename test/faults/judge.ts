@@ -24,6 +24,8 @@ export interface Judgement {
 const unseenBeforeEndMs = 5_000
 /** A delivery that was lost may have waited for so long for its turn. */
 const lateMs = 5_000
+/** For so long the stream of dead letters knows which it has, by the supervisor's default. */
+const duplicateWindowMs = 120_000
 
 /** How long before and after its runs a job's story tells of faults. */
 const aroundMs = 5_000
@@ -194,7 +196,7 @@ class Judge {
     const letters = this.#letters.get(job.id) ?? []
     // A stream that was made anew knows nothing of what the one before it had.
     const inNewest = letters.filter(({ storedIn }) => storedIn === letters.at(-1)!.storedIn)
-    if (inNewest.length > 1)
+    if (inNewest.length > 1 && !this.#isForgotten(inNewest, sentAt))
       this.#findings.push(`${inNewest.length} dead letters: ${job.id} (${this.#story(job.id)})`)
     const [letter] = letters
     if (!letter) {
@@ -227,6 +229,14 @@ class Judge {
       this.#findings.push(`settled twice: ${job.id} (${this.#story(job.id)})`)
     }
     this.#reason(letter.reason, attempts, job, charges)
+  }
+
+  /** Who stored each could not say so, and the next one came when the stream did not know of it any more (G9). */
+  #isForgotten(letters: readonly CollectedLetter[], sentAt: number): boolean {
+    const isLate = letters.every(
+      ({ storedAtMs }, at) => at === 0 || storedAtMs - letters[at - 1]!.storedAtMs >= duplicateWindowMs,
+    )
+    return isLate && this.#strikes('repeat', sentAt, Number.POSITIVE_INFINITY).length > 0
   }
 
   #reason(reason: string, attempts: number, { id, end, maxAttempts }: PlannedJob, charges: number): void {
@@ -348,7 +358,9 @@ class Judge {
       return `${at(run.startedAt)}..${at(run.lastSeenAt)} ms ${run.move} #${run.attempt} ${run.how}${aborted} in ${run.pid}/${run.thread}`
     })
     for (const letter of this.#letters.get(id) ?? []) {
-      told.push(`dead letter ${letter.sequence}: ${letter.reason} ${letter.headers['Millrace-Attempts']}`)
+      told.push(
+        `dead letter ${letter.sequence} at ${new Date(letter.storedAtMs).toISOString()}: ${letter.reason} ${letter.headers['Millrace-Attempts']}`,
+      )
     }
     for (const { pid, at: instant, line } of this.#evidence.told(id))
       told.push(`${at(instant)} ms ${pid} logged ${line}`)

@@ -19,6 +19,8 @@ const messageMissing = 10037
 /** A dead letter as `nats stream get JOBS_DEAD` shows it. */
 export interface DeadLetter {
   sequence: number
+  /** Epoch milliseconds, by the clock of the server. */
+  storedAtMs: number
   subject: string
   body: Uint8Array
   /** Exactly as stored; a header that was repeated holds its values joined with `|`. */
@@ -148,6 +150,7 @@ export class JetStreamView {
     const headers = fromHeaders(stored.header)
     return {
       sequence: seq,
+      storedAtMs: stored.time.getTime(),
       subject: stored.subject,
       body: stored.data,
       headers,
