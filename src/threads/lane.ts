@@ -170,6 +170,9 @@ export class ThreadLaneHandle implements Lane {
     // What a job of these returned is among the messages by now.
     this.collect()
     const unreported = done.filter((job) => job.lane === this)
+    // A thread that none of its jobs blocks only waits for a processor, and will say how they ended.
+    const isBlocked = this.jobs().some((job) => this.startedAt(job) !== undefined)
+    if (!isBlocked) return unreported.length > 0
     const old = unreported.filter((job) => slots.startedAt(job) + slots.durationMs(job) <= before)
     for (const job of old) this.#endDone(job)
     if (old.length > 0) this.#owner.resultsHandled()

@@ -42,8 +42,14 @@ export function expect(message: FuzzMessage): Expectation {
     return dies({ ...invalidHeader, attempts })
   if (meanings.includes('expired')) return dies({ reason: 'expired', code: 'expired', attempts })
   if (meanings.includes('used_up')) {
-    // Somebody says that it had more attempts than it may have, and not how they ended.
-    return { ...completes, completes: false, dead: usedUp }
+    // Somebody says that it had more attempts than it may have, and not how they ended; and so that it has waited for
+    // its time, which may be after the instant at which it expires.
+    const expired: Death = { reason: 'expired', code: 'expired', attempts: undefined }
+    return {
+      ...completes,
+      completes: false,
+      dead: meanings.includes('later') ? [...usedUp, expired] : usedUp,
+    }
   }
   return meanings.includes('later') ? stays('later') : ofHandler
 }
