@@ -16,6 +16,9 @@ const usage = `usage: npm test -- [file name part]... [--server <path of a nats-
 /** Fault tests that take longest begin first, so that none of them runs on alone at the end. */
 const longest = ['crash-faults', 'network-faults', 'supervisor-faults', 'cluster-faults', 'job-faults']
 
+/** So many of the files that took longest are told of. */
+const tellFiles = 15
+
 /** A hung file must end the run, with room for the slowest fault tests on a busy machine. */
 const fileTimeoutMs = 600_000
 
@@ -29,7 +32,7 @@ await runMain(async () => {
 
   const files = chooseTests(filters)
   narrate(`running ${files.length} test files`)
-  const counts = { passed: 0, failed: 0, skipped: 0 }
+  const counts = { passed: 0, failed: 0, skipped: 0, msByFile: new Map() }
   const isFault = (file) => file.includes(`${path.sep}faults${path.sep}`)
   // Most tests wait most of the time. Fault tests keep the machine busy, and what a fault may do is a matter of time.
   await runTests(
@@ -39,6 +42,7 @@ await runMain(async () => {
   )
   await runTests(files.filter(isFault).sort(byLength), 2, counts)
 
+  tellSlowest(counts.msByFile)
   if (!isClean) process.stderr.write('\nbiome check failed, see the top; npm run format repairs most of it\n')
   process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
   if (!isClean || counts.failed > 0 || counts.passed === 0) process.exitCode = 1
@@ -72,10 +76,22 @@ function byLength(one, other) {
   return rank(one) - rank(other)
 }
 
+/** So that whoever makes a test knows what it costs everybody. */
+function tellSlowest(msByFile) {
+  const slowest = [...msByFile].sort(([, one], [, other]) => other - one).slice(0, tellFiles)
+  if (slowest.length < tellFiles) return
+  const told = slowest.map(([file, ms]) => `${path.basename(file, '.test.js')} ${Math.round(ms / 1_000)} s`)
+  narrate(`longest files: ${told.join(', ')}`)
+}
+
 /** Runs the files, so many at once, and counts tests, not suites. */
 async function runTests(files, concurrency, counts) {
   if (files.length === 0) return
   const events = run({ files, concurrency, timeout: fileTimeoutMs })
+  const note = ({ details, file, nesting }) => {
+    if (nesting === 0) counts.msByFile.set(file, (counts.msByFile.get(file) ?? 0) + details.duration_ms)
+  }
+  events.on('test:pass', note).on('test:fail', note)
   events.on('test:pass', ({ details, skip, todo }) => {
     if (details.type === 'suite') return
     if (skip !== undefined || todo !== undefined) counts.skipped += 1

@@ -12,6 +12,7 @@ import type { Clock } from './clock-port.ts'
  * 1. A tick comes eight times in an ack wait. When one is late by more than another such time, we stood still since
  *    the tick before.
  * 2. When a pull gets no answer at all, the network may hold what it brings, since it was sent.
+ *    Nothing that comes behind the answer to a round trip was sent before its question, though.
  * 3. From then on everything that arrives counts as sent at that instant, until a round trip to the broker ends: what
  *    it sends comes in order, so what comes behind the answer was sent after the question.
  */
@@ -22,6 +23,7 @@ export class ArrivalAge {
   readonly #over: () => void
   #tickedAt = Number.POSITIVE_INFINITY
   #doubtfulSince: number | undefined
+  #answeredSince = Number.NEGATIVE_INFINITY
   #turn = 0
   #cancel: (() => void) | undefined
 
@@ -52,6 +54,11 @@ export class ArrivalAge {
     this.#isNew()
   }
 
+  /** A round trip to the broker has ended that began at this instant, on the monotonic clock. */
+  answered(askedAt: number): void {
+    this.#answeredSince = Math.max(this.#answeredSince, askedAt)
+  }
+
   /** A pull that was sent so long ago has brought nothing, not even its end. */
   silent(forMs: number): void {
     this.#doubt(this.#clock.monotonicMs() - forMs)
@@ -70,7 +77,7 @@ export class ArrivalAge {
   #doubt(since: number): void {
     // A doubt that is there already began earlier, and its answer comes behind what the network holds.
     if (this.#doubtfulSince !== undefined) return
-    this.#doubtfulSince = since
+    this.#doubtfulSince = Math.max(since, this.#answeredSince)
     this.#turn += 1
     void this.#catchUp(this.#turn)
   }

@@ -116,7 +116,7 @@ export class EngineParts {
 
     const inFlight = new InFlight((job) => gates.settled(job))
     this.inFlight = inFlight
-    const receipts = new Receipts(broker, clock, observer)
+    const receipts = new Receipts(broker, clock, observer, (askedAt) => this.arrivalAge.answered(askedAt))
     this.receipts = receipts
     const deadlines = new Deadlines(clock, lanes, options.autopsy ?? false)
     this.deadlines = deadlines

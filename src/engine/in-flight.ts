@@ -1,9 +1,10 @@
 import type { HandlerState } from './handler-state.ts'
 import type { InFlightJob } from './in-flight-job.ts'
+import { JobTable } from './job-table.ts'
 
 /** Every delivery that we hold, by its stream and its place in it. */
 export class InFlight {
-  readonly #streams = new Map<string, Map<number, InFlightJob>>()
+  readonly #streams = new Map<string, JobTable>()
   readonly #removed: (job: InFlightJob) => void
   #size = 0
 
@@ -17,25 +18,20 @@ export class InFlight {
   }
 
   find(stream: string, sequence: number): InFlightJob | undefined {
-    return this.#streams.get(stream)?.get(sequence)
+    return this.#streams.get(stream)?.find(sequence)
   }
 
   add(job: InFlightJob): void {
     let jobs = this.#streams.get(job.stream)
     if (!jobs) {
-      jobs = new Map()
+      jobs = new JobTable()
       this.#streams.set(job.stream, jobs)
     }
-    if (!jobs.has(job.sequence)) this.#size += 1
-    jobs.set(job.sequence, job)
+    if (jobs.add(job)) this.#size += 1
   }
 
   remove(job: InFlightJob): void {
-    const jobs = this.#streams.get(job.stream)
-    if (jobs?.get(job.sequence) === job) {
-      jobs.delete(job.sequence)
-      this.#size -= 1
-    }
+    if (this.#streams.get(job.stream)?.remove(job)) this.#size -= 1
     this.#removed(job)
   }
 
@@ -55,6 +51,6 @@ export class InFlight {
   }
 
   *all(): Generator<InFlightJob> {
-    for (const jobs of this.#streams.values()) yield* jobs.values()
+    for (const jobs of this.#streams.values()) yield* jobs.all()
   }
 }

@@ -97,6 +97,7 @@ export class JobEnd {
   #settle(job: InFlightJob, outcome: Outcome, run: Run): void {
     const { settlement, observer, random } = this.#parts
     if (!settlement.holdsLease(job)) {
+      if (!job.leaseLost) observer.leaseLost(job)
       void settlement.abandon(job, true)
       return
     }

@@ -41,6 +41,7 @@ export class Receipts {
   readonly #broker: Broker
   readonly #clock: Clock
   readonly #observer: Observer
+  readonly #answered: (askedAt: number) => void
   #acks: string[] = []
   #ackHandlers: string[] = []
   #ackStreams: string[] = []
@@ -51,7 +52,14 @@ export class Receipts {
   #asking = false
   #confirming: Promise<boolean> = Promise.resolve(true)
 
-  constructor(broker: Broker, clock: Clock, observer: Observer) {
+  /** @param answered - told of each barrier that was answered, and when it was asked for, on the monotonic clock. */
+  constructor(
+    broker: Broker,
+    clock: Clock,
+    observer: Observer,
+    answered: (askedAt: number) => void = () => {},
+  ) {
+    this.#answered = answered
     this.#broker = broker
     this.#clock = clock
     this.#observer = observer
@@ -126,8 +134,10 @@ export class Receipts {
     let confirmed = false
     try {
       if (this.#broker.connected) {
+        const askedAt = this.#clock.monotonicMs()
         await this.#broker.barrier()
         confirmed = this.#broker.epoch === epoch
+        if (confirmed) this.#answered(askedAt)
       }
     } catch {
       // The connection is gone; repeat() comes with the next one.

@@ -11,7 +11,8 @@ import type { SpanPlace } from '../core/span-place.ts'
  *    The supervisor takes a job back by exchanging `posted` for `taken`. Only one of them wins. A job whose lease has
  *    run out is not begun, whatever holds the supervisor up: the thread exchanges `posted` for `late`, and says so.
  * 3. A job that completed is marked `done` at once, with its run time beside it; its result follows in the next batch
- *    of results, if no other job blocks the thread before.
+ *    of results, if no other job blocks the thread before. If one does, the supervisor ends it by exchanging `done` for
+ *    `taken`; until then the thread exchanges it for `started` when the job left a rejection behind.
  * 4. A job that is about to end its thread is marked `culprit`.
  * 5. A job whose signal was aborted is marked `signalled` by the thread, and while the first synchronous
  *    code of a job runs, `current` names its slot.

@@ -85,6 +85,12 @@ export class LaneSlots {
     return true
   }
 
+  /** True when it is done, and now stays so: the thread cannot make a failure of it any more. */
+  takeDone(job: InFlightJob): boolean {
+    const done = cell(job.ticket, phases.done)
+    return Atomics.compareExchange(this.table.cells, job.slot, done, cell(job.ticket, phases.taken)) === done
+  }
+
   phaseOf(job: InFlightJob): Phase {
     return phaseOf(Atomics.load(this.table.cells, job.slot))
   }

@@ -174,7 +174,7 @@ export class ThreadLaneHandle implements Lane {
     const isBlocked = this.jobs().some((job) => this.startedAt(job) !== undefined)
     if (!isBlocked) return unreported.length > 0
     const old = unreported.filter((job) => slots.startedAt(job) + slots.durationMs(job) <= before)
-    for (const job of old) this.#endDone(job)
+    for (const job of old) if (slots.takeDone(job)) this.#endDone(job)
     if (old.length > 0) this.#owner.resultsHandled()
     return old.length < unreported.length
   }

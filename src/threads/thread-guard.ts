@@ -20,7 +20,8 @@ interface GuardParts {
  *
  * 1. A rejection that nobody awaited: the job that made it has failed.
  * 2. An exception outside of every promise, and `process.exit()`: its job has ended the thread.
- * 3. Either of them in the name of a job that was reported already, or of none: it is told of, and charges nobody.
+ * 3. Either of them in the name of a job that was reported already, or that the supervisor has ended, or of none: it
+ *    is told of, and charges nobody.
  */
 export class ThreadGuard {
   readonly #parts: GuardParts
@@ -53,9 +54,16 @@ export class ThreadGuard {
     const error = describeThrown(thrown, 'unhandled_rejection')
     if (!job.outcome) job.floating = error
     else if (job.outcome.kind === 'completed') {
-      job.outcome = { kind: 'failed', error }
-      Atomics.store(this.#parts.table.cells, job.slot, cell(job.ticket, phases.started))
+      if (this.#isUndone(job)) job.outcome = { kind: 'failed', error }
+      else this.#leak(job, 'unhandled_rejection', thrown)
     }
+  }
+
+  /** Takes its mark back; false when that has counted already, because another job has blocked this thread. */
+  #isUndone({ slot, ticket }: ThreadJob): boolean {
+    const done = cell(ticket, phases.done)
+    const { cells } = this.#parts.table
+    return Atomics.compareExchange(cells, slot, done, cell(ticket, phases.started)) === done
   }
 
   /** A callback threw outside every promise. Its job has failed, and the thread's state is unknown. */

@@ -87,6 +87,25 @@ test('what has returned is acked while the next job of its thread blocks it', as
   for (const id of [...ids, blocking]) assert.deepEqual(ledger.attempts(id), [1])
 })
 
+test('a rejection that comes to light when its job has been ended by its mark is told of', async (t) => {
+  const world = await World.create(t, { env: { MILLRACE_THREADS: '1' } })
+  const { broker, ledger } = world
+  await (await world.supervise()).stop()
+  const gate = world.gate('next')
+  // The first ones show that these jobs are short, so that the last two are posted together.
+  for (let n = 0; n < 20; n += 1) await broker.enqueue('act', { do: 'return' })
+  const floating = await broker.enqueue('act', { do: 'float-and-return' })
+  const blocking = await broker.enqueue('act', { do: 'block', gate: gate.path })
+  const supervisor = await world.supervise()
+  await supervisor.metric('millrace_jobs_settled_total', { verdict: 'ack' }, 21)
+  assert.deepEqual(ledger.ends(blocking), [])
+  gate.open()
+  const told = await supervisor.line('a finished job left something behind that threw')
+  assert.deepEqual([told['job_id'], told['handler']], [floating, 'act'])
+  await broker.drained()
+  for (const id of [floating, blocking]) assert.deepEqual(ledger.attempts(id), [1])
+})
+
 test('G4: what has returned is completed before another job of its thread can block it', async (t) => {
   const world = await World.create(t, { env: { MILLRACE_DEADLINE_MS: '400', MILLRACE_GRACE_MS: '0' } })
   const { broker, ledger } = world

@@ -73,6 +73,20 @@ test('what arrives after a pull that got no answer may be as old as that pull', 
   assert.equal(arrives(), clock.monotonicMs())
 })
 
+test('nothing is older than the question of the last round trip', async () => {
+  const { clock, gate, arrivalAge, arrives } = createArrivalAge()
+  await clock.pass(5_000)
+  arrivalAge.answered(4_200)
+  arrivalAge.answered(4_100)
+  arrivalAge.silent(1_500)
+  assert.equal(arrives(), 4_200)
+  // An answer that was asked for before the doubt is not one to it.
+  arrivalAge.answered(4_900)
+  assert.equal(arrives(), 4_200)
+  await gate.open()
+  assert.equal(arrives(), clock.monotonicMs())
+})
+
 test('a tick notices a standstill before anything arrives', async () => {
   const { clock, gate, arrives } = createArrivalAge()
   await clock.pass(500)

@@ -31,6 +31,16 @@ test('a failure is recorded, given back after its backoff and told', async () =>
   ])
 })
 
+test('a failure whose lease may have run out is let go of, which is told', async () => {
+  const { broker, clock, observer, addLane, deliver, end } = fakeEngine()
+  const lane = addLane()
+  const job = (await deliver(7))!
+  job.renewedAt = clock.monotonicMs() - ackWaitMs
+  await end(lane, job, failed)
+  assert.deepEqual(broker.take('pull'), [])
+  assert.deepEqual(observer.take('leaseLost'), ['leaseLost JOBS:7'])
+})
+
 test('the last failure is a dead letter with every attempt in its history', async () => {
   const { broker, clock, addLane, deliver, end } = fakeEngine()
   const lane = addLane()

@@ -31,6 +31,24 @@ test('many settlements are proven by one round trip', async () => {
   assert.deepEqual(broker.take(), [])
 })
 
+test('a round trip that was answered is told of with the instant of its question, one that was not is not', async () => {
+  const clock = new ManualClock()
+  const broker = new FakeBroker()
+  const askedAt: number[] = []
+  const receipts = new Receipts(broker, clock, new FakeObserver(), (at) => askedAt.push(at))
+  broker.barrierGate = new Gate()
+  receipts.ack('r1', 'a', 'JOBS')
+  await clock.pass(50)
+  await clock.pass(30)
+  await broker.barrierGate.open()
+  assert.deepEqual(askedAt, [50])
+  broker.barrierGate = new Gate()
+  receipts.ack('r2', 'a', 'JOBS')
+  await clock.pass(50)
+  await broker.barrierGate.refuse()
+  assert.deepEqual(askedAt, [50])
+})
+
 test('a confirmation drops exactly what was sent before it', async () => {
   const { broker, receipts, reconnect } = createReceipts()
   broker.barrierGate = new Gate()

@@ -155,6 +155,7 @@ class FuzzRun {
       settleMs,
     ).catch((error: unknown) => this.#reportLeft(world, error))
     await watch.look()
+    this.#accounts.leaks = watch.leaks
     this.#accounts.recordsLost = watch.busy.has('attempt records unavailable, counting deliveries')
     for (const letter of await reader.take()) {
       for (const [name, values] of letter.headers)

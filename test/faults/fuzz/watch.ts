@@ -22,6 +22,10 @@ function saysBusy(line: LogLine): boolean {
   return /no answer within|timeout/i.test(JSON.stringify(line['err'] ?? ''))
 }
 
+function isLeak({ msg, handler }: LogLine): boolean {
+  return msg === 'a finished job left something behind that threw' && handler === 'throws.floating'
+}
+
 /** Watches everything that comes out of a world's supervisors, for the canary and for complaints. */
 export class Watch {
   readonly #world: World
@@ -30,6 +34,11 @@ export class Watch {
   readonly #report: (finding: string, example?: string) => void
   /** How often something took so long that it was given up. */
   readonly busy = new Map<string, number>()
+  /**
+   * Jobs that were ended by their mark, a second after another job had begun to block their thread, before it came to
+   * light what they had left behind.
+   */
+  readonly leaks = new Set<string>()
   /** The most memory that a supervisor has used, in MiB. */
   peakMemoryMb = 0
 
@@ -79,6 +88,7 @@ export class Watch {
         if (line.msg === 'listening') lines.unshift(line)
         else if (line.level < 40 || expectedComplaints.has(line.msg)) continue
         else if (saysBusy(line)) this.busy.set(line.msg, (this.busy.get(line.msg) ?? 0) + 1)
+        else if (isLeak(line)) this.leaks.add(String(line['job_id']))
         else {
           this.#report(`the log says "${line.msg}"`, JSON.stringify(line).slice(0, 600))
         }
