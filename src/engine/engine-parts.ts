@@ -123,6 +123,7 @@ export class EngineParts {
     this.starts = new StartWatch(clock, {
       lanes,
       sayStarted: (job, threadId, startedAt) => this.life.end.sayStarted(job, threadId, startedAt),
+      silent: (lane) => this.life.interruption.laneSilent(lane),
     })
     this.pools = new Pools({
       broker,

@@ -22,7 +22,7 @@ export interface InterruptionParts {
  * What cuts into the life of a job from outside.
  *
  * 1. `laneEnded`: its thread is gone; whose attempt that ends is judged, and the others start again.
- * 2. `laneStuck`: its thread does not end.
+ * 2. `laneSilent`: its thread runs nothing and begins nothing. `laneStuck`: its thread does not end.
  * 3. `leaseLost`: the broker takes its delivery away.
  * 4. `lateArrival` and `tooLateToBegin`: its lease had run out before that was noticed here.
  * 5. `settledElsewhere`: while it waited here, somebody who was thought dead has settled it.
@@ -65,6 +65,13 @@ export class JobInterruption {
     beginning.requeue([...again, ...unstarted])
   }
 
+  /** A thread is blocked by what a finished job left behind: it is replaced, and what it has goes elsewhere. */
+  laneSilent(lane: Lane): void {
+    this.#takeOff(lane)
+    this.#parts.observer.threadKilled(lane, 'leak', undefined)
+    lane.kill('leak')
+  }
+
   /**
    * A thread is blocked in native code, for nobody knows how long. What it has not begun goes elsewhere.
    * What it runs keeps its lease and waits for the thread's end, but takes up no more room, and no other
@@ -72,11 +79,17 @@ export class JobInterruption {
    */
   laneStuck(lane: Lane): void {
     const { beginning, suspects } = this.#parts
-    beginning.requeue(lane.jobs().filter((job) => lane.takeBack(job)))
+    this.#takeOff(lane)
     for (const job of lane.jobs()) {
       beginning.leaveRoom(job)
       if (job.suspect) suspects.ended(job)
     }
+  }
+
+  /** What is done there has completed, and what has not begun goes to other threads. */
+  #takeOff(lane: Lane): void {
+    lane.endDone(Number.POSITIVE_INFINITY)
+    this.#parts.beginning.requeue(lane.jobs().filter((job) => lane.takeBack(job)))
   }
 
   /** The broker will give this delivery to somebody else. */

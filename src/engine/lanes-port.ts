@@ -35,9 +35,9 @@ export interface Lane {
   /** Handles results that have arrived but were not yet looked at. */
   collect(): void
   /**
-   * Ends what was done by this instant (on the monotonic clock) and is not reported yet, if another job has begun that
-   * may block the thread. Not sooner, because what a job left behind may still make it a failure before the thread
-   * reports. True when there is more that is done and not reported.
+   * Ends what was done by this instant (on the monotonic clock) and is not reported yet: its thread is blocked. Not
+   * sooner, because what a job left behind may still make it a failure before the thread reports; and some seconds
+   * later when no job can be seen that blocks it. True when there is more that is done and not reported.
    */
   endDone(before: number): boolean
   /** Finds out where a begun job is, without stopping it: within `limitMs`, and without ever rejecting. */

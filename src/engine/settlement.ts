@@ -141,11 +141,59 @@ export class Settlement {
       ...job.record,
       dead: { reason, attempts, ...(error ? { error: { code: error.code, message: error.message } } : {}) },
     }
-    // The record says now what becomes of the job, so a cancel has done its work. It goes before the dead
-    // letter can be read: a replay of that must not meet it.
-    let isOnRecord = await this.#write(job)
-    if (isOnRecord) await this.#cancels?.settled(job)
-    const letter: DeadLetter = {
+    let isOnRecord = await this.#writeDecision(job)
+    let isWriting = false
+    // Else whoever gets the job next might run it for so long that the stream has forgotten this dead letter.
+    const writeAgain = async (): Promise<void> => {
+      if (isOnRecord || isWriting || job.orphaned) return
+      isWriting = true
+      isOnRecord = await this.#writeDecision(job)
+      isWriting = false
+    }
+    for (let waitMs = firstRetryMs; ; waitMs = Math.min(longestRetryMs, waitMs * 2)) {
+      try {
+        const letter = this.#letterOf(job, reason, error, attempts)
+        await this.#broker.publishDeadLetter(
+          letter,
+          deadLetterHeaders(letter, job.headerEntries ?? []),
+          job.data,
+        )
+        break
+      } catch (refusal) {
+        this.#observer.deadLetterRefused(job, refusal)
+        if (this.#stopping) {
+          // The record tells whoever gets it next that only the dead letter is missing.
+          this.#giveBack(job, 0)
+          return
+        }
+        void writeAgain()
+        await this.#refusedFor(waitMs)
+      }
+    }
+    if (job.handler.profile.result) await this.#results.dead(job, reason, error)
+    this.#cancelIsOver(job)
+    this.#acked(job)
+    this.#observer.settled(job, 'dead_letter')
+    this.#observer.deadLettered(job, reason, error)
+  }
+
+  /**
+   * Puts on record what becomes of a job; false when that cannot be stored. A cancel has done its work then. It goes
+   * before the dead letter can be read: a replay of that must not meet it.
+   */
+  async #writeDecision(job: InFlightJob): Promise<boolean> {
+    const written = await this.#write(job)
+    if (written) await this.#cancels?.settled(job)
+    return written
+  }
+
+  #letterOf(
+    job: InFlightJob,
+    reason: DeadReason,
+    error: AttemptError | undefined,
+    attempts: number,
+  ): DeadLetter {
+    return {
       handler: job.handler.profile.name,
       reason,
       jobId: job.jobId,
@@ -160,28 +208,6 @@ export class Settlement {
       history: job.record.history,
       headersUnread: job.headersUnread,
     }
-    const headers = deadLetterHeaders(letter, job.headerEntries ?? [])
-    for (let waitMs = firstRetryMs; ; waitMs = Math.min(longestRetryMs, waitMs * 2)) {
-      try {
-        await this.#broker.publishDeadLetter(letter, headers, job.data)
-        break
-      } catch (refusal) {
-        this.#observer.deadLetterRefused(job, refusal)
-        if (this.#stopping) {
-          // The record tells whoever gets it next that only the dead letter is missing.
-          this.#giveBack(job, 0)
-          return
-        }
-        await this.#refusedFor(waitMs)
-        // Else whoever gets the job next might run it for so long that the dead letter's duplicate is forgotten.
-        isOnRecord ||= await this.#write(job)
-      }
-    }
-    if (job.handler.profile.result) await this.#results.dead(job, reason, error)
-    this.#cancelIsOver(job)
-    this.#acked(job)
-    this.#observer.settled(job, 'dead_letter')
-    this.#observer.deadLettered(job, reason, error)
   }
 
   /** Lets go of a delivery that is no longer ours, without telling the broker anything. */

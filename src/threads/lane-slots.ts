@@ -110,6 +110,11 @@ export class LaneSlots {
     return this.table.durationMs[job.slot]!
   }
 
+  /** The thread is inside the first synchronous code of some job, or in a listener of its signal. */
+  get isAnyInside(): boolean {
+    return Atomics.load(this.table.current, 0) !== 0
+  }
+
   /** The thread is inside its first synchronous code, or in a listener of its signal. */
   isInside(job: InFlightJob): boolean {
     return Atomics.load(this.table.current, 0) === job.slot + 1

@@ -34,6 +34,9 @@ export interface LaneOwner {
   kill(lane: ThreadLaneHandle, reason: ThreadEnd): void
 }
 
+/** How much longer than one that is blocked a thread may take to report, which perhaps gets no processor. */
+const starvedMs = 9_000
+
 interface Culprit {
   readonly job: InFlightJob
   readonly outcome: Outcome
@@ -170,13 +173,17 @@ export class ThreadLaneHandle implements Lane {
     // What a job of these returned is among the messages by now.
     this.collect()
     const unreported = done.filter((job) => job.lane === this)
-    // A thread that none of its jobs blocks only waits for a processor, and will say how they ended.
-    const isBlocked = this.jobs().some((job) => this.startedAt(job) !== undefined)
-    if (!isBlocked) return unreported.length > 0
-    const old = unreported.filter((job) => slots.startedAt(job) + slots.durationMs(job) <= before)
+    const endedBefore = this.#isBlocked ? before : before - starvedMs
+    const old = unreported.filter((job) => slots.startedAt(job) + slots.durationMs(job) <= endedBefore)
     for (const job of old) if (slots.takeDone(job)) this.#endDone(job)
     if (old.length > 0) this.#owner.resultsHandled()
     return old.length < unreported.length
+  }
+
+  /** A job may block it; otherwise it more likely waits for a processor, and will say how its jobs ended. */
+  get #isBlocked(): boolean {
+    if (this.concurrency > 1) return this.#slots.isAnyInside
+    return this.jobs().some((job) => this.startedAt(job) !== undefined)
   }
 
   #endDone(job: InFlightJob): void {

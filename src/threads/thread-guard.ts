@@ -47,29 +47,22 @@ export class ThreadGuard {
   /** A promise of a job was rejected and nothing awaited it: the job that made it has failed. */
   #unhandled(thrown: unknown): void {
     const job = this.#parts.currentJob()
-    if (!job || job.reported) {
+    if (!job || !this.#takesBack(job)) {
       this.#leak(job, 'unhandled_rejection', thrown)
       return
     }
     const error = describeThrown(thrown, 'unhandled_rejection')
     if (!job.outcome) job.floating = error
     else if (job.outcome.kind === 'completed') {
-      if (this.#isUndone(job)) job.outcome = { kind: 'failed', error }
-      else this.#leak(job, 'unhandled_rejection', thrown)
+      job.outcome = { kind: 'failed', error }
+      this.#parts.ended.hasFailures = true
     }
-  }
-
-  /** Takes its mark back; false when that has counted already, because another job has blocked this thread. */
-  #isUndone({ slot, ticket }: ThreadJob): boolean {
-    const done = cell(ticket, phases.done)
-    const { cells } = this.#parts.table
-    return Atomics.compareExchange(cells, slot, done, cell(ticket, phases.started)) === done
   }
 
   /** A callback threw outside every promise. Its job has failed, and the thread's state is unknown. */
   #uncaught(thrown: unknown): void {
     const job = this.#parts.currentJob()
-    if (!job || job.reported) {
+    if (!job || !this.#takesBack(job)) {
       this.#leak(job, 'uncaught_exception', thrown)
       return
     }
@@ -77,10 +70,22 @@ export class ThreadGuard {
     this.#exit(1)
   }
 
+  /**
+   * True when a job can still have another end than it had, as far as it had one: nobody was told of it. Takes its mark
+   * back, unless that has counted already because another job has blocked this thread.
+   */
+  #takesBack({ reported, outcome, slot, ticket }: ThreadJob): boolean {
+    if (reported || outcome?.kind !== 'completed') return !reported
+    const done = cell(ticket, phases.done)
+    const started = cell(ticket, phases.started)
+    const found = Atomics.compareExchange(this.#parts.table.cells, slot, done, started)
+    return found === done || found === started
+  }
+
   /** Reports everything that has ended, then who ends this thread and how. */
   #blame(job: ThreadJob | undefined, outcome: Outcome): void {
     const { table, ended, report } = this.#parts
-    if (job && !job.reported) {
+    if (job && this.#takesBack(job)) {
       Atomics.store(table.cells, job.slot, cell(job.ticket, phases.culprit))
       ended.remove(job)
       job.outcome = outcome

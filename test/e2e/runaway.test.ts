@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { eventually } from '../support/eventually.ts'
 import { World } from '../support/world.ts'
 
 test('G3: what never ends by itself is ended at its deadline', async (t) => {
@@ -87,23 +88,39 @@ test('what has returned is acked while the next job of its thread blocks it', as
   for (const id of [...ids, blocking]) assert.deepEqual(ledger.attempts(id), [1])
 })
 
-test('a rejection that comes to light when its job has been ended by its mark is told of', async (t) => {
+for (const left of ['float-and-return', 'throw-at-once-later']) {
+  test(`what comes to light when its job has been ended by its mark charges nobody: ${left}`, async (t) => {
+    const world = await World.create(t, { env: { MILLRACE_THREADS: '1' } })
+    const { broker, ledger } = world
+    await (await world.supervise()).stop()
+    const gate = world.gate('next')
+    // The first ones show that these jobs are short, so that the last two are posted together.
+    for (let n = 0; n < 20; n += 1) await broker.enqueue('act', { do: 'return' })
+    const leaking = await broker.enqueue('act', { do: left })
+    const blocking = await broker.enqueue('act', { do: 'block', gate: gate.path })
+    const supervisor = await world.supervise()
+    await supervisor.metric('millrace_jobs_settled_total', { verdict: 'ack' }, 21)
+    assert.deepEqual(ledger.ends(blocking), [])
+    gate.open()
+    const told = await supervisor.line('a finished job left something behind that threw')
+    assert.deepEqual([told['job_id'], told['handler']], [leaking, 'act'])
+    await broker.drained()
+    for (const id of [leaking, blocking]) assert.deepEqual(ledger.attempts(id), [1])
+  })
+}
+
+test('a thread that a finished job left looping is replaced, and the next job runs', async (t) => {
   const world = await World.create(t, { env: { MILLRACE_THREADS: '1' } })
-  const { broker, ledger } = world
-  await (await world.supervise()).stop()
-  const gate = world.gate('next')
-  // The first ones show that these jobs are short, so that the last two are posted together.
-  for (let n = 0; n < 20; n += 1) await broker.enqueue('act', { do: 'return' })
-  const floating = await broker.enqueue('act', { do: 'float-and-return' })
-  const blocking = await broker.enqueue('act', { do: 'block', gate: gate.path })
   const supervisor = await world.supervise()
-  await supervisor.metric('millrace_jobs_settled_total', { verdict: 'ack' }, 21)
-  assert.deepEqual(ledger.ends(blocking), [])
-  gate.open()
-  const told = await supervisor.line('a finished job left something behind that threw')
-  assert.deepEqual([told['job_id'], told['handler']], [floating, 'act'])
+  const { broker, ledger } = world
+  const leaving = await broker.enqueue('act', { do: 'leave-a-loop', ms: 100 })
+  await supervisor.metric('millrace_jobs_settled_total', { verdict: 'ack' }, 1)
+  await eventually('it loops', () => ledger.of(leaving, 'alive').length === 1)
+  const next = await broker.enqueue('act', { do: 'return' })
   await broker.drained()
-  for (const id of [floating, blocking]) assert.deepEqual(ledger.attempts(id), [1])
+  for (const id of [leaving, next]) assert.deepEqual(ledger.attempts(id), [1])
+  await supervisor.metric('millrace_thread_restarts_total', { reason: 'leak' }, 1)
+  assert.ok(supervisor.lines.some(({ msg, reason }) => msg === 'thread killed' && reason === 'leak'))
 })
 
 test('G4: what has returned is completed before another job of its thread can block it', async (t) => {

@@ -275,3 +275,21 @@ test('a suspect on a thread that does not end keeps no other suspect waiting', a
   await clock.pass(200)
   assert.equal(second.lane, other)
 })
+
+test('a thread that runs nothing and begins nothing for 10 s is replaced, and what it has goes elsewhere', async () => {
+  const { clock, observer, addLane, deliver } = fakeEngine({ handlers: [{ deadlineMs: 60_000 }] })
+  const silent = addLane()
+  const job = (await deliver(1))!
+  await clock.pass(9_000)
+  assert.equal(silent.endReason, undefined)
+  await clock.pass(1_100)
+  assert.equal(silent.endReason, 'leak')
+  assert.equal(job.lane, undefined)
+  assert.equal(observer.take('threadKilled').length, 1)
+  const other = addLane()
+  await clock.pass(1)
+  assert.equal(job.lane, other)
+  other.begin(job)
+  await clock.pass(15_000)
+  assert.equal(other.endReason, undefined, 'a thread that runs something is none of that')
+})

@@ -1,5 +1,6 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
 import type { DeadLetter, JetStreamView } from '../support/jetstream-view.ts'
+import { machineMs } from './evidence.ts'
 
 /** What fills the stream of dead letters up is none. */
 export const deadFilling = 'dead.jobs.filling'
@@ -7,6 +8,8 @@ export const deadFilling = 'dead.jobs.filling'
 /** A dead letter, and which stream of that name it was stored in: when that was made. */
 export interface CollectedLetter extends DeadLetter {
   readonly storedIn: string
+  /** As `machineMs`; the clock of the server is this machine's. */
+  readonly storedAt: number
 }
 
 /** The dead letters of a round, read as they come; those of a stream that was deleted since are kept. */
@@ -45,7 +48,8 @@ export class CollectedLetters {
       // A stream that was deleted may be there again for a while after the server was killed.
       if (letter && letter.subject !== deadFilling && !this.#places.has(place)) {
         this.#places.add(place)
-        this.all.push({ ...letter, storedIn: created })
+        const storedAt = machineMs() - (Date.now() - letter.storedAtMs)
+        this.all.push({ ...letter, storedIn: created, storedAt })
         this.ids.add(letter.jobId)
       }
       this.#next = seq + 1

@@ -36,6 +36,7 @@ function letter(
   return {
     sequence: 1,
     storedAtMs: 0,
+    storedAt: 0,
     storedIn: 'the first stream',
     subject: 'dead.jobs.cpu',
     body: job.body,
@@ -174,12 +175,18 @@ test('a dead letter is one, whole, and right', () => {
     findings({ jobs, ledger, letters: [right, { ...right, storedIn: 'the next stream' }] }),
     [],
   )
-  const second = { ...right, sequence: 2, storedAtMs: 120_000 }
+  const second = { ...right, sequence: 2, storedAt: 120_000 }
   broken('2 dead letters', { jobs, ledger, letters: [right, second] })
   const strikes = [strike(['repeat'], 1, 2)]
   assert.deepEqual(findings({ jobs, ledger, letters: [right, second], strikes }), [])
-  const early = { ...second, storedAtMs: 119_999 }
+  const early = { ...second, storedAt: 119_999 }
   broken('2 dead letters', { jobs, ledger, letters: [right, early], strikes })
+  broken('2 dead letters', {
+    jobs,
+    ledger,
+    letters: [right, second],
+    strikes: [strike(['repeat'], 6_000, 7_000)],
+  })
   broken('a dead letter with another body', { jobs, ledger, letters: [{ ...right, body: Buffer.from('x') }] })
   const { 'Millrace-History': _, ...fewer } = right.headers
   broken('a dead letter without Millrace-History', { jobs, ledger, letters: [{ ...right, headers: fewer }] })

@@ -196,7 +196,7 @@ class Judge {
     const letters = this.#letters.get(job.id) ?? []
     // A stream that was made anew knows nothing of what the one before it had.
     const inNewest = letters.filter(({ storedIn }) => storedIn === letters.at(-1)!.storedIn)
-    if (inNewest.length > 1 && !this.#isForgotten(inNewest, sentAt))
+    if (inNewest.length > 1 && !this.#isForgotten(inNewest))
       this.#findings.push(`${inNewest.length} dead letters: ${job.id} (${this.#story(job.id)})`)
     const [letter] = letters
     if (!letter) {
@@ -231,12 +231,16 @@ class Judge {
     this.#reason(letter.reason, attempts, job, charges)
   }
 
-  /** Who stored each could not say so, and the next one came when the stream did not know of it any more (G9). */
-  #isForgotten(letters: readonly CollectedLetter[], sentAt: number): boolean {
-    const isLate = letters.every(
-      ({ storedAtMs }, at) => at === 0 || storedAtMs - letters[at - 1]!.storedAtMs >= duplicateWindowMs,
-    )
-    return isLate && this.#strikes('repeat', sentAt, Number.POSITIVE_INFINITY).length > 0
+  /**
+   * Who stored the one before was struck just then and could not say so, and the next one came when the stream did not
+   * know of it any more (G9).
+   */
+  #isForgotten(letters: readonly CollectedLetter[]): boolean {
+    return letters.slice(1).every(({ storedAt }, at) => {
+      const before = letters[at]!.storedAt
+      const isLate = storedAt - before >= duplicateWindowMs
+      return isLate && this.#strikes('repeat', before - lateMs, before + lateMs).length > 0
+    })
   }
 
   #reason(reason: string, attempts: number, { id, end, maxAttempts }: PlannedJob, charges: number): void {
@@ -359,7 +363,7 @@ class Judge {
     })
     for (const letter of this.#letters.get(id) ?? []) {
       told.push(
-        `dead letter ${letter.sequence} at ${new Date(letter.storedAtMs).toISOString()}: ${letter.reason} ${letter.headers['Millrace-Attempts']}`,
+        `${at(letter.storedAt)} ms dead letter ${letter.sequence}: ${letter.reason} ${letter.headers['Millrace-Attempts']}`,
       )
     }
     for (const { pid, at: instant, line } of this.#evidence.told(id))

@@ -35,10 +35,10 @@ export class Watch {
   /** How often something took so long that it was given up. */
   readonly busy = new Map<string, number>()
   /**
-   * Jobs that were ended by their mark, a second after another job had begun to block their thread, before it came to
+   * How many jobs were ended by their mark, because another job or nobody let their thread report, before it came to
    * light what they had left behind.
    */
-  readonly leaks = new Set<string>()
+  leaks = 0
   /** The most memory that a supervisor has used, in MiB. */
   peakMemoryMb = 0
 
@@ -88,7 +88,7 @@ export class Watch {
         if (line.msg === 'listening') lines.unshift(line)
         else if (line.level < 40 || expectedComplaints.has(line.msg)) continue
         else if (saysBusy(line)) this.busy.set(line.msg, (this.busy.get(line.msg) ?? 0) + 1)
-        else if (isLeak(line)) this.leaks.add(String(line['job_id']))
+        else if (isLeak(line)) this.leaks += 1
         else {
           this.#report(`the log says "${line.msg}"`, JSON.stringify(line).slice(0, 600))
         }
