@@ -31,6 +31,7 @@ import { ReplayFence } from './replay-fence.ts'
 import { lookAgain } from './second-look.ts'
 import { Settlement } from './settlement.ts'
 import type { SharedState } from './shared-state-port.ts'
+import { SilenceWatch } from './silence-watch.ts'
 import { StartWatch } from './start-watch.ts'
 import { Suspects } from './suspects.ts'
 import { TickFence } from './tick-fence.ts'
@@ -76,6 +77,7 @@ export class EngineParts {
   readonly pools: Pools
   readonly deadlines: Deadlines
   readonly starts: StartWatch
+  readonly silences: SilenceWatch
   readonly settlement: Settlement
   readonly mover: Mover | undefined
   readonly life: JobLife
@@ -123,8 +125,8 @@ export class EngineParts {
     this.starts = new StartWatch(clock, {
       lanes,
       sayStarted: (job, threadId, startedAt) => this.life.end.sayStarted(job, threadId, startedAt),
-      silent: (lane) => this.life.interruption.laneSilent(lane),
     })
+    this.silences = new SilenceWatch(clock, lanes, (lane) => this.life.interruption.laneSilent(lane))
     this.pools = new Pools({
       broker,
       clock,
@@ -230,5 +232,6 @@ export class EngineParts {
     for (const job of jobs) if (job.deadlineMs < shortestMs) shortestMs = job.deadlineMs
     this.deadlines.watch(shortestMs)
     this.starts.watch()
+    this.silences.watch()
   }
 }

@@ -19,6 +19,8 @@ export class HandlerState {
   readonly sources: Readonly<Record<Priority, JobSource>>
   /** Deliveries that are posted to a thread. */
   posted = 0
+  /** Of these, jobs whose thread does not end although it was told to. */
+  stuck = 0
   /** Deliveries that wait at a gate and take up no room. */
   parked = 0
   /** On their way to the delayed stream; they take up no room either. */

@@ -88,6 +88,8 @@ export class InFlightJob {
   lane: Lane | undefined
   slot = -1
   ticket = 0
+  /** Its thread does not end although it was told to. */
+  isStuck = false
   abortCode: AbortCode | undefined
   /** On the monotonic clock; when its running attempt was told that somebody cancelled the job. */
   cancelledAt = 0
@@ -128,6 +130,19 @@ export class InFlightJob {
   renewed(at: number): void {
     this.renewedAt = at
     this.lane?.renewed(this)
+  }
+
+  /** Its thread does not end, and until it does its place among the jobs of its handler is taken. */
+  getStuck(): void {
+    this.isStuck = true
+    this.handler.stuck += 1
+  }
+
+  /** It has left its thread. */
+  comeOff(): void {
+    if (!this.isStuck) return
+    this.isStuck = false
+    this.handler.stuck -= 1
   }
 
   /** It runs again, and nothing that its last run was told, or was found to do, applies any more. */

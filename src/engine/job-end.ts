@@ -57,6 +57,7 @@ export class JobEnd {
 
   ended(job: InFlightJob, reported: Outcome, run: Run): void {
     const { clock, observer, beginning, gates, settlement } = this.#parts
+    job.comeOff()
     const outcome = underAbort(reported, job.abortCode, job.deadlineMs, whereaboutsOf(job))
     beginning.leaveRoom(job)
     if (outcome.kind !== 'invalid' && outcome.kind !== 'expired') {

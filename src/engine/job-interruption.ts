@@ -45,6 +45,7 @@ export class JobInterruption {
   ): void {
     const { clock, beginning } = this.#parts
     const again: InFlightJob[] = []
+    for (const { job } of started) job.comeOff()
     for (const [{ job, startedAt }, fate] of judgeLaneLoss(
       started,
       cause !== undefined,
@@ -65,9 +66,14 @@ export class JobInterruption {
     beginning.requeue([...again, ...unstarted])
   }
 
-  /** A thread is blocked by what a finished job left behind: it is replaced, and what it has goes elsewhere. */
+  /**
+   * A thread is blocked by what a finished job left behind: it is replaced, and what it has not begun goes elsewhere.
+   * One that has begun something at the last moment, or has just ended it, is not.
+   */
   laneSilent(lane: Lane): void {
-    this.#takeOff(lane)
+    lane.endDone(this.#parts.clock.monotonicMs())
+    this.#takeBackAll(lane)
+    if (lane.outstanding > 0) return
     this.#parts.observer.threadKilled(lane, 'leak', undefined)
     lane.kill('leak')
   }
@@ -79,16 +85,18 @@ export class JobInterruption {
    */
   laneStuck(lane: Lane): void {
     const { beginning, suspects } = this.#parts
-    this.#takeOff(lane)
+    lane.endDone(Number.POSITIVE_INFINITY)
+    this.#takeBackAll(lane)
     for (const job of lane.jobs()) {
       beginning.leaveRoom(job)
       if (job.suspect) suspects.ended(job)
+      job.getStuck()
+      // Another supervisor may have a place for what waits here.
+      if (job.handler.stuck >= job.handler.profile.concurrency) beginning.giveBack(job.handler)
     }
   }
 
-  /** What is done there has completed, and what has not begun goes to other threads. */
-  #takeOff(lane: Lane): void {
-    lane.endDone(Number.POSITIVE_INFINITY)
+  #takeBackAll(lane: Lane): void {
     this.#parts.beginning.requeue(lane.jobs().filter((job) => lane.takeBack(job)))
   }
 

@@ -60,6 +60,9 @@ export class PoolEvents implements PoolListener {
       this.#observer.threadKilled(lane, endReason ?? 'crash', culprit?.job)
     }
     this.#parts.life.interruption.laneEnded(lane, started, unstarted, cause)
+    // What it ran had a place among the jobs of its handler, for which others may wait.
+    this.#parts.pools.dispatchers.get(lane.pool)!.schedule()
+    this.#parts.pools.pullAll()
     this.onLaneChange?.()
   }
 

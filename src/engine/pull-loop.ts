@@ -173,13 +173,15 @@ export class PullLoop {
   }
 
   #share(handler: HandlerState, active: number): number {
+    const places = handler.profile.concurrency - handler.stuck
+    if (places <= 0) return 0
     // After a series of crashes one job at a time has to show that it works again.
     if (handler.onProbation) return 1
     const { threads, concurrency } = this.#room
     const room = threads * (concurrency + aheadOf(handler.averageMs, concurrency))
     const share = Math.max(1, Math.floor(room / Math.max(1, active)))
     // While all that arrives is put aside for later, more may come at once: it takes up no room.
-    return Math.min(share, handler.profile.concurrency) + Math.min(handler.movedInARow, movedAhead)
+    return Math.min(share, places) + Math.min(handler.movedInARow, movedAhead)
   }
 
   #ask(source: JobSource, count: number, now: number): void {

@@ -273,6 +273,8 @@ export class Settlement {
     job.hasRecord = true
     try {
       if (job.recordUnread) await this.#readLate(job)
+      // Its place in the stream may be another job's by now.
+      if (job.orphaned) return false
       await this.#broker.writeRecord(job.stream, job.sequence, job.record)
       return true
     } catch (error) {

@@ -48,7 +48,9 @@ export class AttemptsBucket {
   }
 
   async write(stream: string, sequence: number, record: AttemptRecord): Promise<void> {
-    await within(readMs, (await this.#open()).put(key(stream, sequence), this.#encode(stream, record)))
+    // Before anything is waited for: the stream may be made anew meanwhile.
+    const encoded = this.#encode(stream, record)
+    await within(readMs, (await this.#open()).put(key(stream, sequence), encoded))
   }
 
   /**

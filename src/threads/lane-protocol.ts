@@ -171,7 +171,7 @@ export interface LeakMessage {
   readonly handler: string | undefined
   readonly jobId: string | undefined
   readonly attempt: number | undefined
-  readonly code: 'uncaught_exception' | 'unhandled_rejection'
+  readonly code: 'uncaught_exception' | 'unhandled_rejection' | 'thread_exit'
   readonly message: string
 }
 

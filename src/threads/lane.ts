@@ -63,6 +63,7 @@ export class ThreadLaneHandle implements Lane {
   readonly #culprits: Culprit[] = []
   #unsent: InFlightJob[] = []
   #gone = false
+  #endedByLeftover = false
   /** Jobs that are asked for at the same time are looked at together. */
   #looking: Promise<Finding> | undefined
 
@@ -192,9 +193,9 @@ export class ThreadLaneHandle implements Lane {
     this.#end(job, completed, this.#slots.durationMs(job))
   }
 
-  /** True when a job of this lane is known to have ended the thread. */
+  /** True when it is known who has ended the thread: a job of this lane, or one that was finished and is charged no more. */
   get culpritKnown(): boolean {
-    return this.#culprits.length > 0
+    return this.#culprits.length > 0 || this.#endedByLeftover
   }
 
   /** What is left when the thread is gone: jobs marked done count as completed, the rest is handed over. */
@@ -230,8 +231,10 @@ export class ThreadLaneHandle implements Lane {
   #receive(message: FromThread): void {
     if (message.kind === 'results') this.#results(message)
     else if (message.kind === 'ready') this.#owner.ready(this, message)
-    else if (message.kind === 'leak') this.#owner.leaked(this, message)
-    else if (message.kind === 'returned') this.#returned(message)
+    else if (message.kind === 'leak') {
+      this.#endedByLeftover ||= message.code === 'thread_exit'
+      this.#owner.leaked(this, message)
+    } else if (message.kind === 'returned') this.#returned(message)
     else this.#owner.progressed(message)
   }
 

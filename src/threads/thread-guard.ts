@@ -1,7 +1,7 @@
 import type { Outcome } from '../core/outcome.ts'
 import type { EndedJobs } from './ended-jobs.ts'
 import { describeThrown } from './error-transfer.ts'
-import { cell, type LaneTable, type LaneTask, phases } from './lane-protocol.ts'
+import { cell, type LaneTable, type LaneTask, type LeakMessage, phases } from './lane-protocol.ts'
 import { monotonicMs } from './monotonic.ts'
 import type { ThreadJob } from './thread-job.ts'
 
@@ -36,10 +36,12 @@ export class ThreadGuard {
     process.on('uncaughtException', (thrown) => this.#uncaught(thrown))
     process.on('unhandledRejection', (thrown) => this.#unhandled(thrown))
     process.exit = ((code?: number) => {
-      this.#blame(this.#parts.currentJob(), {
-        kind: 'crashed',
-        error: { code: 'thread_exit', message: `the handler called process.exit(${code ?? ''})` },
-      })
+      const job = this.#parts.currentJob()
+      const message = `the handler called process.exit(${code ?? ''})`
+      if (job && !this.#takesBack(job)) {
+        this.#parts.report()
+        this.#leak(job, 'thread_exit', new Error(message))
+      } else this.#blame(job, { kind: 'crashed', error: { code: 'thread_exit', message } })
       return this.#exit(code)
     }) as typeof process.exit
   }
@@ -95,11 +97,7 @@ export class ThreadGuard {
     report()
   }
 
-  #leak(
-    job: ThreadJob | undefined,
-    code: 'uncaught_exception' | 'unhandled_rejection',
-    thrown: unknown,
-  ): void {
+  #leak(job: ThreadJob | undefined, code: LeakMessage['code'], thrown: unknown): void {
     this.#parts.task.port.postMessage({
       kind: 'leak',
       handler: job?.handler.name,

@@ -280,9 +280,9 @@ test('a thread that runs nothing and begins nothing for 10 s is replaced, and wh
   const { clock, observer, addLane, deliver } = fakeEngine({ handlers: [{ deadlineMs: 60_000 }] })
   const silent = addLane()
   const job = (await deliver(1))!
-  await clock.pass(9_000)
+  await clock.pass(10_000)
   assert.equal(silent.endReason, undefined)
-  await clock.pass(1_100)
+  await clock.pass(1_500)
   assert.equal(silent.endReason, 'leak')
   assert.equal(job.lane, undefined)
   assert.equal(observer.take('threadKilled').length, 1)
@@ -292,4 +292,48 @@ test('a thread that runs nothing and begins nothing for 10 s is replaced, and wh
   other.begin(job)
   await clock.pass(15_000)
   assert.equal(other.endReason, undefined, 'a thread that runs something is none of that')
+})
+
+test('a thread is not silent because its last report is long ago, nor because nobody could hear it', async () => {
+  const { clock, addLane, deliver, end } = fakeEngine({ handlers: [{ deadlineMs: 60_000 }] })
+  const lane = addLane()
+  const long = (await deliver(1))!
+  lane.begin(long)
+  await clock.pass(30_000)
+  // It is done, and says so in a moment.
+  await end(lane, long, completed)
+  const next = (await deliver(2))!
+  await clock.pass(2_000)
+  assert.equal(lane.endReason, undefined)
+  // Nine seconds of silence, and then this process stands still.
+  await clock.pass(8_000)
+  clock.holdUp(20_000)
+  await clock.pass(1_000)
+  assert.equal(lane.endReason, undefined)
+  lane.begin(next)
+  await clock.pass(20_000)
+  assert.equal(lane.endReason, undefined)
+})
+
+test('who waits for a place of a job that is stuck gets it when its thread has ended', async () => {
+  const { clock, broker, engine, addLane, deliver, endLane } = fakeEngine({ handlers: [{ concurrency: 1 }] })
+  const [stuck, other] = [addLane(), addLane()]
+  engine.start()
+  const first = (await deliver(1))!
+  stuck.begin(first)
+  await deliver(2)
+  stuck.kill('deadline')
+  broker.take()
+  engine.fromPools.laneStuck(stuck)
+  await settled()
+  assert.deepEqual(
+    broker.take('pull', 'barrier', 'extend').slice(-1),
+    ['nak r2.1 0'],
+    'somebody else may have a place',
+  )
+  await clock.pass(5_000)
+  assert.equal(broker.asked('a'), 0, 'there is no place for another')
+  await endLane(stuck)
+  await clock.pass(1)
+  assert.deepEqual(other.jobs(), [first])
 })

@@ -35,7 +35,10 @@ export function expect(message: FuzzMessage): Expectation {
   const { meanings, damaged } = headers
   const ofHandler = afterAdmission(message, target.handler)
   // A block that breaks the rules is unreadable, or what can be read of it counts.
-  if (damaged) return anyOf(ofHandler)
+  if (damaged) {
+    const asBytes = afterAdmission({ ...message, headers: { ...headers, binary: true } }, target.handler)
+    return anyOf([...ofHandler.dead, ...asBytes.dead])
+  }
   // What a publisher says of earlier attempts is believed.
   const attempts = meanings.includes('used_up') ? undefined : 0
   if (meanings.includes('invalid') || hasLongId(message) || hasTooManyHeaders(message))
@@ -105,7 +108,7 @@ function afterAdmission({ payload, headers }: FuzzMessage, handler: FuzzedHandle
   }
 }
 
-function anyOf(otherwise: Expectation): Expectation {
+function anyOf(deaths: readonly Death[]): Expectation {
   const open = { attempts: undefined }
   return {
     // Its content type may have become another one, or none.
@@ -118,7 +121,7 @@ function anyOf(otherwise: Expectation): Expectation {
         code,
         ...open,
       })),
-      ...otherwise.dead.map(({ reason, code }) => ({ reason, code, ...open })),
+      ...deaths.map(({ reason, code }) => ({ reason, code, ...open })),
       ...usedUp,
     ],
     place: 'settled',
