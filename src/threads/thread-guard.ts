@@ -40,7 +40,7 @@ export class ThreadGuard {
       const message = `the handler called process.exit(${code ?? ''})`
       if (job && !this.#takesBack(job)) {
         this.#parts.report()
-        this.#leak(job, 'thread_exit', new Error(message))
+        this.#leak(job, 'thread_exit', message)
       } else this.#blame(job, { kind: 'crashed', error: { code: 'thread_exit', message } })
       return this.#exit(code)
     }) as typeof process.exit
@@ -50,7 +50,7 @@ export class ThreadGuard {
   #unhandled(thrown: unknown): void {
     const job = this.#parts.currentJob()
     if (!job || !this.#takesBack(job)) {
-      this.#leak(job, 'unhandled_rejection', thrown)
+      this.#leak(job, 'unhandled_rejection', describeThrown(thrown).message)
       return
     }
     const error = describeThrown(thrown, 'unhandled_rejection')
@@ -65,7 +65,7 @@ export class ThreadGuard {
   #uncaught(thrown: unknown): void {
     const job = this.#parts.currentJob()
     if (!job || !this.#takesBack(job)) {
-      this.#leak(job, 'uncaught_exception', thrown)
+      this.#leak(job, 'uncaught_exception', describeThrown(thrown).message)
       return
     }
     this.#blame(job, { kind: 'crashed', error: describeThrown(thrown, 'uncaught_exception') })
@@ -97,14 +97,14 @@ export class ThreadGuard {
     report()
   }
 
-  #leak(job: ThreadJob | undefined, code: LeakMessage['code'], thrown: unknown): void {
+  #leak(job: ThreadJob | undefined, code: LeakMessage['code'], message: string): void {
     this.#parts.task.port.postMessage({
       kind: 'leak',
       handler: job?.handler.name,
       jobId: job?.id,
       attempt: job?.attempt,
       code,
-      message: describeThrown(thrown).message,
+      message,
     })
   }
 }
