@@ -288,11 +288,18 @@ class Judge {
         )
       }
       if (failed > threw.length || failed < threw.length - unsure) {
+        const uncharged = threw.filter((run) => this.#isUncharged(run)).map(({ id }) => this.#story(id))
         this.#findings.push(
-          `process ${pid} counted ${failed} failed attempts, the ledger has ${threw.length}`,
+          `process ${pid} counted ${failed} failed attempts, the ledger has ${threw.length}; not charged: ${uncharged.slice(0, 3).join(' / ') || 'none'}`,
         )
       }
     }
+  }
+
+  /** The next run of its job does not count it. */
+  #isUncharged(run: Run): boolean {
+    const next = this.#runs.get(run.id)?.find(({ startedAt }) => startedAt > run.startedAt)
+    return next !== undefined && next.attempt <= run.attempt
   }
 
   #exits(): void {
