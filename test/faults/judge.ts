@@ -133,8 +133,8 @@ class Judge {
             ({ unmeant, to }) => !unmeant || to >= first.startedAt - lateMs,
           )
         : (this.#strike('repeat', first.startedAt, run.startedAt, [first.pid]) ??
-          // Who was cut off may begin late with a delivery that somebody else was given meanwhile.
-          this.#strike('overlap', first.startedAt - lateMs, run.startedAt, [run.pid]))
+          // Who was cut off may begin late with a delivery that somebody else was given meanwhile, or is given soon.
+          this.#strike('overlap', first.startedAt - lateMs, run.startedAt, [first.pid, run.pid]))
       if (strike) this.#duplicates.set(strike.fault, (this.#duplicates.get(strike.fault) ?? 0) + 1)
       else this.#findings.push(`duplicate without a fault: ${run.id} (${this.#story(run.id)})`)
     }

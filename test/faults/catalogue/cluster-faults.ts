@@ -36,16 +36,23 @@ function ofLeader(
 }
 
 /**
- * Why neither a partition nor a pause strikes on this server; undefined where it does.
+ * Why a paused leader does not strike on this server; undefined where it does.
  *
- * A candidate that was cut off has a log that is too old to be elected, but on 2.9.10 each of its requests for a vote
+ * A candidate that was away has a log that is too old to be elected, but on 2.9.10 each of its requests for a vote
  * makes the others, which could be, wait for their own election anew. Which of them stands first is left to chance,
  * for each stream and consumer, and for the last of them that may take minutes. Since 2.9.15 who refuses a vote
  * because its own log is newer stands at once.
  */
-export const partitionTooLong: string | undefined = isOlder(serverVersion, '2.10.0')
+const whyNotPaused = isOlder(serverVersion, '2.10.0')
   ? `a cluster of nats-server ${serverVersion} may take minutes to elect leaders after a partition or a pause`
   : undefined
+
+/** Why a leader is not cut off from the others on this server. 2.10.27 loses what that leader has acknowledged last. */
+const whyNotCutOff =
+  whyNotPaused ??
+  (isOlder(serverVersion, '2.15.0')
+    ? `nats-server before 2.15 may lose what a leader that is cut off has acknowledged; this is ${serverVersion}`
+    : undefined)
 
 const cutOff = ofLeader(
   'cut off from the others',
@@ -72,5 +79,12 @@ export const clusterFaults: readonly Fault[] = [
     (cluster, leader) => cluster.kill(leader, 'SIGTERM'),
     (cluster, leader) => cluster.restart(leader),
   ),
-  ...(partitionTooLong === undefined ? [paused, cutOff] : []),
+  ...(whyNotPaused === undefined ? [paused] : []),
+  ...(whyNotCutOff === undefined ? [cutOff] : []),
 ]
+
+/** What does not strike on this server, and why. */
+export const skippedClusterFaults: readonly [what: string, why: string][] = Object.entries({
+  paused: whyNotPaused,
+  'cut off': whyNotCutOff,
+}).flatMap(([what, why]) => (why === undefined ? [] : [[what, why]]))
