@@ -73,6 +73,8 @@ export const deadlineStorm: Scenario = {
 }
 
 const handler = 'flaky'
+/** Fewer fail together and then complete together, between two looks at what is left. */
+const fewestJobs = 5_000
 
 /** What it costs when every job has to be tried twice. */
 export const redeliveryStorm: Scenario = {
@@ -90,7 +92,7 @@ export const redeliveryStorm: Scenario = {
   ],
   async run({ name }, options) {
     const stage = await setStage(options, [handler])
-    const jobs = Math.ceil(options.jobs / 5)
+    const jobs = Math.max(fewestJobs, Math.ceil(options.jobs / 5))
     const all = Math.ceil(jobs * 1.25)
     await preload(stage.connection, `jobs.${handler}`, all, 256)
     if (name === bare.name) {
