@@ -83,6 +83,7 @@ export class JobEnd {
   interrupted(job: InFlightJob, run: Run): void {
     this.sayStarted(job, run.threadId, run.startedAt)
     this.#parts.observer.ended(job, 'interrupted', run.durationMs, -1)
+    job.comeOff()
     job.forgetRun()
   }
 

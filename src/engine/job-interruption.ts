@@ -45,7 +45,6 @@ export class JobInterruption {
   ): void {
     const { clock, beginning } = this.#parts
     const again: InFlightJob[] = []
-    for (const { job } of started) job.comeOff()
     for (const [{ job, startedAt }, fate] of judgeLaneLoss(
       started,
       cause !== undefined,

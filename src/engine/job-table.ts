@@ -6,8 +6,8 @@ const defaultSlots = 2 ** 12
  * The deliveries of one stream that we hold, by sequence.
  *
  * A job's slot is given by the low bits of its sequence. Sequences are handed out one after the other, so what is held
- * at a time rarely meets in a slot; what does is kept in a map. Adding and removing every job in a map alone costs two
- * to five times as much.
+ * at a time rarely meets in a slot; what does is kept in a map. A map alone costs more for each job, and is rehashed
+ * over and over.
  */
 export class JobTable {
   readonly #slots: (InFlightJob | undefined)[]

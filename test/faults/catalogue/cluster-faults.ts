@@ -47,7 +47,7 @@ const whyNotPaused = isOlder(serverVersion, '2.10.0')
   ? `a cluster of nats-server ${serverVersion} may take minutes to elect leaders after a partition or a pause`
   : undefined
 
-/** Why a leader is not cut off from the others on this server. 2.10.27 loses what that leader has acknowledged last. */
+/** Why a leader is not cut off from the others on this server. 2.10.27 then loses some of what it has acknowledged. */
 const whyNotCutOff =
   whyNotPaused ??
   (isOlder(serverVersion, '2.15.0')
