@@ -6,6 +6,7 @@ import type { Broker } from './broker-port.ts'
 import type { Clock } from './clock-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Observer } from './observer-port.ts'
+import { Pauses } from './pauses.ts'
 
 /** An outcome that was not stored is tried again after this, doubled each time up to the longest. */
 const firstRetryMs = 100
@@ -27,7 +28,7 @@ export class Results {
   readonly #broker: Broker
   readonly #clock: Clock
   readonly #observer: Observer
-  readonly #waiting = new Set<() => void>()
+  readonly #pauses: Pauses
   readonly #underWay = new Set<() => void>()
   #stopping = false
 
@@ -35,6 +36,7 @@ export class Results {
     this.#broker = broker
     this.#clock = clock
     this.#observer = observer
+    this.#pauses = new Pauses(clock)
   }
 
   /** Resolves when the outcome of a completed job is stored, or given up. */
@@ -52,7 +54,7 @@ export class Results {
   /** From now on an outcome that cannot be stored at once is given up. */
   stop(): void {
     this.#stopping = true
-    for (const wake of this.#waiting) wake()
+    this.#pauses.end()
     if (this.#underWay.size === 0) return
     this.#clock.after(lastMs, () => {
       for (const cut of this.#underWay) cut()
@@ -77,7 +79,7 @@ export class Results {
           this.#observer.resultLost(job, error)
           return
         }
-        await this.#pause(waitMs)
+        await this.#pauses.for(waitMs)
       }
     }
   }
@@ -93,18 +95,6 @@ export class Results {
         .storeOutcome(job.jobId, entry)
         .then(resolve, reject)
         .finally(() => this.#underWay.delete(cut))
-    })
-  }
-
-  #pause(waitMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        this.#waiting.delete(wake)
-        cancel()
-        resolve()
-      }
-      const cancel = this.#clock.after(waitMs, wake)
-      this.#waiting.add(wake)
     })
   }
 }

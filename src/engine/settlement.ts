@@ -1,5 +1,4 @@
-import { mergeRecords, withFailure, withRelease } from '../core/attempt.ts'
-import { type DeadLetter, deadLetterHeaders } from '../core/dead-letter.ts'
+import { withFailure, withRelease } from '../core/attempt.ts'
 import type { HistoryEntry } from '../core/history.ts'
 import type { AttemptError } from '../core/outcome.ts'
 import type { DeadReason } from '../core/verdict.ts'
@@ -7,17 +6,17 @@ import type { Broker } from './broker-port.ts'
 import { Bursts } from './bursts.ts'
 import type { Cancels } from './cancels.ts'
 import type { Clock } from './clock-port.ts'
+import { DeadLettering } from './dead-lettering.ts'
 import type { Finished } from './finished.ts'
 import type { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
+import { JobRecords } from './job-records.ts'
 import type { Observer } from './observer-port.ts'
+import { Pauses } from './pauses.ts'
 import type { Receipts } from './receipts.ts'
 import { Results } from './results.ts'
 import { SettledRecords } from './settled-records.ts'
 
-/** A dead letter that was refused is tried again after this, doubled each time up to the longest. */
-const firstRetryMs = 200
-const longestRetryMs = 5_000
 /** A record without which a release would count is written so often, with this pause. */
 const releaseTries = 8
 const releaseAgainMs = 500
@@ -27,9 +26,9 @@ const releaseAgainMs = 500
  *
  * 1. `ack`: acked, and remembered as finished; `complete` keeps the handler's result first, if it has one.
  * 2. `retry`: the attempt is written to its record, then the delivery is given back with a delay.
- * 3. `deadLetter`: the decision is written to its record, the dead letter is stored and confirmed, then
- *    the delivery is acked. Dying in between leaves the job in both places, and the dead letter's id
- *    lets the next supervisor see that; the other order could leave it in neither.
+ * 3. `deadLetter`: the dead letter is stored and confirmed, then the delivery is acked. Dying in between leaves the
+ *    job in both places, and the dead letter's id lets the next supervisor see that; the other order could leave it
+ *    in neither.
  * 4. `release`: the record says that this delivery does not count, then it is given back. What was given back without
  *    that record again and again would be out of attempts without having run.
  * 5. `moved`: the delayed stream has the job, so its delivery is acked. A cancel waits for it there.
@@ -47,12 +46,14 @@ export class Settlement {
   readonly #receipts: Receipts
   readonly #bursts: Bursts
   readonly #results: Results
-  readonly #records: SettledRecords
+  readonly #records: JobRecords
+  readonly #settledRecords: SettledRecords
+  readonly #deadLetters: DeadLettering
+  readonly #pauses: Pauses
   readonly #ackWaitMs: number
   readonly #cancels: Pick<Cancels, 'settled'> | undefined
   readonly #abandoning = new Set<Promise<void>>()
   #stopping = false
-  readonly #wakeRefused = new Set<() => void>()
 
   constructor(parts: {
     broker: Broker
@@ -64,17 +65,21 @@ export class Settlement {
     ackWaitMs: number
     cancels?: Pick<Cancels, 'settled'> | undefined
   }) {
-    this.#broker = parts.broker
-    this.#clock = parts.clock
-    this.#observer = parts.observer
+    const { broker, clock, observer, cancels } = parts
+    this.#broker = broker
+    this.#clock = clock
+    this.#observer = observer
     this.#inFlight = parts.inFlight
     this.#finished = parts.finished
     this.#receipts = parts.receipts
     this.#ackWaitMs = parts.ackWaitMs
-    this.#cancels = parts.cancels
-    this.#bursts = new Bursts(parts.clock)
-    this.#results = new Results(parts.broker, parts.clock, parts.observer)
-    this.#records = new SettledRecords(parts.broker, parts.clock, parts.ackWaitMs)
+    this.#cancels = cancels
+    this.#bursts = new Bursts(clock)
+    this.#results = new Results(broker, clock, observer)
+    this.#records = new JobRecords(broker, observer)
+    this.#settledRecords = new SettledRecords(broker, clock, parts.ackWaitMs)
+    this.#deadLetters = new DeadLettering({ broker, clock, observer, records: this.#records, cancels })
+    this.#pauses = new Pauses(clock)
   }
 
   ack(job: InFlightJob): void {
@@ -97,7 +102,7 @@ export class Settlement {
 
   async retry(job: InFlightJob, delayMs: number, entry: HistoryEntry): Promise<void> {
     job.record = { ...withFailure(job.record, entry), dueAt: this.#clock.now() + delayMs }
-    await this.#write(job)
+    await this.#records.write(job)
     this.#bursts.add(() => this.#giveBack(job, delayMs))
     this.#observer.settled(job, 'retry')
   }
@@ -124,7 +129,7 @@ export class Settlement {
     const record = entry ? withFailure(job.record, entry) : withRelease(job.record)
     job.record = { ...record, notBefore: this.#clock.now() + delayMs }
     job.betweenAttempts = true
-    await this.#write(job)
+    await this.#records.write(job)
     this.#observer.settled(job, entry ? 'retry' : 'release')
   }
 
@@ -137,77 +142,15 @@ export class Settlement {
   ): Promise<void> {
     // From here on everything that is said about the job says what ran, which may be nothing.
     job.attempt = attempts
-    job.record = {
-      ...job.record,
-      dead: { reason, attempts, ...(error ? { error: { code: error.code, message: error.message } } : {}) },
-    }
-    let isOnRecord = await this.#writeDecision(job)
-    let isWriting = false
-    // Else whoever gets the job next might run it for so long that the stream has forgotten this dead letter.
-    const writeAgain = async (): Promise<void> => {
-      if (isOnRecord || isWriting || job.orphaned) return
-      isWriting = true
-      isOnRecord = await this.#writeDecision(job)
-      isWriting = false
-    }
-    for (let waitMs = firstRetryMs; ; waitMs = Math.min(longestRetryMs, waitMs * 2)) {
-      try {
-        const letter = this.#letterOf(job, reason, error, attempts)
-        await this.#broker.publishDeadLetter(
-          letter,
-          deadLetterHeaders(letter, job.headerEntries ?? []),
-          job.data,
-        )
-        break
-      } catch (refusal) {
-        this.#observer.deadLetterRefused(job, refusal)
-        if (this.#stopping) {
-          // The record tells whoever gets it next that only the dead letter is missing.
-          this.#giveBack(job, 0)
-          return
-        }
-        void writeAgain()
-        await this.#refusedFor(waitMs)
-      }
+    if (!(await this.#deadLetters.store(job, reason, error))) {
+      this.#giveBack(job, 0)
+      return
     }
     if (job.handler.profile.result) await this.#results.dead(job, reason, error)
     this.#cancelIsOver(job)
     this.#acked(job)
     this.#observer.settled(job, 'dead_letter')
     this.#observer.deadLettered(job, reason, error)
-  }
-
-  /**
-   * Puts on record what becomes of a job; false when that cannot be stored. A cancel has done its work then. It goes
-   * before the dead letter can be read: a replay of that must not meet it.
-   */
-  async #writeDecision(job: InFlightJob): Promise<boolean> {
-    const written = await this.#write(job)
-    if (written) await this.#cancels?.settled(job)
-    return written
-  }
-
-  #letterOf(
-    job: InFlightJob,
-    reason: DeadReason,
-    error: AttemptError | undefined,
-    attempts: number,
-  ): DeadLetter {
-    return {
-      handler: job.handler.profile.name,
-      reason,
-      jobId: job.jobId,
-      subject: job.subject,
-      stream: job.stream,
-      sequence: job.sequence,
-      attempts,
-      deliveries: job.deliveries,
-      enqueuedAt: job.enqueuedAt,
-      deadAt: this.#clock.now(),
-      error,
-      history: job.record.history,
-      headersUnread: job.headersUnread,
-    }
   }
 
   /** Lets go of a delivery that is no longer ours, without telling the broker anything. */
@@ -233,14 +176,15 @@ export class Settlement {
     this.#stopping = true
     this.#bursts.flush()
     this.#results.stop()
-    this.#records.stop()
-    for (const wake of this.#wakeRefused) wake()
+    this.#settledRecords.stop()
+    this.#deadLetters.stop()
+    this.#pauses.end()
   }
 
   /** Forgets what belongs to a stream that is gone. */
   forget(stream: string): void {
     this.#receipts.forget(stream)
-    this.#records.forget(stream)
+    this.#settledRecords.forget(stream)
   }
 
   /** Whether we still hold the lease, as far as we can know. */
@@ -258,7 +202,7 @@ export class Settlement {
     if (job.orphaned) return
     this.#finished.add(job.stream, job.sequence, job.storedAt)
     this.#receipts.ack(job.reply, job.handler.profile.name, job.stream)
-    if (job.hasRecord) this.#records.acked(job.stream, job.sequence, job.record.dead !== undefined)
+    if (job.hasRecord) this.#settledRecords.acked(job.stream, job.sequence, job.record.dead !== undefined)
   }
 
   #giveBack(job: InFlightJob, delayMs: number): void {
@@ -268,45 +212,11 @@ export class Settlement {
     this.#inFlight.remove(job)
   }
 
-  /** False when it could not be stored. */
-  async #write(job: InFlightJob): Promise<boolean> {
-    job.hasRecord = true
-    try {
-      if (job.recordUnread) await this.#readLate(job)
-      // Its place in the stream may be another job's by now.
-      if (job.orphaned) return false
-      await this.#broker.writeRecord(job.stream, job.sequence, job.record)
-      return true
-    } catch (error) {
-      this.#observer.recordUnavailable(error)
-      return false
-    }
-  }
-
   /** Writes what keeps a delivery from counting, for some seconds if it has to. */
   async #insist(job: InFlightJob): Promise<void> {
-    for (let triesLeft = releaseTries; !(await this.#write(job)); triesLeft -= 1) {
+    for (let triesLeft = releaseTries; !(await this.#records.write(job)); triesLeft -= 1) {
       if (triesLeft === 1 || this.#stopping || !this.holdsLease(job)) return
-      await this.#refusedFor(releaseAgainMs)
+      await this.#pauses.for(releaseAgainMs)
     }
-  }
-
-  /** Else the record of earlier deliveries would be replaced, and every one of them count as a crash. */
-  async #readLate(job: InFlightJob): Promise<void> {
-    const stored = await this.#broker.readRecord(job.stream, job.sequence)
-    job.recordUnread = false
-    if (stored) job.record = mergeRecords(stored, job.record)
-  }
-
-  #refusedFor(waitMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        this.#wakeRefused.delete(wake)
-        cancel()
-        resolve()
-      }
-      const cancel = this.#clock.after(waitMs, wake)
-      this.#wakeRefused.add(wake)
-    })
   }
 }

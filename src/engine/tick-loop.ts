@@ -2,6 +2,7 @@ import { MillraceError } from '../core/errors.ts'
 import { planTick, type TickSchedule } from '../core/tick-plan.ts'
 import { advanced, firstRecord, payloadOnRecord, published, type TickRecord, tickId } from '../core/ticks.ts'
 import type { Clock } from './clock-port.ts'
+import { Pauses } from './pauses.ts'
 import type { StoredTick, TickObserver, TickStore } from './ticks-port.ts'
 
 /** Never sleeps longer, so that a clock that steps is noticed. */
@@ -64,11 +65,12 @@ export class TickLoop {
   #declared = false
   #stopping = false
   #running: Promise<void> | undefined
-  #wake: (() => void) | undefined
+  readonly #pauses: Pauses
 
   constructor(schedule: TickSchedule, parts: TickParts) {
     this.schedule = schedule
     this.#parts = parts
+    this.#pauses = new Pauses(parts.clock)
   }
 
   start(): void {
@@ -79,14 +81,14 @@ export class TickLoop {
   /** Claims nothing more; resolves when what is under way is finished. */
   async stop(): Promise<void> {
     this.#stopping = true
-    this.#wake?.()
+    this.#pauses.end()
     await this.#running
   }
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
       const pauseMs = await this.#turn()
-      if (pauseMs > 0 && !this.#stopping) await this.#sleep(Math.min(pauseMs, longestSleepMs))
+      if (pauseMs > 0 && !this.#stopping) await this.#pauses.for(Math.min(pauseMs, longestSleepMs))
     }
   }
 
@@ -230,17 +232,5 @@ export class TickLoop {
     this.#known = written === undefined ? undefined : { record: declared, revision: written }
     this.#declared ||= written !== undefined
     return this.#known
-  }
-
-  #sleep(durationMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        cancel()
-        this.#wake = undefined
-        resolve()
-      }
-      const cancel = this.#parts.clock.after(durationMs, wake)
-      this.#wake = wake
-    })
   }
 }
