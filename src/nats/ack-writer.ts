@@ -1,4 +1,6 @@
 import type { NatsConnection } from '@nats-io/transport-node'
+import { AckOrder, needsAckOrder } from './ack-order.ts'
+import type { ServerVersion } from './connection.ts'
 
 /** The client's own writer, below `publish`. */
 interface Protocol {
@@ -21,16 +23,24 @@ const longestNakMs = 3.15e12
  */
 export class AckWriter {
   readonly #nc: NatsConnection
+  readonly #version: () => ServerVersion
   readonly #protocol: Protocol | undefined
+  readonly #order = new AckOrder((replies) => this.#write(replies))
   #replies: string[] = []
 
-  constructor(nc: NatsConnection) {
+  /** @param version - of the server, which may be another one after a reconnect. */
+  constructor(nc: NatsConnection, version: () => ServerVersion) {
     this.#nc = nc
+    this.#version = version
     const { protocol } = nc as unknown as { protocol?: Partial<Protocol> }
     this.#protocol = typeof protocol?.sendCommand === 'function' ? (protocol as Protocol) : undefined
   }
 
   add(reply: string): void {
+    if (needsAckOrder(this.#version())) {
+      this.#order.add(reply)
+      return
+    }
     this.#replies.push(reply)
     if (this.#replies.length === 1) queueMicrotask(() => this.flush())
   }
@@ -48,9 +58,15 @@ export class AckWriter {
 
   /** Writes what was added; to be called before anything that has to come behind it. */
   flush(): void {
+    this.#order.flush()
     const replies = this.#replies
-    if (replies.length === 0 || this.#nc.isClosed()) return
+    if (replies.length === 0) return
     this.#replies = []
+    this.#write(replies)
+  }
+
+  #write(replies: string[]): void {
+    if (this.#nc.isClosed()) return
     if (this.#protocol) {
       this.#protocol.sendCommand(`PUB ${replies.join(' 4\r\n+ACK\r\nPUB ')} 4\r\n+ACK\r\n`)
     } else {

@@ -79,7 +79,7 @@ export class JetStreamParts {
   constructor(options: BrokerOptions, jsm: JetStreamManager, hasty: JetStreamManager, hooks: PartHooks) {
     const { connection, names, handlers, settings, listener, reports } = options
     const { nc } = connection
-    this.acks = new AckWriter(nc)
+    this.acks = new AckWriter(nc, () => connection.version)
     this.records = new AttemptsBucket(nc, jsm, names, this.incarnations)
     this.known = new KnownRecords(hasty, names.attemptsBucket)
     this.control = new ControlBucket({

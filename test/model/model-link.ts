@@ -47,7 +47,7 @@ export class ModelLink implements Broker {
     this.#watcher = watcher
     this.#known = new Set(broker.attempts.keys)
     const connection = modelConnection(this.#wires, broker, watcher)
-    this.#acks = new AckWriter(connection)
+    this.#acks = new AckWriter(connection, () => ({ major: 2, minor: 15, patch: 1 }))
     const largestBytes = (): number => 2 ** 20
     this.#deadLetters = new DeadLetterStream(
       connection,
