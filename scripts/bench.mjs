@@ -7,14 +7,14 @@ import { setUp } from './setup.mjs'
 
 const usage = `usage: npm run bench -- [scenario]... [options]
 
-  npm run bench                      everything of ours: a warm-up round and 5 measured ones
+  npm run bench                      everything of ours: a short warm-up and 5 measured rounds
   npm run bench -- --peers           other job systems, too; fetches them and their servers at first
   npm run bench -- --quick           a second or two for each scenario, to see that it works
   npm run bench -- drain --rounds 9  one scenario, more rounds
 
   --peers         let other job systems take part: BullMQ, graphile-worker, pg-boss
   --with TEXT     only contestants whose names contain this; can be given several times
-  --jobs N        jobs of a drain that count (100000)
+  --jobs N        jobs of a drain that count (200000)
   --rounds N      measured rounds (5)
   --minutes N     no run begins after so long; the report then has fewer rounds (120)
   --resume        go on where the last run was cut short, of the same commit, server and options
@@ -111,7 +111,7 @@ function readArguments() {
     contestants: values.with,
     resume: values.resume,
     minutes: wholeNumber('minutes', values.minutes, 120),
-    jobs: wholeNumber('jobs', values.jobs, quick ? 5_000 : 100_000),
+    jobs: wholeNumber('jobs', values.jobs, quick ? 5_000 : 200_000),
     threads: wholeNumber('threads', values.threads, 2),
     only: positionals,
     server: values.server && path.resolve(values.server),

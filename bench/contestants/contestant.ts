@@ -26,7 +26,7 @@ export type Running = {
 /** Ways to enqueue: each job after the answer for the one before, many under way, many in one call. */
 export type EnqueueMode = 'one by one' | 'pipelined' | 'bulk'
 
-/** How enqueuing went, without the first tenth of the jobs. */
+/** How enqueuing went, without the first half of the jobs. */
 export type Enqueued = { readonly jobs: number; readonly elapsedMs: number; readonly clientCpuMs: number }
 
 /** A server with an empty queue for each handler, for one run. */
@@ -37,6 +37,17 @@ export type Ground = {
   readonly dir: string
   /** Puts jobs, numbered from 0, into the queue. */
   fill(handler: string, jobs: number, payloadBytes: number): Promise<void>
+  /**
+   * Puts more of them in, numbered from `first`, while the process that takes them stands still, and returns what lets
+   * it go on. Missing where the process waits for its server with each job anyway.
+   */
+  refill?(
+    running: Running,
+    handler: string,
+    first: number,
+    jobs: number,
+    payloadBytes: number,
+  ): Promise<() => void>
   /** Lets a process of its own enqueue jobs at a steady rate, whatever becomes of them. */
   pace(handler: string, perSecond: number, jobs: number): Promise<void>
   /** Lets a process of its own enqueue jobs as fast as it can. */

@@ -34,6 +34,11 @@ export function onNats(name: string, { about, enqueuer = 'nats.js', ...kind }: O
         dir: stage.dir,
         serverCpuMs: () => cpuMsOf(stage.broker.pid),
         fill: (handler, jobs, bytes) => preload(stage.connection, `jobs.${handler}`, jobs, bytes),
+        async refill({ pid }, handler, first, jobs, bytes) {
+          process.kill(pid, 'SIGSTOP')
+          await preload(stage.connection, `jobs.${handler}`, jobs, bytes, undefined, first)
+          return () => process.kill(pid, 'SIGCONT')
+        },
         pace: (handler, perSecond, jobs) => pace(stage, `jobs.${handler}`, perSecond, jobs),
         enqueue: (handler, mode, jobs, bytes) =>
           runChild<Enqueued>(options, {

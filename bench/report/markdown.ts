@@ -18,7 +18,7 @@ export function toMarkdown(
 <!-- Written by \`npm run bench -- --write-docs\`; do not edit. -->
 
 In every round each contestant of each scenario runs once, one after the other, each on a fresh server on the same
-machine; a first round does not count. Cells show the median of ${rounds} rounds and, in brackets, the least and the
+machine; a first, short round does not count. Cells show the median of ${rounds} rounds and, in brackets, the least and the
 greatest. Comparisons are made within each round and then summarised in the same way, because what else a machine does
 changes absolute numbers more than ratios. A run that loses or doubles a job has no number.
 

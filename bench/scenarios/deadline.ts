@@ -58,6 +58,9 @@ export const deadline: Scenario = {
   },
 }
 
+/** Each look costs the supervisor a page of metrics. */
+const lookMs = 50
+
 /** Counted attempts of a handler, all or those with one outcome. */
 export function attemptsOf(samples: readonly Sample[], handler: string, outcome?: string): number {
   const labels = outcome === undefined ? { handler } : { handler, outcome }
@@ -65,16 +68,11 @@ export function attemptsOf(samples: readonly Sample[], handler: string, outcome?
 }
 
 /**
- * Waits, looking every `pollMs`, until every job of `spin` is a dead letter and every one of `steady` is acked.
+ * Waits until every job of `spin` is a dead letter and every one of `steady` is acked.
  *
  * @throws {BenchError} when that takes too long.
  */
-export async function untilEnded(
-  running: Running,
-  kills: number,
-  steady: number,
-  pollMs = 50,
-): Promise<Sample[]> {
+export async function untilEnded(running: Running, kills: number, steady: number): Promise<Sample[]> {
   let movedAt = Date.now()
   let lastSum = -1
   for (;;) {
@@ -89,7 +87,7 @@ export async function untilEnded(
         `${killed} of ${kills} looping jobs are dead letters, ${acked} of ${steady} others are done`,
       )
     }
-    await wait(pollMs)
+    await wait(lookMs)
   }
 }
 

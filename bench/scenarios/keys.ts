@@ -4,6 +4,7 @@ import type { Scenario } from '../scenario.ts'
 import { checkCounters, checkDrained, collectRecords } from '../stage/account.ts'
 import { preload } from '../stage/preload.ts'
 import { setStage } from '../stage/stage.ts'
+import { withWarmUp } from '../stage/warm-up.ts'
 import { watchStage } from '../stage/watch.ts'
 import { drainMeasures } from './drain.ts'
 
@@ -27,11 +28,12 @@ export const keys: Scenario = {
   goals: [{ measure: 'jobsPerSecond', of: 'with keys', against: ['without keys'], atLeast: 0.5 }],
   async run({ name }, options) {
     const stage = await setStage(options, [handler])
-    const all = Math.ceil(options.jobs * 1.25)
+    const jobs = Math.ceil(options.jobs / 2)
+    const all = withWarmUp(jobs)
     const headersOf = name === 'with keys' ? randomKey : undefined
     await preload(stage.connection, `jobs.${handler}`, all, 256, headersOf)
     const running = await startMillrace(stage, handler)
-    const values = await watchStage(stage, [running], options.jobs)
+    const values = await watchStage(stage, [running], jobs)
     await checkDrained(stage, handler, all)
     checkCounters(await running.readMetrics!(), handler, all)
     await collectRecords(stage.dir, handler, all)

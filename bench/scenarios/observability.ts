@@ -3,6 +3,7 @@ import type { Named, Scenario } from '../scenario.ts'
 import { checkCounters, checkDrained } from '../stage/account.ts'
 import { preload } from '../stage/preload.ts'
 import { setStage } from '../stage/stage.ts'
+import { withWarmUp } from '../stage/warm-up.ts'
 import { watchStage } from '../stage/watch.ts'
 import { drainMeasures } from './drain.ts'
 
@@ -31,14 +32,15 @@ export const observability: Scenario = {
   async run(named, options) {
     const { settings, isScraped } = named as Variant
     const stage = await setStage(options, [handler])
-    const all = Math.ceil(options.jobs * 1.25)
+    const jobs = Math.ceil(options.jobs / 2)
+    const all = withWarmUp(jobs)
     await preload(stage.connection, `jobs.${handler}`, all, 256)
     const running = await startMillrace(stage, handler, settings)
     const scrape = setInterval(() => {
       if (isScraped) running.readMetrics!().catch(() => {})
     }, scrapeMs)
     try {
-      const values = await watchStage(stage, [running], options.jobs)
+      const values = await watchStage(stage, [running], jobs)
       await checkDrained(stage, handler, all)
       checkCounters(await running.readMetrics!(), handler, all)
       return values

@@ -7,6 +7,7 @@ import type { Named, Scenario, Values } from '../scenario.ts'
 import { checkCounters, checkDrained } from '../stage/account.ts'
 import { preload } from '../stage/preload.ts'
 import { setStage } from '../stage/stage.ts'
+import { withWarmUp } from '../stage/warm-up.ts'
 import { watchUntil } from '../stage/watch.ts'
 import { drainMeasures } from './drain.ts'
 
@@ -56,7 +57,7 @@ export const growth: Scenario = {
   name: 'growth',
   title: 'Memory over a million jobs',
   method:
-    'A drain of a million no-op jobs of 64 bytes. The memory of the supervisor is read every 10 ms; growth is the slope of the line ' +
+    'A drain of a million no-op jobs of 64 bytes. The memory of the supervisor is read four times a second; growth is the slope of the line ' +
     'that fits best, from when a fifth of the jobs is done. Memory that the runtime takes and gives back makes it swing round 0.',
   contestants: [{ name: 'millrace', isOwn: true }],
   quick: [],
@@ -103,12 +104,13 @@ export const handlers: Scenario = {
   async run(named, options) {
     const { size } = named as Size
     const names = Array.from({ length: size }, (_, index) => `many-${index}`)
-    const all = Math.ceil((options.jobs * 1.25) / size)
+    const jobs = Math.ceil(options.jobs / 2)
+    const all = Math.ceil(withWarmUp(jobs) / size)
     const stage = await setStage(options, names)
     for (const name of names) await preload(stage.connection, `jobs.${name}`, all, 256)
     const folder = await makeHandlers(stage.dir, names)
     const running = await startMillrace(stage, 'noop', { MILLRACE_HANDLERS: folder })
-    const values = await watchUntil(stage, [running], options.jobs, 0)
+    const values = await watchUntil(stage, [running], jobs, 0)
     for (const name of names) await checkDrained(stage, name, all)
     return values
   },
@@ -134,12 +136,12 @@ export const supervisors: Scenario = {
   measures: drainMeasures,
   async run(named, options): Promise<Values> {
     const { size } = named as Size
-    const all = Math.ceil(options.jobs * 1.25)
+    const jobs = Math.ceil(options.jobs / 2)
+    const all = withWarmUp(jobs)
     const stage = await setStage(options, ['noop'])
     await preload(stage.connection, 'jobs.noop', all, 256)
     const running = await Promise.all(Array.from({ length: size }, () => startMillrace(stage, 'noop')))
-    // Those that start first begin at once, so there may be less left than a fifth when all are there.
-    const values = await watchUntil(stage, running, Math.ceil(options.jobs * 0.8), 0)
+    const values = await watchUntil(stage, running, jobs, 0)
     await checkDrained(stage, 'noop', all)
     return values
   },

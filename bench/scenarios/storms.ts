@@ -54,7 +54,7 @@ export const deadlineStorm: Scenario = {
     const began = performance.now()
     const running = await startMillrace(stage, 'storm')
     const startedMs = performance.now() - began
-    const samples = await Promise.race([untilEnded(running, loops, steady, 5), running.failure])
+    const samples = await Promise.race([untilEnded(running, loops, steady), running.failure])
     const elapsedMs = performance.now() - began - startedMs
     const lateness = readLateness(stage.dir, loops, allowedMs)
     const interrupted = attemptsOf(samples, 'steady', 'interrupted')
@@ -92,7 +92,7 @@ export const redeliveryStorm: Scenario = {
   ],
   async run({ name }, options) {
     const stage = await setStage(options, [handler])
-    const jobs = Math.max(fewestJobs, Math.ceil(options.jobs / 5))
+    const jobs = Math.max(fewestJobs, Math.ceil(options.jobs / 10))
     const all = Math.ceil(jobs * 1.25)
     await preload(stage.connection, `jobs.${handler}`, all, 256)
     if (name === bare.name) {

@@ -5,7 +5,9 @@ import { cpuMsOf, rssMbOf } from '../measure/process-usage.ts'
 import type { Values } from '../scenario.ts'
 import { jobStream, type Stage } from './stage.ts'
 
-const pollMs = 10
+/** The time between two looks: each of them costs whoever answers, so that most are where something ends. */
+const leastPauseMs = 10
+const mostPauseMs = 250
 /** A drain that does not get on for so long has hung. */
 const stalledMs = 20_000
 
@@ -16,6 +18,7 @@ type Reading = { left: number; at: number; clientMs: number; serverMs: number }
  * Watches from outside until no job is left. The clock starts when at most `counted` are left, so that
  * what was done before warms up. Rejects when a process ends.
  *
+ * @param goOn - called when the clock has started, for a process that stands still until then.
  * @throws {BenchError} when nothing moves any more, or most was done before the clock could start.
  */
 export async function watchDrain(
@@ -23,11 +26,12 @@ export async function watchDrain(
   running: Running,
   handler: string,
   counted: number,
+  goOn?: () => void,
 ): Promise<Values> {
   const left = () => ground.left(handler)
   const clientMs = () => cpuMsOf(running.pid)
   const serverMs = () => ground.serverCpuMs()
-  return Promise.race([watch(left, clientMs, serverMs, counted), running.failure])
+  return Promise.race([watch({ left, clientMs, serverMs, from: counted, goOn }), running.failure])
 }
 
 /** Waits until no job is left, without measuring. Rejects when the process ends. */
@@ -68,18 +72,26 @@ export async function watchUntil(
     return messages
   }
   const clientMs = () => running.reduce((sum, { pid }) => sum + cpuMsOf(pid), 0)
-  const watched = watch(left, clientMs, () => cpuMsOf(stage.broker.pid), from, to)
+  const watched = watch({ left, clientMs, serverMs: () => cpuMsOf(stage.broker.pid), from, to })
   const values = await Promise.race([watched, ...running.map(({ failure }) => failure)])
   return { ...values, rssMb: running.reduce((sum, { pid }) => sum + rssMbOf(pid), 0) }
 }
 
-async function watch(
-  left: () => Promise<number>,
-  clientMs: () => number,
-  serverMs: () => number,
-  from: number,
+async function watch({
+  left,
+  clientMs,
+  serverMs,
+  from,
   to = 0,
-): Promise<Values> {
+  goOn,
+}: {
+  left(): Promise<number>
+  clientMs(): number
+  serverMs(): number
+  from: number
+  to?: number
+  goOn?: (() => void) | undefined
+}): Promise<Values> {
   const read = async (): Promise<Reading> => ({
     left: await left(),
     at: performance.now(),
@@ -87,12 +99,15 @@ async function watch(
     serverMs: serverMs(),
   })
   let last = await read()
+  goOn?.()
   let first = last.left <= from ? last : undefined
   let movedAt = last.at
+  let pauseMs = leastPauseMs
   while (last.left > to) {
-    await wait(pollMs)
+    await wait(pauseMs)
     const now = await read()
     if (now.left < last.left) movedAt = now.at
+    pauseMs = pauseAfter(last, now, now.left > from ? from : to)
     if (now.at - movedAt > stalledMs) throw new BenchError(`${now.left} jobs are left and nothing moves`)
     last = now
     if (now.left <= from) first ??= now
@@ -111,4 +126,12 @@ async function watch(
     serverCpuUs,
     countedJobs: jobs,
   }
+}
+
+/** Half of the time that it takes until only `target` jobs are left, as fast as they went since the last look. */
+function pauseAfter(last: Reading, now: Reading, target: number): number {
+  const went = last.left - now.left
+  if (went <= 0) return leastPauseMs
+  const expectedMs = ((now.left - target) * (now.at - last.at)) / went
+  return Math.min(mostPauseMs, Math.max(leastPauseMs, expectedMs / 2))
 }
