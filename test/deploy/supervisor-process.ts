@@ -39,7 +39,7 @@ export function startSupervisor(t: TestContext, environment: Record<string, stri
     },
     said: async (what) => {
       const has = () => (typeof what === 'string' ? output.includes(what) : what.test(output))
-      await until(has, `the supervisor said ${what}`, 15_000)
+      await until(has, `the supervisor said ${what}`, 60_000)
     },
     stop: async () => {
       child.kill('SIGTERM')

@@ -12,19 +12,23 @@ const lateMs = 1_000 + 4_000
 
 /** An instant from now: for a header, and on the clock of the ledger. */
 function fromNow(ms: number) {
-  return { at: new Date(Date.now() + ms).toISOString(), atMs: performanceNow() + ms }
+  // In this order whatever comes in between makes nobody early.
+  const atMs = performanceNow() + ms
+  return { at: new Date(Date.now() + ms).toISOString(), atMs }
 }
 
 function performanceNow(): number {
   return Number(process.hrtime.bigint() / 1_000n) / 1_000
 }
 
-function assertOnTime(ledger: Ledger, id: string, dueAtMs: number): void {
+/** Nobody can start a job before a supervisor is ready. */
+function assertOnTime(ledger: Ledger, id: string, dueAtMs: number, readyAtMs = dueAtMs): void {
   const [start] = ledger.starts(id)
   assert.ok(start, `${id} did not start`)
-  const lateness = start.atMs - dueAtMs
+  const earliness = dueAtMs - start.atMs
   // The header has whole milliseconds, and the two clocks were not read at the same moment.
-  assert.ok(lateness >= -5, `${id} started ${-lateness} ms early`)
+  assert.ok(earliness <= 5, `${id} started ${earliness} ms early`)
+  const lateness = start.atMs - Math.max(dueAtMs, readyAtMs)
   assert.ok(lateness <= lateMs, `${id} started ${lateness} ms late`)
 }
 
@@ -106,7 +110,7 @@ test('G1 G4: thousands of waiting jobs hold up nothing, and survive kill -9 of s
   await waiting(broker, 4_000)
   await eventually('an ordinary job ran meanwhile', () => ledger.ends(plain.id).length === 1)
   assertOnTime(ledger, plain.id, plain.atMs)
-  const due = fromNow(6_000)
+  const due = fromNow(15_000)
   const headers = { 'Millrace-Run-At': due.at }
   const ids = await broker.enqueueAll('act', Array(50).fill(payload), { headers })
   await waiting(broker, 4_000 + ids.length)
@@ -116,9 +120,10 @@ test('G1 G4: thousands of waiting jobs hold up nothing, and survive kill -9 of s
   await second.kill()
   await server.restart()
   await world.supervise()
+  const readyAtMs = performanceNow()
   await eventually('those that are due have run', () => ids.every((id) => ledger.ends(id).length >= 1))
   for (const id of ids) {
-    assertOnTime(ledger, id, due.atMs)
+    assertOnTime(ledger, id, due.atMs, readyAtMs)
     assert.deepEqual(ledger.attempts(id), [1], 'it ran once, as the first attempt')
   }
   await broker.drained()
@@ -130,14 +135,15 @@ test('the attempts of a delayed job count from its first run, and its dead lette
   const world = await World.create(t)
   await world.supervise()
   const { broker, ledger } = world
-  const enqueuedAt = Date.now()
   const headers = {
     'Millrace-Run-At': fromNow(1_500).at,
     'X-App': ['one', 'two'],
     'Millrace-Max-Attempts': '2',
   }
   const works = await broker.enqueue('act', { do: ['throw', 'see'] }, { headers })
+  const beforeMs = Date.now()
   const fails = await broker.enqueue('act', { do: 'throw' }, { headers })
+  const afterMs = Date.now()
   const letter = await broker.deadLetter(fails)
   assert.deepEqual(ledger.attempts(fails), [1, 2])
   assert.equal(letter.reason, 'exhausted')
@@ -149,8 +155,11 @@ test('the attempts of a delayed job count from its first run, and its dead lette
     letter.history.map((entry) => entry['attempt']),
     [1, 2],
   )
-  const sinceMs = Date.parse(letter.headers['Millrace-Enqueued-At']!) - enqueuedAt
-  assert.ok(sinceMs > -100 && sinceMs < 1_000, `it says it was enqueued ${sinceMs} ms after it was`)
+  const toldMs = Date.parse(letter.headers['Millrace-Enqueued-At']!)
+  assert.ok(
+    toldMs > beforeMs - 100 && toldMs < afterMs + 100,
+    `it was enqueued from ${beforeMs} to ${afterMs}, and says ${toldMs}`,
+  )
   const names = Object.keys(letter.headers)
   assert.deepEqual(
     names.filter(

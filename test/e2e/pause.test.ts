@@ -41,7 +41,7 @@ test('a pause reaches every supervisor at once, and costs no job and no attempt'
     await eventually('all have said so', () => fleet.every((one) => count(one, 'handler paused') === 1))
     const tookMs = performance.now() - pausedAt
     t.diagnostic(`three supervisors knew of the pause after ${Math.round(tookMs)} ms`)
-    assert.ok(tookMs < 5_000, `it took ${tookMs} ms`)
+    assert.ok(tookMs < 15_000, `it took ${tookMs} ms`)
     for (const one of fleet) {
       await pausedOn(one, 'act', 1)
       await pausedOn(one, 'io', 0)
@@ -78,7 +78,7 @@ test('a pause reaches every supervisor at once, and costs no job and no attempt'
     await eventually('a job has begun', () => waiting.some((id) => ledger.starts(id).length > 0))
     const tookMs = performance.now() - resumedAt
     t.diagnostic(`the first job began ${Math.round(tookMs)} ms after the resume`)
-    assert.ok(tookMs < 5_000, `it took ${tookMs} ms`)
+    assert.ok(tookMs < 15_000, `it took ${tookMs} ms`)
     // The stream is not asked: nats-server 2.9 shows acked messages again after a SIGKILL.
     await eventually('all have ended', () => waiting.every((id) => ledger.ends(id).length > 0))
     for (const id of waiting) assert.deepEqual(ledger.attempts(id), [1], id)

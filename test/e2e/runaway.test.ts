@@ -124,10 +124,12 @@ test('a finished job that ends its thread later charges nobody', async (t) => {
   const world = await World.create(t, { env: { MILLRACE_THREADS: '1', MILLRACE_MAX_ATTEMPTS: '1' } })
   const supervisor = await world.supervise()
   const { broker, ledger } = world
-  const gate = world.gate('neighbour')
-  await broker.enqueue('act', { do: 'exit-later', ms: 300 })
+  const [gate, later] = [world.gate('neighbour'), world.gate('later')]
+  await broker.enqueue('act', { do: 'exit-later', gate: later.path })
   await supervisor.metric('millrace_jobs_settled_total', { verdict: 'ack' }, 1)
   const neighbour = await broker.enqueue('act', { do: 'hold', gate: gate.path })
+  await eventually('the next one runs', () => ledger.starts(neighbour).length === 1)
+  later.open()
   await supervisor.line('a finished job left something behind that threw')
   await eventually('it begins again', () => ledger.starts(neighbour).length === 2)
   gate.open()

@@ -12,7 +12,7 @@ test('G1 G2: supervisors on the same durables share the work and run nothing twi
   const supervisors = await Promise.all([world.supervise(), world.supervise(), world.supervise()])
   const ids = await broker.enqueueAll(
     'act',
-    Array.from({ length: 600 }, (_, n) => ({ do: 'sleep', ms: 3, n })),
+    Array.from({ length: 2_000 }, (_, n) => ({ do: 'sleep', ms: 3, n })),
   )
   await broker.drained()
   const ends = ledger.count('end')

@@ -102,10 +102,10 @@ test('a trace goes from whoever enqueues through every attempt, its own spans an
       queries.map(({ parentId }) => parentId),
       attempts.map(({ spanId }) => spanId),
     )
-    const line = supervisor.lines.find(
+    const line = await supervisor.line(
       ({ msg, trace_id }) => msg === 'did something' && trace_id === request.traceId,
     )
-    assert.equal(line?.['span_id'], attempts[0]?.spanId)
+    assert.equal(line['span_id'], attempts[0]?.spanId)
   })
 
   await t.test(

@@ -12,7 +12,7 @@ type MutableLife = { -readonly [Field in keyof ProcessLife]: ProcessLife[Field] 
 
 const stopsAtOnce = 5
 /** One that is to die at some point comes there within this, unless another fault keeps it from its work. */
-const crashMs = 45_000
+const crashMs = 120_000
 
 /**
  * The networks between a fleet and its broker are this process: jobs that keep every processor busy must not slow it

@@ -15,7 +15,7 @@ type Falsy = undefined | null | false | 0
 export async function eventually<T>(
   what: string,
   condition: () => Falsy | T | Promise<Falsy | T>,
-  withinMs = 30_000,
+  withinMs = 60_000,
 ): Promise<T> {
   const startedAt = performance.now()
   let cause: unknown

@@ -54,6 +54,8 @@ export class JetStreamView {
     url: string,
     namespace = 'jobs',
     more: NodeConnectionOptions = {},
+    /** A request that is lost with its connection takes that long to fail. */
+    requestMs = 10_000,
   ): Promise<JetStreamView> {
     // A server that stood still tells whoever comes that they took too long to log in; twice would end it for good.
     const always = {
@@ -63,7 +65,8 @@ export class JetStreamView {
       name: 'test',
     }
     const nc = await connect({ servers: url.split(','), ...always, ...more })
-    return new JetStreamView(nc, await jetstreamManager(nc, { checkAPI: false, timeout: 2_000 }), namespace)
+    const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: requestMs })
+    return new JetStreamView(nc, jsm, namespace)
   }
 
   get stream(): string {

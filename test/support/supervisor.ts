@@ -94,6 +94,14 @@ export class Supervisor {
     )
   }
 
+  /**
+   * Whether it had no processor for so long that leases of jobs may have run out; what these make sure of cannot be
+   * asked of it then.
+   */
+  get wasHeldUp(): boolean {
+    return this.lines.some(({ msg }) => msg === 'held up, leases renewed late')
+  }
+
   linesAbout(jobId: string): LogLine[] {
     return this.lines.filter((line) => line['job_id'] === jobId)
   }

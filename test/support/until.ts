@@ -6,12 +6,12 @@ const intervalMs = 10
  * Waits until `condition` answers something truthy, and answers that. For states that no event
  * announces, such as another process's end; where there is an event, wait for the event.
  *
- * @throws {Error} when it has not become true within `timeoutMs`: "waited 5000 ms until <message>".
+ * @throws {Error} when it has not become true within `timeoutMs`: "waited 30000 ms until <message>".
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
   message: string,
-  timeoutMs = 5_000,
+  timeoutMs = 30_000,
 ): Promise<Exclude<T, false | 0 | '' | null | undefined>> {
   const giveUpAt = Date.now() + timeoutMs
   for (;;) {

@@ -65,7 +65,8 @@ export async function measureInterruptedReplay(options: InterruptedReplay): Prom
   const { deadLetters, operators = 1, supervisors = 2, narrate = () => {} } = options
   const folder = mkdtempSync(join(tmpdir(), 'millrace-replay-'))
   const server = await startLocalBroker({ binary: serverBinary })
-  const broker = await JetStreamView.connect(server.url)
+  // The replay goes on while a request waits that was lost with the broker, and is to be killed again before it ends.
+  const broker = await JetStreamView.connect(server.url, 'jobs', {}, 2_000)
   const ledger = new Ledger(join(folder, 'ledger.jsonl'))
   const env = {
     NATS_URL: server.url,

@@ -1,5 +1,6 @@
 import { JetStreamApiError } from '@nats-io/jetstream'
 import { eventually } from '../../support/eventually.ts'
+import type { Supervisor } from '../../support/supervisor.ts'
 import { deadFilling } from '../collected-letters.ts'
 import type { Power } from '../evidence.ts'
 import type { Fault } from '../fault.ts'
@@ -76,15 +77,19 @@ const full: Fault = {
   },
 }
 
+function refusals({ lines }: Supervisor): number {
+  return lines.filter(({ msg }) => msg === 'dead letter refused, trying again').length
+}
+
 const deadFull: Fault = {
   name: 'JOBS_DEAD full',
   powers: [],
   async strike(stage) {
+    const { berths } = stage.fleet
+    const before = new Map(berths.map(({ supervisor }) => [supervisor, refusals(supervisor)]))
     await filled(stage, 'JOBS_DEAD', deadFilling, spare, () =>
       eventually('a dead letter is refused', () =>
-        stage.fleet.berths.some(({ supervisor }) =>
-          supervisor.lines.some((line) => line.msg === 'dead letter refused, trying again'),
-        ),
+        berths.some(({ supervisor }) => refusals(supervisor) > (before.get(supervisor) ?? 0)),
       ),
     )
     return undefined
