@@ -44,7 +44,7 @@ export const scenarios: readonly Scenario[] = [
 
 /** Of a drain in the round that does not count. */
 const warmUpJobs = 20_000
-/** After so many runs without a number a contestant is left out of the scenario: they often take long. */
+/** After so many measured runs without a number a contestant is left out of the scenario: they often take long. */
 const mostFailures = 2
 
 /** What a run of the benchmarks came to. */
@@ -117,7 +117,9 @@ function orderOf(scenario: Scenario, round: number, { quick, only, contestants }
 }
 
 function hasFailedTooOften(runs: readonly Run[], scenario: Scenario, contestant: Named): boolean {
-  const failed = runs.filter((run) => isRunOf(run, scenario, contestant) && run.failure !== undefined)
+  const failed = runs.filter(
+    (run) => run.round > 0 && isRunOf(run, scenario, contestant) && run.failure !== undefined,
+  )
   return failed.length >= mostFailures
 }
 

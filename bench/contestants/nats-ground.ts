@@ -6,6 +6,7 @@ import { checkDrained, collectRecords } from '../stage/account.ts'
 import { pace } from '../stage/pace.ts'
 import { preload } from '../stage/preload.ts'
 import { jobStream, type Stage, setStage } from '../stage/stage.ts'
+import { refill } from '../stage/warm-drain.ts'
 import { runChild } from './child.ts'
 import type { Contestant, Enqueued, Ground, Order, Running } from './contestant.ts'
 
@@ -34,11 +35,10 @@ export function onNats(name: string, { about, enqueuer = 'nats.js', ...kind }: O
         dir: stage.dir,
         serverCpuMs: () => cpuMsOf(stage.broker.pid),
         fill: (handler, jobs, bytes) => preload(stage.connection, `jobs.${handler}`, jobs, bytes),
-        async refill({ pid }, handler, first, jobs, bytes) {
-          process.kill(pid, 'SIGSTOP')
-          await preload(stage.connection, `jobs.${handler}`, jobs, bytes, undefined, first)
-          return () => process.kill(pid, 'SIGCONT')
-        },
+        refill: (running, handler, first, jobs, bytes) =>
+          refill([running], () =>
+            preload(stage.connection, `jobs.${handler}`, jobs, bytes, undefined, first),
+          ),
         pace: (handler, perSecond, jobs) => pace(stage, `jobs.${handler}`, perSecond, jobs),
         enqueue: (handler, mode, jobs, bytes) =>
           runChild<Enqueued>(options, {

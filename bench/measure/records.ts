@@ -18,16 +18,12 @@ export class JobRecord {
   #values = new Float64Array(1 << 17)
   #notes = 0
   #seen = 0
-  #written = 0
+  #timer: NodeJS.Timeout | undefined
   readonly #handler: string
 
   /** @param handler - whose jobs these are; each has records of its own. */
   constructor(handler: string) {
     this.#handler = handler
-    setInterval(() => {
-      if (this.#notes === this.#seen && this.#notes !== this.#written) this.#write()
-      this.#seen = this.#notes
-    }, quietMs).unref()
   }
 
   /** Counts a run of job `n`. */
@@ -46,6 +42,17 @@ export class JobRecord {
     this.#values[at]! += 1
     this.#values[at + 1]! += value
     this.#notes += 1
+    // A process that is idle has nothing of ours to wake up for.
+    this.#timer ??= setInterval(() => this.#look(), quietMs).unref()
+  }
+
+  #look(): void {
+    if (this.#notes === this.#seen) {
+      this.#write()
+      clearInterval(this.#timer)
+      this.#timer = undefined
+    }
+    this.#seen = this.#notes
   }
 
   #grow(index: number): void {
@@ -55,7 +62,6 @@ export class JobRecord {
   }
 
   #write(): void {
-    this.#written = this.#notes
     const file = path.join(
       process.env[recordsVariable]!,
       `record-${this.#handler}-${process.pid}-${threadId}`,

@@ -4,8 +4,7 @@ import type { Scenario } from '../scenario.ts'
 import { checkCounters, checkDrained, collectRecords } from '../stage/account.ts'
 import { preload } from '../stage/preload.ts'
 import { setStage } from '../stage/stage.ts'
-import { withWarmUp } from '../stage/warm-up.ts'
-import { watchStage } from '../stage/watch.ts'
+import { drainWarm } from '../stage/warm-drain.ts'
 import { drainMeasures } from './drain.ts'
 
 const handler = 'noop'
@@ -28,14 +27,15 @@ export const keys: Scenario = {
   goals: [{ measure: 'jobsPerSecond', of: 'with keys', against: ['without keys'], atLeast: 0.5 }],
   async run({ name }, options) {
     const stage = await setStage(options, [handler])
-    const jobs = Math.ceil(options.jobs / 2)
-    const all = withWarmUp(jobs)
     const headersOf = name === 'with keys' ? randomKey : undefined
-    await preload(stage.connection, `jobs.${handler}`, all, 256, headersOf)
-    const running = await startMillrace(stage, handler)
-    const values = await watchStage(stage, [running], jobs)
+    const { values, running, all } = await drainWarm(
+      stage,
+      Math.ceil(options.jobs / 2),
+      (first, count) => preload(stage.connection, `jobs.${handler}`, count, 256, headersOf, first),
+      async () => [await startMillrace(stage, handler)],
+    )
     await checkDrained(stage, handler, all)
-    checkCounters(await running.readMetrics!(), handler, all)
+    checkCounters(await running[0]!.readMetrics!(), handler, all)
     await collectRecords(stage.dir, handler, all)
     return values
   },

@@ -3,8 +3,7 @@ import type { Named, Scenario } from '../scenario.ts'
 import { checkCounters, checkDrained } from '../stage/account.ts'
 import { preload } from '../stage/preload.ts'
 import { setStage } from '../stage/stage.ts'
-import { withWarmUp } from '../stage/warm-up.ts'
-import { watchStage } from '../stage/watch.ts'
+import { drainWarm } from '../stage/warm-drain.ts'
 import { drainMeasures } from './drain.ts'
 
 const handler = 'noop'
@@ -32,17 +31,22 @@ export const observability: Scenario = {
   async run(named, options) {
     const { settings, isScraped } = named as Variant
     const stage = await setStage(options, [handler])
-    const jobs = Math.ceil(options.jobs / 2)
-    const all = withWarmUp(jobs)
-    await preload(stage.connection, `jobs.${handler}`, all, 256)
-    const running = await startMillrace(stage, handler, settings)
-    const scrape = setInterval(() => {
-      if (isScraped) running.readMetrics!().catch(() => {})
-    }, scrapeMs)
+    let scrape: NodeJS.Timeout | undefined
     try {
-      const values = await watchStage(stage, [running], jobs)
+      const { values, running, all } = await drainWarm(
+        stage,
+        Math.ceil(options.jobs / 2),
+        (first, count) => preload(stage.connection, `jobs.${handler}`, count, 256, undefined, first),
+        async () => {
+          const supervisor = await startMillrace(stage, handler, settings)
+          scrape = setInterval(() => {
+            if (isScraped) supervisor.readMetrics!().catch(() => {})
+          }, scrapeMs)
+          return [supervisor]
+        },
+      )
       await checkDrained(stage, handler, all)
-      checkCounters(await running.readMetrics!(), handler, all)
+      checkCounters(await running[0]!.readMetrics!(), handler, all)
       return values
     } finally {
       clearInterval(scrape)

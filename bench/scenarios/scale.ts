@@ -7,7 +7,7 @@ import type { Named, Scenario, Values } from '../scenario.ts'
 import { checkCounters, checkDrained } from '../stage/account.ts'
 import { preload } from '../stage/preload.ts'
 import { setStage } from '../stage/stage.ts'
-import { withWarmUp } from '../stage/warm-up.ts'
+import { drainWarm } from '../stage/warm-drain.ts'
 import { watchUntil } from '../stage/watch.ts'
 import { drainMeasures } from './drain.ts'
 
@@ -46,7 +46,7 @@ export const backlog: Scenario = {
     await preload(stage.connection, 'jobs.noop', size, 64)
     const running = await startMillrace(stage, 'noop')
     const [skipped, counted] = size <= 10_000 ? [1_000, 8_000] : [5_000, 20_000]
-    return watchUntil(stage, [running], size - skipped, size - skipped - counted)
+    return watchUntil(stage, [running], { from: size - skipped, to: size - skipped - counted })
   },
 }
 
@@ -77,7 +77,7 @@ export const growth: Scenario = {
     })
     const readings: [number, number][] = []
     const onLook = (left: number) => readings.push([jobs - left, rssMbOf(running.pid)])
-    const values = await watchUntil(stage, [running], jobs * 0.8, 0, onLook)
+    const values = await watchUntil(stage, [running], { from: jobs * 0.8, onLook })
     await checkDrained(stage, 'bare', jobs)
     checkCounters(await running.readMetrics!(), 'bare', jobs)
     return { ...values, growthMb: slopeOf(readings) * million }
@@ -104,14 +104,20 @@ export const handlers: Scenario = {
   async run(named, options) {
     const { size } = named as Size
     const names = Array.from({ length: size }, (_, index) => `many-${index}`)
-    const jobs = Math.ceil(options.jobs / 2)
-    const all = Math.ceil(withWarmUp(jobs) / size)
+    // Even, so that what warms up is as many of each, too.
+    const each = 2 * Math.ceil(options.jobs / 4 / size)
     const stage = await setStage(options, names)
-    for (const name of names) await preload(stage.connection, `jobs.${name}`, all, 256)
     const folder = await makeHandlers(stage.dir, names)
-    const running = await startMillrace(stage, 'noop', { MILLRACE_HANDLERS: folder })
-    const values = await watchUntil(stage, [running], jobs, 0)
-    for (const name of names) await checkDrained(stage, name, all)
+    const { values, all } = await drainWarm(
+      stage,
+      each * size,
+      async (first, count) => {
+        for (const name of names)
+          await preload(stage.connection, `jobs.${name}`, count / size, 256, undefined, first / size)
+      },
+      async () => [await startMillrace(stage, 'noop', { MILLRACE_HANDLERS: folder })],
+    )
+    for (const name of names) await checkDrained(stage, name, all / size)
     return values
   },
 }
@@ -136,12 +142,13 @@ export const supervisors: Scenario = {
   measures: drainMeasures,
   async run(named, options): Promise<Values> {
     const { size } = named as Size
-    const jobs = Math.ceil(options.jobs / 2)
-    const all = withWarmUp(jobs)
     const stage = await setStage(options, ['noop'])
-    await preload(stage.connection, 'jobs.noop', all, 256)
-    const running = await Promise.all(Array.from({ length: size }, () => startMillrace(stage, 'noop')))
-    const values = await watchUntil(stage, running, jobs, 0)
+    const { values, all } = await drainWarm(
+      stage,
+      Math.ceil(options.jobs / 2),
+      (first, count) => preload(stage.connection, 'jobs.noop', count, 256, undefined, first),
+      () => Promise.all(Array.from({ length: size }, () => startMillrace(stage, 'noop'))),
+    )
     await checkDrained(stage, 'noop', all)
     return values
   },

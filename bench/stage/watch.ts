@@ -35,7 +35,11 @@ export async function watchDrain(
 }
 
 /** Waits until no job is left, without measuring. Rejects when the process ends. */
-export async function untilEmpty(ground: Ground, running: Running, handler: string): Promise<void> {
+export async function untilEmpty(
+  ground: Pick<Ground, 'left'>,
+  running: Pick<Running, 'failure'>,
+  handler: string,
+): Promise<void> {
   let movedAt = performance.now()
   let last = Number.POSITIVE_INFINITY
   for (;;) {
@@ -50,21 +54,30 @@ export async function untilEmpty(ground: Ground, running: Running, handler: stri
 }
 
 /** A drain by processes on one stage: all of them together are the client. */
-export function watchStage(stage: Stage, running: readonly Running[], counted: number): Promise<Values> {
-  return watchUntil(stage, running, counted, 0)
+export function watchStage(
+  stage: Stage,
+  running: readonly Running[],
+  counted: number,
+  goOn?: () => void,
+): Promise<Values> {
+  return watchUntil(stage, running, { from: counted, goOn })
 }
 
 /**
  * The same from when at most `from` jobs are left until at most `to` are.
  *
  * @param onLook - called at each look while the clock runs, with how many jobs are left.
+ * @param goOn - as with `watchDrain`.
  */
 export async function watchUntil(
   stage: Stage,
   running: readonly Running[],
-  from: number,
-  to: number,
-  onLook?: (left: number) => void,
+  {
+    from,
+    to = 0,
+    onLook,
+    goOn,
+  }: { from: number; to?: number; onLook?: (left: number) => void; goOn?: (() => void) | undefined },
 ): Promise<Values> {
   const left = async () => {
     const { messages } = (await stage.streams.streams.info(jobStream)).state
@@ -72,7 +85,7 @@ export async function watchUntil(
     return messages
   }
   const clientMs = () => running.reduce((sum, { pid }) => sum + cpuMsOf(pid), 0)
-  const watched = watch({ left, clientMs, serverMs: () => cpuMsOf(stage.broker.pid), from, to })
+  const watched = watch({ left, clientMs, serverMs: () => cpuMsOf(stage.broker.pid), from, to, goOn })
   const values = await Promise.race([watched, ...running.map(({ failure }) => failure)])
   return { ...values, rssMb: running.reduce((sum, { pid }) => sum + rssMbOf(pid), 0) }
 }
