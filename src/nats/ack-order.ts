@@ -45,6 +45,11 @@ export class AckOrder {
     this.#streams.clear()
   }
 
+  /** Forgets everything. */
+  drop(): void {
+    this.#streams.clear()
+  }
+
   #turnLater(): void {
     if (this.#isTurning) return
     this.#isTurning = true

@@ -65,6 +65,15 @@ export class AckWriter {
     this.#write(replies)
   }
 
+  /**
+   * Forgets what still waits, because the connection is lost: behind the next one may be a server with another store,
+   * in which an old ack would hit a new job. Whoever added it has to add it again once the streams were seen.
+   */
+  drop(): void {
+    this.#order.drop()
+    this.#replies = []
+  }
+
   #write(replies: string[]): void {
     if (this.#nc.isClosed()) return
     if (this.#protocol) {

@@ -95,6 +95,7 @@ export class JetStreamBroker implements Broker {
   /** To be called by whoever hears of the connection's loss. */
   disconnected(): void {
     this.#parts.topology.disconnected()
+    this.#parts.acks.drop()
     this.#parts.puller.close()
     this.delayed.close()
     this.#listener.disconnected()

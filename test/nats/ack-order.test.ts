@@ -71,6 +71,20 @@ test('a flush sends everything at once, in order', (t) => {
   assert.deepEqual(take(), [])
 })
 
+test('what is dropped is never sent, and what comes later is', (t) => {
+  const { order, add, turn, take } = createOrder(t)
+  add(5, 4)
+  order.drop()
+  turn()
+  turn()
+  order.flush()
+  assert.deepEqual(take(), [])
+  add(6)
+  turn()
+  turn()
+  assert.deepEqual(take(), [[6]])
+})
+
 test('whatever comes when, each ack is sent once, and those of one write in order', (t) => {
   fc.assert(
     fc.property(fc.array(fc.uniqueArray(fc.nat(50)), { maxLength: 12 }), (turns) => {

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { AckWriter } from '#src/nats/ack-writer.js'
+
+const reply = '$JS.ACK.JOBS.send.1.7.7.1700000000000000000.0'
+const written = `PUB ${reply} 4\r\n+ACK\r\n`
+
+function createWriter(minor: number) {
+  const commands: string[] = []
+  const protocol = { sendCommand: (command: string) => commands.push(command) }
+  const nc = { protocol, isClosed: () => false } as unknown as NatsConnection
+  const acks = new AckWriter(nc, () => ({ major: 2, minor, patch: 27 }))
+  return { acks, commands }
+}
+
+for (const minor of [9, 10, 15]) {
+  test(`an ack that waits for a server 2.${minor} is gone with the connection`, async (t: TestContext) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { acks, commands } = createWriter(minor)
+    acks.add(reply)
+    acks.drop()
+    await setImmediate()
+    t.mock.timers.tick(100)
+    acks.flush()
+    assert.deepEqual(commands, [])
+  })
+
+  test(`an ack that is added again for a server 2.${minor} is written once`, async (t: TestContext) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { acks, commands } = createWriter(minor)
+    acks.add(reply)
+    acks.drop()
+    acks.add(reply)
+    await setImmediate()
+    t.mock.timers.tick(100)
+    t.mock.timers.tick(100)
+    acks.flush()
+    assert.deepEqual(commands, [written])
+  })
+}
