@@ -249,6 +249,13 @@ test('a process that is asked to stop ends with 0, and none dies by itself', () 
   const refused = [{ ...life, endedBy: undefined, exit: { code: 77, signal: null } }]
   broken('process 100 died by itself', { ledger: run(1, 2), lives: refused, strikes: [strike([], 6, 7)] })
   assert.deepEqual(findings({ ledger: run(1, 2), lives: refused, strikes: [strike([], 4, 7)] }), [])
+  const refusedAndStopped = [{ ...life, exit: { code: 77, signal: null } }]
+  broken('process 100 was asked to stop', {
+    ledger: run(1, 2),
+    lives: refusedAndStopped,
+    strikes: [strike([], 6, 7)],
+  })
+  assert.deepEqual(findings({ ledger: run(1, 2), lives: refusedAndStopped, strikes: [strike([], 4, 7)] }), [])
   assert.deepEqual(findings({ ledger: run(1, 2), lives, strikes: [strike(['die'], 3, 4)] }), [])
   const defect = [{ ...life, exit: { code: 70, signal: null } }]
   broken('process 100 has a defect', { ledger: run(1, 2), lives: defect, strikes: [strike(['die'], 3, 4)] })

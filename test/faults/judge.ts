@@ -310,11 +310,13 @@ class Judge {
         this.#findings.push(`process ${pid} has a defect: ${said.map(({ line }) => line).join(', ')}`)
       }
       // Ending itself by SIGKILL is how one ends whose threads do not end in time, which a busy machine may cause.
+      // Whoever starts while the broker is away, or refuses it, ends by and by, and says why by its exit code; perhaps
+      // just as it is asked to stop.
+      else if (endedBy !== 'kill' && notStarted.has(exit?.code ?? 0) && this.#isStruck(startedAt, endedAt))
+        continue
       else if (endedBy === 'stop' && exit?.code !== 0 && exit?.signal !== 'SIGKILL') {
         this.#findings.push(`process ${pid} was asked to stop and ended with ${JSON.stringify(exit)}`)
       } else if (endedBy === undefined && !this.#strike('die', 0, endedAt, [pid])) {
-        // Whoever starts while the broker is away, or refuses it, ends by and by, and says why by its exit code.
-        if (notStarted.has(exit?.code ?? 0) && this.#isStruck(startedAt, endedAt)) continue
         this.#findings.push(`process ${pid} died by itself: ${JSON.stringify(exit)}`)
       }
     }
