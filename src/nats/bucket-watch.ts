@@ -4,11 +4,16 @@ import { readAckSubject } from './delivery.ts'
 import { readHeaders } from './header-block.ts'
 
 /** How often the server says that it has nothing to say. */
-const heartbeatMs = 500
+const heartbeatMs = 800
 /** A watch that was told nothing for so long is begun anew. */
-const silentMs = 1_500
-/** And every watch this often: entries that were purged without a marker are missed only by a new listing. */
+const silentMs = 1_900
+/**
+ * And every watch this often, or up to a fifth sooner or later, so that a fleet does not do so at once: entries that were
+ * purged without a marker are missed only by a new listing.
+ */
 const renewMs = 30_000
+/** A listing that stays short is begun again so often; then it is taken for whole. */
+const shortListings = 2
 /** Pause before a watch that could not begin is tried again. */
 const againMs = 500
 /** The server forgets a watch that nobody listens to any more after this. */
@@ -37,14 +42,18 @@ export interface WatchListener {
 /** A consumer of ours at the server, from the request that makes it until it is taken away. */
 interface Turn {
   readonly name: string
-  readonly beganAt: number
+  /** On the monotonic clock. */
+  readonly renewAt: number
   readonly subscription: Subscription
   /** Messages so far. */
   received: number
-  /** In the listing; unknown until the server has answered. */
+  /** Entries in the listing; unknown until the server has answered. */
   expected: number | undefined
   listed: boolean
-  heardAt: number
+  /** It is to be replaced by a new one as soon as the markers are dropped. */
+  renewing: boolean
+  /** Begins the watch anew, unless something is heard before. */
+  silence: NodeJS.Timeout | undefined
   readonly seen: Set<string>
   /** The markers of removed entries that were listed, by key, with their revision. */
   readonly markers: Map<string, number>
@@ -56,7 +65,7 @@ interface Turn {
  * 1. A push consumer of our own lists the last revision of each entry, then brings every change. The
  *    library's watch is not used, because it leaves its consumer behind when it is stopped, and does not say
  *    when the listing is complete.
- * 2. It is begun anew after a reconnect, when the server falls silent, when a message was lost, and every
+ * 2. It is begun anew after a reconnect, when the server falls silent, when a message was lost, and about every
  *    30 s. What was told once is not told again, and what a new listing lacks is told as removed.
  * 3. The markers that removed entries leave behind are dropped half a minute later.
  */
@@ -71,6 +80,8 @@ export class BucketWatch {
   #turn: Turn | undefined
   #timer: NodeJS.Timeout | undefined
   #ended = false
+  /** Listings in a row that stayed short. */
+  #short = 0
 
   constructor(bucket: WatchedBucket, keys: string, listener: WatchListener) {
     this.#bucket = bucket
@@ -91,7 +102,10 @@ export class BucketWatch {
       callback: (error, message) => {
         try {
           if (error) this.#again()
-          else if (turn === this.#turn) this.#receive(turn, message)
+          else if (turn === this.#turn) {
+            this.#receive(turn, message)
+            this.#heard(turn)
+          }
         } catch (defect) {
           setImmediate(() => {
             throw defect
@@ -99,20 +113,21 @@ export class BucketWatch {
         }
       },
     })
-    const now = performance.now()
     const turn: Turn = {
       name: `millrace_${inbox.slice(inbox.lastIndexOf('.') + 1)}`,
-      beganAt: now,
+      renewAt: performance.now() + this.#renewMs * (0.8 + 0.4 * Math.random()),
       subscription,
       received: 0,
       expected: undefined,
       listed: false,
-      heardAt: now,
+      renewing: false,
+      silence: undefined,
       seen: new Set(),
       markers: new Map(),
     }
     this.#turn = turn
-    this.#lookAfter(turn)
+    this.#setTimer(silentMs, () => this.begin())
+    turn.silence = this.#timer
     this.#create(turn, inbox).catch((error: unknown) => {
       if (turn !== this.#turn) return
       this.#bucket.trouble(error)
@@ -156,13 +171,16 @@ export class BucketWatch {
   }
 
   #receive(turn: Turn, message: Msg): void {
-    turn.heardAt = performance.now()
     const ack = message.reply ? readAckSubject(message.reply) : undefined
     if (!ack) {
       this.#status(turn, message)
       return
     }
     turn.received += 1
+    if (ack.delivered > turn.received) {
+      this.begin()
+      return
+    }
     this.#tell(turn, message, ack.sequence, ack.storedAt)
     this.#look(turn)
   }
@@ -175,18 +193,29 @@ export class BucketWatch {
     }
     const sent = Number(message.headers.get('Nats-Last-Consumer'))
     if (sent > turn.received) this.begin()
-    else if (turn.expected !== undefined) this.#finishListing(turn)
+    else if (turn.expected !== undefined && !turn.listed) {
+      // A server such as 2.9.10 passes over entries while others are purged. What is missing is not to count as removed.
+      this.#short += 1
+      if (this.#short > shortListings) this.#finishListing(turn)
+      else this.begin()
+    }
   }
 
   #tell(turn: Turn, message: Msg, revision: number, storedAt: number): void {
     const key = message.subject.slice(this.#prefix.length)
     const { headers } = readHeaders(message, message.subject)
     if (headers?.some(([name]) => name === 'KV-Operation' || name === 'Nats-Marker-Reason')) {
-      if (!turn.listed) turn.markers.set(key, revision)
+      if (!turn.listed) {
+        turn.markers.set(key, revision)
+        turn.seen.delete(key)
+      }
       if (this.#known.delete(key)) this.#listener.changed(key, undefined, storedAt)
       return
     }
-    if (!turn.listed) turn.seen.add(key)
+    if (!turn.listed) {
+      turn.seen.add(key)
+      turn.markers.delete(key)
+    }
     const value = message.string()
     const known = this.#known.get(key)
     // A bucket that was made anew counts its revisions from 1 again.
@@ -196,7 +225,9 @@ export class BucketWatch {
   }
 
   #look(turn: Turn): void {
-    if (turn === this.#turn && turn.expected !== undefined && turn.received >= turn.expected) {
+    // Entries, not messages: a server such as 2.9.10 may bring one of them twice.
+    const listed = turn.seen.size + turn.markers.size
+    if (turn === this.#turn && turn.expected !== undefined && listed >= turn.expected) {
       this.#finishListing(turn)
     }
   }
@@ -204,6 +235,7 @@ export class BucketWatch {
   #finishListing(turn: Turn): void {
     if (turn.listed) return
     turn.listed = true
+    this.#short = 0
     for (const key of [...this.#known.keys()]) {
       if (turn.seen.has(key)) continue
       this.#known.delete(key)
@@ -217,21 +249,22 @@ export class BucketWatch {
     this.#setTimer(againMs, () => this.begin())
   }
 
-  #lookAfter(turn: Turn): void {
-    const dueAt = Math.min(turn.heardAt + silentMs, turn.beganAt + this.#renewMs)
-    this.#setTimer(dueAt - performance.now(), () => {
-      const now = performance.now()
-      const renew = now - turn.beganAt >= this.#renewMs
-      if (!renew && now - turn.heardAt < silentMs) return this.#lookAfter(turn)
-      this.begin()
-      if (renew) void this.#dropMarkers(turn)
+  /** Pushes the timer back, which wakes nobody; an idle process would else wake up for each watch every second. */
+  #heard(turn: Turn): void {
+    if (turn !== this.#turn || this.#timer !== turn.silence) return
+    turn.silence?.refresh()
+    if (turn.renewing || performance.now() < turn.renewAt) return
+    turn.renewing = true
+    // First, because the new listing brings what a server such as 2.9.10 passes over while it purges.
+    void this.#dropMarkers(turn).then(() => {
+      if (turn === this.#turn) this.begin()
     })
   }
 
   #setTimer(delayMs: number, callback: () => void): void {
     clearTimeout(this.#timer)
     if (this.#ended) return
-    this.#timer = setTimeout(callback, Math.max(1, delayMs))
+    this.#timer = setTimeout(callback, delayMs)
     this.#timer.unref()
   }
 
