@@ -34,6 +34,7 @@ import type { SharedState } from './shared-state-port.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import { StartWatch } from './start-watch.ts'
 import { Suspects } from './suspects.ts'
+import { ThreadlessPools } from './threadless-pools.ts'
 import { TickFence } from './tick-fence.ts'
 import type { TickObserver, TickStore } from './ticks-port.ts'
 
@@ -78,6 +79,7 @@ export class EngineParts {
   readonly deadlines: Deadlines
   readonly starts: StartWatch
   readonly silences: SilenceWatch
+  readonly threadless: ThreadlessPools
   readonly settlement: Settlement
   readonly mover: Mover | undefined
   readonly life: JobLife
@@ -136,6 +138,16 @@ export class EngineParts {
       parkRoom: (handler) => gates.parkRoom(handler),
       posted: (jobs) => this.#posted(jobs),
       takenBack: (jobs) => this.life.beginning.requeue(jobs),
+    })
+
+    this.threadless = new ThreadlessPools(clock, ackWaitMs, {
+      lanesOf: (pool) => this.pools.dispatchers.get(pool)!.lanes,
+      handlersOf: (pool) => handlers.filter((handler) => handler.profile.pool === pool),
+      changed: (pool, ofThePool, threadless) => {
+        observer.poolThreadless(pool, threadless)
+        if (threadless) for (const handler of ofThePool) this.life.beginning.giveBack(handler)
+        else this.pools.pullAll()
+      },
     })
 
     const { finished } = this

@@ -38,18 +38,21 @@ export class Engine {
   }
 
   start(): void {
-    const { heartbeat, arrivalAge, mover, owners } = this.parts
+    const { heartbeat, arrivalAge, mover, owners, threadless } = this.parts
     heartbeat.start()
     arrivalAge.start()
     mover?.start()
     owners.begin()
+    threadless.start()
   }
 
   /** Stops taking, lets run, interrupts the rest and gives it back; see G8. */
   async drain(order: DrainOrder): Promise<DrainReport> {
     const { clock } = this.#options
-    const { pools, mover, owners, limits, heartbeat, arrivalAge, deadlines, controls } = this.parts
+    const { pools, mover, owners, limits, heartbeat, arrivalAge, deadlines, controls, threadless } =
+      this.parts
     pools.stopPulling()
+    threadless.stop()
     mover?.stop()
     let drained = (): void => {}
     const leaving = owners.leave(

@@ -33,6 +33,8 @@ export class HandlerState {
   crashesInARow = 0
   /** Not pulled any more: a thread could not load it. */
   withdrawn = false
+  /** Its pool has had no thread for so long that its jobs go to other supervisors. */
+  threadless = false
   /** Not pulled until then, on the monotonic clock: its threads crashed over and over. */
   restsUntil = Number.NEGATIVE_INFINITY
   /** An operator has paused it on every supervisor. */
@@ -66,7 +68,12 @@ export class HandlerState {
 
   /** Nothing of it is pulled or begun here for now; what runs goes on. */
   get halted(): boolean {
-    return this.paused || this.standby
+    return this.paused || this.standby || this.threadless
+  }
+
+  /** No thread here can run it; one of another supervisor may. */
+  get unable(): boolean {
+    return this.withdrawn || this.threadless
   }
 
   /** Its threads crashed over and over: it gets one job at a time until one does not. */

@@ -1,3 +1,4 @@
+import type { PoolName } from '../core/handler-definition.ts'
 import type { AttemptError, AttemptOutcome } from '../core/outcome.ts'
 import type { DeadReason, Verdict } from '../core/verdict.ts'
 import type { InFlightJob } from './in-flight-job.ts'
@@ -20,6 +21,8 @@ export interface Observer {
   clamped(job: InFlightJob, header: string, asked: number, limit: number): void
   threadKilled(lane: Lane, reason: ThreadEnd, job: InFlightJob | undefined): void
   handlerRests(handler: string, delayMs: number, crashes: number): void
+  /** A pool has lost its threads and no new one gets ready, so that its jobs go back; or one is ready again. */
+  poolThreadless(pool: PoolName, threadless: boolean): void
   recordUnavailable(error: unknown): void
   /** What a handler's limits still allow cannot be found out; its jobs wait. */
   limitUnavailable(handler: string, error: unknown): void

@@ -148,13 +148,13 @@ export class Ownership {
     if (this.state !== 'ours') return this.#look()
     const now = this.#clock.monotonicMs()
     if (this.#checkLease()) return 0
-    const { withdrawn } = this.#handler
+    const { unable } = this.#handler
     const isIdle = now - this.#lastKeyedAt >= idleMs
-    if ((withdrawn || isIdle) && !this.#hooks.holdsKeys()) {
+    if ((unable || isIdle) && !this.#hooks.holdsKeys()) {
       // Before the write: what arrives while it is under way must wait for a new claim.
-      this.#becomes(withdrawn ? 'theirs' : 'free', '')
-      await this.#write(withdrawn ? 'released' : 'over', this.#revision)
-      return withdrawn ? this.#leaseMs / 3 : undefined
+      this.#becomes(unable ? 'theirs' : 'free', '')
+      await this.#write(unable ? 'released' : 'over', this.#revision)
+      return unable ? this.#leaseMs / 3 : undefined
     }
     const revision = await this.#write('held', this.#revision)
     if (revision === undefined) return this.#refused()
@@ -172,15 +172,16 @@ export class Ownership {
     const record = decodeOwner(value)
     const silent = now - this.#seenAt >= this.#leaseMs
     if (!record || record.state === 'over') {
-      if (this.#wanted) return this.#claim('unowned')
+      if (this.#wanted && !this.#handler.unable) return this.#claim('unowned')
       this.#becomes('free', '')
       return undefined
     }
     const isReleased = record.state === 'released'
     // Our own name, although we are not the owner: we lost touch, and nobody has taken over.
     const isFor = isReleased || silent || record.supervisor === this.#supervisorId
-    if (isFor && !this.#handler.withdrawn) return this.#claim(isReleased ? 'released' : 'silent')
-    this.#becomes('theirs', record.supervisor)
+    if (isFor && !this.#handler.unable) return this.#claim(isReleased ? 'released' : 'silent')
+    // Nobody's, when it is one that we have let go of.
+    this.#becomes('theirs', isReleased ? '' : record.supervisor)
     return this.#leaseMs / 3
   }
 

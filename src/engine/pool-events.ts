@@ -30,6 +30,7 @@ export class PoolEvents implements PoolListener {
 
   laneReady(lane: Lane): void {
     this.#parts.pools.add(lane)
+    this.#parts.threadless.laneReady(lane.pool)
   }
 
   jobEnded(lane: Lane, job: InFlightJob, outcome: Outcome, startedAt: number, durationMs: number): void {
@@ -62,6 +63,7 @@ export class PoolEvents implements PoolListener {
     this.#parts.life.interruption.laneEnded(lane, started, unstarted, cause)
     // What it ran had a place among the jobs of its handler, for which others may wait.
     this.#parts.pools.dispatchers.get(lane.pool)!.schedule()
+    this.#parts.threadless.laneGone(lane.pool)
     this.#parts.pools.pullAll()
     this.onLaneChange?.()
   }
@@ -69,6 +71,7 @@ export class PoolEvents implements PoolListener {
   laneStuck(lane: Lane): void {
     this.#stuck.add(lane)
     this.#parts.life.interruption.laneStuck(lane)
+    this.#parts.threadless.laneGone(lane.pool)
     this.#laneStuck(this.#stuck.size)
     this.onLaneChange?.()
   }

@@ -265,6 +265,8 @@ export class Supervisor {
     if (this.#phase !== 'running') reasons.push(this.#phase)
     if (this.#connection && !this.#connection.connected) reasons.push('not connected to NATS')
     for (const missing of this.#broker?.missing ?? []) reasons.push(`missing ${missing}`)
+    for (const pool of this.#engine?.parts.threadless.names ?? [])
+      reasons.push(`no thread of the pool ${pool} is ready`)
     for (const fault of this.#faults.values()) reasons.push(`handler ${fault.name}: ${fault.message}`)
     return reasons
   }

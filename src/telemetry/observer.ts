@@ -1,3 +1,4 @@
+import type { PoolName } from '../core/handler-definition.ts'
 import type { AttemptError, AttemptOutcome } from '../core/outcome.ts'
 import type { DeadReason, Verdict } from '../core/verdict.ts'
 import type { InFlightJob } from '../engine/in-flight-job.ts'
@@ -86,6 +87,11 @@ export class TelemetryObserver implements Observer {
 
   handlerRests(handler: string, delayMs: number, crashes: number): void {
     this.#logger.error({ handler, delay_ms: delayMs, crashes_in_a_row: crashes }, 'handler slowed down')
+  }
+
+  poolThreadless(pool: PoolName, threadless: boolean): void {
+    if (threadless) this.#logger.error({ pool }, 'no thread of the pool gets ready, its jobs go back')
+    else this.#logger.info({ pool }, 'the pool has a thread again')
   }
 
   handlerPaused(handler: string, paused: boolean): void {

@@ -69,6 +69,7 @@ export class TestObserver implements Observer {
   clamped(): void {}
   threadKilled(): void {}
   handlerRests(): void {}
+  poolThreadless(): void {}
   recordUnavailable(): void {}
   limitUnavailable(): void {}
   limitWaits(): void {}

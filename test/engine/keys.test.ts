@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { ownerKey } from '#src/core/control-keys.js'
-import { encodeOwner } from '#src/core/owner-record.js'
+import { decodeOwner, encodeOwner } from '#src/core/owner-record.js'
 import type { InFlightJob } from '#src/engine/in-flight-job.js'
-import { type FakeLane, fakeEngine, Gate, settled } from '../support/fake-engine-parts.ts'
+import { ackWaitMs, type FakeLane, fakeEngine, Gate, settled } from '../support/fake-engine-parts.ts'
 
 const completed = { kind: 'completed' } as const
 const failed = { kind: 'failed', error: { code: 'handler_error', message: 'no luck' } } as const
@@ -459,4 +459,24 @@ test('what a killed broker may have forgotten does not stand for a job that is e
   await deliver(2, { ...keyed('k'), deliveries: 2 })
   await clock.pass(300)
   assert.equal(other.waitsAt, undefined)
+})
+
+test('an owner whose threads do not get ready lets go of the handler, and takes it again when one is', async () => {
+  const { broker, clock, shared, observer, lane, deliver, addLane, endLane } = await ownerEngine()
+  const record = async () => decodeOwner((await shared.read(name)).value)
+  await deliver(1, keyed('k'))
+  await endLane(lane)
+  await clock.pass(ackWaitMs + leaseMs)
+  assert.deepEqual(broker.take('pull', 'barrier', 'extend'), ['write 1 released=1 failures=0', 'nak r1.1 0'])
+  assert.deepEqual(await record(), { supervisor: 's1', state: 'released' })
+  await clock.pass(3 * leaseMs)
+  assert.deepEqual(await record(), { supervisor: 's1', state: 'released' })
+  assert.deepEqual(observer.take('handlerOwned', 'handlerOnStandby'), [])
+  const next = addLane({ concurrency: 10 })
+  await clock.pass(leaseMs)
+  assert.deepEqual(await record(), { supervisor: 's1', state: 'held' })
+  const again = (await deliver(1, { ...keyed('k'), deliveries: 2 }))!
+  await clock.pass(leaseMs)
+  assert.deepEqual(next.jobs(), [again])
+  assert.equal(again.attempt, 1)
 })

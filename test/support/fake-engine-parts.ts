@@ -244,6 +244,10 @@ export class FakeObserver implements Observer {
     this.said.push(`handlerRests ${handler} ${delayMs} ${crashes}`)
   }
 
+  poolThreadless(pool: string, threadless: boolean): void {
+    this.said.push(`${threadless ? 'poolThreadless' : 'poolReady'} ${pool}`)
+  }
+
   handlerPaused(handler: string, paused: boolean): void {
     this.said.push(`${paused ? 'handlerPaused' : 'handlerResumed'} ${handler}`)
   }
