@@ -21,6 +21,14 @@ export const raw: Contestant = onNats('raw protocol', {
   isRecorded: () => false,
 })
 
+/** The same with an id for each job, as the client of Millrace gives it; the server then looks for duplicates. */
+export const rawWithIds: Contestant = onNats('raw protocol with ids', {
+  about: 'The raw protocol, with a `Nats-Msg-Id` for each job.',
+  start: (stage, order) => startLoop(stage, order, 'raw-loop.js'),
+  enqueuer: 'raw with ids',
+  isRecorded: () => false,
+})
+
 /** What one writes first: a pool, `piscina.run()` for each job, and a timer that aborts it at its deadline. */
 export const naive: Contestant = {
   ...onNats('naive Piscina', {

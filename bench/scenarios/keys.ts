@@ -16,7 +16,7 @@ export const keys: Scenario = {
   name: 'keys',
   title: `Drain of no-op jobs with ${title} keys`,
   method:
-    `The drain above, by Millrace both times: first jobs without a header, then jobs of which each has one of ${title} keys ` +
+    `The drain above with half as many jobs, by Millrace both times: first jobs without a header, then jobs of which each has one of ${title} keys ` +
     'in `Millrace-Key`, drawn at random.',
   contestants: [
     { name: 'without keys', isOwn: true },

@@ -1,6 +1,6 @@
 /**
  * Enqueues jobs as fast as it can and prints how long that took:
- * `node enqueuer.js <url> <raw | nats.js | millrace> <one by one | pipelined | bulk> <handler> <jobs> <payload bytes>`.
+ * `node enqueuer.js <url> <raw | raw with ids | nats.js | millrace> <one by one | pipelined | bulk> <handler> <jobs> <payload bytes>`.
  *
  * Every job is confirmed by the server before it counts. The first half does not count.
  */
@@ -20,7 +20,8 @@ const ahead = 2_000
 const payloadOf = (n: number) => numberedPayload(n, Number(payloadBytes))
 
 const openers: Record<string, () => Promise<Enqueue>> = {
-  raw: openRaw,
+  raw: () => openRaw(false),
+  'raw with ids': () => openRaw(true),
   'nats.js': openNats,
   millrace: openMillrace,
 }
@@ -36,8 +37,13 @@ const { user, system } = process.cpuUsage(before)
 const enqueued: Enqueued = { jobs: jobs - warmUp, elapsedMs, clientCpuMs: (user + system) / 1_000 }
 process.stdout.write(`${JSON.stringify(enqueued)}\n`, () => process.exit(0))
 
-async function openRaw(): Promise<Enqueue> {
-  const publisher = await openRawPublisher(url!, `jobs.${handler}`, mode === 'one by one' ? 1 : ahead)
+async function openRaw(withIds: boolean): Promise<Enqueue> {
+  const publisher = await openRawPublisher(
+    url!,
+    `jobs.${handler}`,
+    mode === 'one by one' ? 1 : ahead,
+    withIds,
+  )
   return (from, to) => publisher.publish(from, to, payloadOf)
 }
 

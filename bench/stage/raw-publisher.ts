@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 
@@ -6,13 +7,14 @@ import { connect } from 'node:net'
  * line and its payload, and an answer is counted, not matched. What no client can be faster than.
  *
  * @param ahead - jobs that may be under way at once.
+ * @param withIds - gives each job an id, for which the server then has to look and which it has to keep.
  */
-export async function openRawPublisher(url: string, subject: string, ahead: number) {
+export async function openRawPublisher(url: string, subject: string, ahead: number, withIds: boolean) {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   socket.setNoDelay(true)
   await once(socket, 'data')
   const inbox = '_INBOX.raw'
-  socket.write(`CONNECT {"verbose":false}\r\nSUB ${inbox} 1\r\n`)
+  socket.write(`CONNECT {"verbose":false,"headers":true}\r\nSUB ${inbox} 1\r\n`)
   let answers = 0
   let goOn = () => {}
   let failure: Error | undefined
@@ -28,6 +30,11 @@ export async function openRawPublisher(url: string, subject: string, ahead: numb
     }
     goOn()
   })
+  const textOf = (payload: string) => {
+    if (!withIds) return `PUB ${subject} ${inbox} ${payload.length}\r\n${payload}\r\n`
+    const block = `NATS/1.0\r\nNats-Msg-Id: ${randomUUID()}\r\n\r\n`
+    return `HPUB ${subject} ${inbox} ${block.length} ${block.length + payload.length}\r\n${block}${payload}\r\n`
+  }
   const answered = () =>
     new Promise<void>((resolve) => {
       goOn = resolve
@@ -41,10 +48,7 @@ export async function openRawPublisher(url: string, subject: string, ahead: numb
         if (failure) throw failure
         const end = Math.min(to, answers + offset + ahead)
         let text = ''
-        for (; n < end; n += 1) {
-          const payload = payloadOf(n)
-          text += `PUB ${subject} ${inbox} ${payload.length}\r\n${payload}\r\n`
-        }
+        for (; n < end; n += 1) text += textOf(payloadOf(n))
         if (text !== '') socket.write(text, 'latin1')
         await answered()
       }
