@@ -158,7 +158,10 @@ function wholeNumber(name, text, otherwise) {
 }
 
 function commandLine() {
-  const args = process.argv.slice(2)
+  // Where things are on this machine is nobody's business.
+  const args = process.argv
+    .slice(2)
+    .map((word) => (path.isAbsolute(word) ? `<${path.basename(word)}>` : word))
   return ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ')
 }
 

@@ -38,7 +38,8 @@ export class Engine {
   }
 
   start(): void {
-    const { heartbeat, arrivalAge, mover, owners, threadless } = this.parts
+    const { pools, heartbeat, arrivalAge, mover, owners, threadless } = this.parts
+    pools.start()
     heartbeat.start()
     arrivalAge.start()
     mover?.start()

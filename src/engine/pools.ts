@@ -23,6 +23,7 @@ export interface PoolsParts {
 export class Pools {
   readonly dispatchers = new Map<PoolName, Dispatcher>()
   readonly #pulls = new Map<PoolName, PullLoop>()
+  #started = false
 
   constructor(parts: PoolsParts) {
     const { broker, clock } = parts
@@ -60,7 +61,13 @@ export class Pools {
     this.#pulls.get(handler.profile.pool)!.schedule()
   }
 
+  /** From now on it may be pulled: it is known what is paused. */
+  start(): void {
+    this.#started = true
+  }
+
   pullAll(): void {
+    if (!this.#started) return
     for (const pulls of this.#pulls.values()) pulls.schedule()
   }
 

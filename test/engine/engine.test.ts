@@ -16,6 +16,18 @@ test('a start pulls for every handler, and credit that comes back is asked for a
   assert.deepEqual(broker.take(), ['pull b 1'])
 })
 
+test('nothing is pulled before the start, whatever happens meanwhile', async () => {
+  const { broker, engine, addLane, endLane } = fakeEngine()
+  const lane = addLane()
+  engine.fromBroker.disconnected()
+  engine.fromBroker.reconnected()
+  await endLane(lane)
+  assert.equal(broker.asked('a'), 0)
+  engine.start()
+  await settled()
+  assert.equal(broker.asked('a'), 1)
+})
+
 test('a new connection sends what may be lost again, renews every lease and pulls anew', async () => {
   const { broker, clock, engine, addLane, deliver, end } = fakeEngine()
   engine.start()
