@@ -77,10 +77,11 @@ async function main(): Promise<void> {
     }
   }
   setTimeout(
-    () => void endLate(code, supervisor),
+    () => void endLate(code, supervisor, logger),
     settings.drainMs + supervisor.longestGraceMs + endMs,
   ).unref()
   const { threadsStuck } = await supervisor.stop(hurry)
+  logger.flush()
   end(code, threadsStuck)
 }
 
@@ -117,8 +118,9 @@ function fail(logger: Logger, supervisor: Supervisor, error: unknown): void {
 }
 
 /** The stop takes too long, for example because the broker says nothing. Only a thread that stays is a reason to kill. */
-async function endLate(code: number, supervisor: Supervisor): Promise<void> {
+async function endLate(code: number, supervisor: Supervisor, logger: Logger): Promise<void> {
   await Promise.race([supervisor.endThreads(), sleep(threadsEndMs)])
+  logger.flush()
   end(code, supervisor.hasThreads)
 }
 

@@ -47,7 +47,8 @@ export async function startMillrace(
   folder: string,
   settings: Record<string, string> = {},
 ): Promise<Running> {
-  let heardUrl: (url: string) => void
+  let heardUrl: ((url: string) => void) | undefined
+  let hasAllLines = true
   const listening = new Promise<string>((resolve) => {
     heardUrl = resolve
   })
@@ -64,13 +65,22 @@ export async function startMillrace(
     },
     isProfiled: true,
     onLine: (line) => {
-      const url = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line)?.[1]
-      if (url !== undefined) heardUrl(url)
+      const url = heardUrl && /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line)?.[1]
+      if (url !== undefined) {
+        heardUrl?.(url)
+        heardUrl = undefined
+      } else if (line.includes('"msg":"log lines dropped"')) hasAllLines = false
     },
   })
   const url = await Promise.race([listening, child.failure, timeOut(child.tail)])
   await Promise.race([untilReady(url), child.failure, timeOut(child.tail)])
-  return { ...child, readMetrics: () => readMetrics(url) }
+  return {
+    ...child,
+    async readMetrics() {
+      if (!hasAllLines) throw new BenchError('the supervisor has dropped lines of its log')
+      return readMetrics(url)
+    },
+  }
 }
 
 async function untilReady(url: string): Promise<void> {

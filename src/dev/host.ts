@@ -164,6 +164,7 @@ function say(what: HostAnswer | HostRetired): void {
 
 /** With a thread in native code, `process.exit` would hang. */
 function end(code: number): void {
+  logger.flush()
   const isStuck = [...supervisors.keys()].some((supervisor) => supervisor.threadsStuck)
   if (isStuck) process.kill(process.pid, 'SIGKILL')
   process.exit(code)

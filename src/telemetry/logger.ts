@@ -1,17 +1,23 @@
-import { type DestinationStream, type Logger, pino } from 'pino'
+import { type Logger, pino } from 'pino'
+import { LogOutput } from './log-output.ts'
 
 export type { Logger }
+
+const stdoutFd = 1
 
 /**
  * The supervisor's log: JSON lines on stdout.
  *
- * Synchronous, so that the last lines before a crash are there. When nobody reads our stdout any more
- * (EPIPE), `onClosed` is called once.
+ * A process that ends by `process.exit` or a fatal line leaves none behind; one that kills itself calls `flush`
+ * before. When nobody reads our stdout any more (EPIPE), `onClosed` is called once.
  */
 export function createLogger(level: string, onClosed: () => void): Logger {
-  const destination = pino.destination({ dest: 1, sync: true }) as DestinationStream & NodeJS.EventEmitter
-  destination.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') onClosed()
-  })
+  const output = new LogOutput(stdoutFd, onClosed)
+  process.on('exit', () => output.flushSync())
+  const destination = {
+    write: (line: string) => output.write(line),
+    flush: () => output.flushSync(),
+    flushSync: () => output.flushSync(),
+  }
   return pino({ level, base: null }, destination)
 }
