@@ -1,3 +1,4 @@
+import { AckJournal } from './ack-journal.ts'
 import type { Broker } from './broker-port.ts'
 import type { Clock } from './clock-port.ts'
 import type { Observer } from './observer-port.ts'
@@ -8,12 +9,11 @@ const barrierMs = 50
 /** How long before a connection was lost a proof may have been worth nothing. */
 const doubtMs = 500
 
-/** Acks that one barrier has proven. */
-interface Proven {
+/** A barrier that was answered. */
+interface Proof {
   readonly at: number
-  readonly acks: readonly string[]
-  readonly handlers: readonly string[]
-  readonly streams: readonly string[]
+  /** The server has every ack with a smaller number. */
+  readonly before: number
 }
 
 interface Nak {
@@ -42,11 +42,13 @@ export class Receipts {
   readonly #clock: Clock
   readonly #observer: Observer
   readonly #answered: (askedAt: number) => void
-  #acks: string[] = []
-  #ackHandlers: string[] = []
-  #ackStreams: string[] = []
+  #acks = new AckJournal()
+  /** Acks with smaller numbers are proven, and those before `#sureBefore` for so long that there is no doubt. */
+  #provenBefore = 0
+  #sureBefore = 0
+  /** Those whose worth is in doubt yet. */
+  #proofs: Proof[] = []
   #naks: Nak[] = []
-  #proven: Proven[] = []
   /** Rises when a stream is forgotten: a barrier under way then proves nothing of what came later. */
   #generation = 0
   #asking = false
@@ -66,14 +68,12 @@ export class Receipts {
   }
 
   get outstanding(): number {
-    return this.#acks.length + this.#naks.length
+    return this.#acks.end - this.#provenBefore + this.#naks.length
   }
 
   ack(reply: string, handler: string, stream: string): void {
     this.#broker.ack(reply)
-    this.#acks.push(reply)
-    this.#ackHandlers.push(handler)
-    this.#ackStreams.push(stream)
+    this.#acks.add(reply, handler, stream)
     this.#askLater()
   }
 
@@ -85,14 +85,11 @@ export class Receipts {
 
   /** Sends again what a lost connection may have swallowed. */
   repeat(): void {
-    this.#acks = [...this.#proven.flatMap(({ acks }) => acks), ...this.#acks]
-    this.#ackHandlers = [...this.#proven.flatMap(({ handlers }) => handlers), ...this.#ackHandlers]
-    this.#ackStreams = [...this.#proven.flatMap(({ streams }) => streams), ...this.#ackStreams]
-    this.#proven = []
+    this.#provenBefore = this.#sureBefore
+    this.#proofs = []
     const perHandler = new Map<string, number>()
-    for (const [index, reply] of this.#acks.entries()) {
+    for (const { reply, handler } of this.#acks.from(this.#sureBefore)) {
       this.#broker.ack(reply)
-      const handler = this.#ackHandlers[index]!
       perHandler.set(handler, (perHandler.get(handler) ?? 0) + 1)
     }
     for (const [handler, count] of perHandler) this.#observer.acksRepeated(handler, count)
@@ -104,12 +101,19 @@ export class Receipts {
 
   /** Forgets what belongs to a stream that is gone. */
   forget(stream: string): void {
-    this.#proven = this.#proven.filter(({ streams }) => !streams.includes(stream))
-    const streams = this.#ackStreams
-    const isOfAnother = (_: string, index: number): boolean => streams[index] !== stream
-    this.#acks = this.#acks.filter(isOfAnother)
-    this.#ackHandlers = this.#ackHandlers.filter(isOfAnother)
-    this.#ackStreams = streams.filter(isOfAnother)
+    const unproven = this.#acks.end - this.#provenBefore
+    const acks = this.#acks.from(this.#sureBefore)
+    const proven = acks.length - unproven
+    this.#acks = new AckJournal()
+    this.#sureBefore = 0
+    this.#provenBefore = 0
+    for (const [index, ack] of acks.entries()) {
+      if (ack.stream === stream) continue
+      this.#acks.add(ack.reply, ack.handler, ack.stream)
+      if (index < proven) this.#provenBefore = this.#acks.end
+    }
+    const { at } = this.#proofs.at(-1) ?? { at: 0 }
+    this.#proofs = this.#provenBefore > 0 ? [{ at, before: this.#provenBefore }] : []
     this.#naks = this.#naks.filter((nak) => nak.stream !== stream)
     this.#generation += 1
   }
@@ -129,7 +133,7 @@ export class Receipts {
   async #confirmOnce(): Promise<boolean> {
     const { epoch } = this.#broker
     const generation = this.#generation
-    const acks = this.#acks.length
+    const acks = this.#acks.end
     const naks = this.#naks.length
     let confirmed = false
     try {
@@ -151,19 +155,14 @@ export class Receipts {
     return confirmed
   }
 
-  /** The first so many acks are proven. */
-  #prove(count: number): void {
+  /** The acks with smaller numbers are proven. */
+  #prove(before: number): void {
     const at = this.#clock.monotonicMs()
-    this.#proven = this.#proven.filter((proven) => at - proven.at < doubtMs)
-    if (count === 0) return
-    this.#proven.push({
-      at,
-      acks: this.#acks.slice(0, count),
-      handlers: this.#ackHandlers.slice(0, count),
-      streams: this.#ackStreams.slice(0, count),
-    })
-    this.#acks = this.#acks.slice(count)
-    this.#ackHandlers = this.#ackHandlers.slice(count)
-    this.#ackStreams = this.#ackStreams.slice(count)
+    while (this.#proofs[0] && at - this.#proofs[0].at >= doubtMs) {
+      this.#sureBefore = this.#proofs.shift()!.before
+    }
+    this.#acks.dropBefore(this.#sureBefore)
+    if (before > this.#provenBefore) this.#proofs.push({ at, before })
+    this.#provenBefore = before
   }
 }
