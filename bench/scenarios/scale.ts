@@ -6,9 +6,9 @@ import { slopeOf } from '../measure/statistics.ts'
 import type { Named, Scenario, Values } from '../scenario.ts'
 import { checkCounters, checkDrained } from '../stage/account.ts'
 import { preload } from '../stage/preload.ts'
-import { setStage } from '../stage/stage.ts'
-import { drainWarm } from '../stage/warm-drain.ts'
-import { watchUntil } from '../stage/watch.ts'
+import { jobStream, setStage } from '../stage/stage.ts'
+import { drainWarm, refill } from '../stage/warm-drain.ts'
+import { joinValues, untilEmpty, watchUntil } from '../stage/watch.ts'
 import { drainMeasures } from './drain.ts'
 
 /** One size. */
@@ -21,8 +21,8 @@ export const backlog: Scenario = {
   name: 'backlog',
   title: 'Drain with so many jobs waiting',
   method:
-    'A queue with so many no-op jobs of 64 bytes, of which the first 20,000 after 5,000 are measured: what is behind them should not matter. ' +
-    'Compared with the shortest queue, of which the first 8,000 after 1,000 are.',
+    'A process that has done 150,000 no-op jobs of 64 bytes comes to a point behind which so many wait, and the next 100,000 are measured: what is behind them should ' +
+    'not matter. Of the shortest queue seven eighths are, five times one after the other. All are compared with that one.',
   contestants: backlogs.map((size): Size => ({ name: `${format(size)} waiting`, size, isOwn: true })),
   quick: [`${format(10_000)} waiting`],
   measures: drainMeasures,
@@ -43,10 +43,27 @@ export const backlog: Scenario = {
   async run(named, options) {
     const { size } = named as Size
     const stage = await setStage(options, ['noop'])
-    await preload(stage.connection, 'jobs.noop', size, 64)
+    const warmUp = options.quick ? 80_000 : 150_000
+    const bounds = { from: size, to: Math.max(Math.ceil(size / 8), size - 100_000) }
+    const left = async () => (await stage.streams.streams.info(jobStream)).state.messages
+    await preload(stage.connection, 'jobs.noop', warmUp + size, 64)
     const running = await startMillrace(stage, 'noop')
-    const [skipped, counted] = size <= 10_000 ? [1_000, 8_000] : [5_000, 20_000]
-    return watchUntil(stage, [running], { from: size - skipped, to: size - skipped - counted })
+    const parts = [await watchUntil(stage, [running], bounds)]
+    while (size === backlogs[0] && parts.length < (options.quick ? 1 : 5)) {
+      await untilEmpty({ left }, running, '')
+      const goOn = await refill([running], () =>
+        preload(
+          stage.connection,
+          'jobs.noop',
+          2 * size,
+          64,
+          undefined,
+          warmUp + size * (2 * parts.length - 1),
+        ),
+      )
+      parts.push(await watchUntil(stage, [running], { ...bounds, goOn }))
+    }
+    return joinValues(parts)
   },
 }
 
@@ -58,7 +75,7 @@ export const growth: Scenario = {
   title: 'Memory over a million jobs',
   method:
     'A drain of two million no-op jobs of 64 bytes. With the first million the heaps of three threads find their size; from then on ' +
-    'the memory of the supervisor is read four times a second, and growth is the slope of the line that fits best. Memory that ' +
+    'the memory of the supervisor is read ten times a second or more, and growth is the slope of the line that fits best. Memory that ' +
     'the runtime takes and gives back makes it swing round 0.',
   contestants: [{ name: 'millrace', isOwn: true }],
   quick: [],

@@ -7,7 +7,7 @@ import { jobStream, type Stage } from './stage.ts'
 
 /** The time between two looks: each of them costs whoever answers, so that most are where something ends. */
 const leastPauseMs = 10
-const mostPauseMs = 250
+const mostPauseMs = 100
 /** A drain that does not get on for so long has hung. */
 const stalledMs = 20_000
 
@@ -138,6 +138,22 @@ async function watch({
     clientCpuUs,
     serverCpuUs,
     countedJobs: jobs,
+  }
+}
+
+/** Several drains of the same process as one. */
+export function joinValues(parts: readonly Values[]): Values {
+  const jobs = parts.map(({ countedJobs }) => countedJobs!)
+  const all = jobs.reduce((sum, count) => sum + count, 0)
+  const mean = (key: string, of = (value: number) => value) =>
+    parts.reduce((sum, values, index) => sum + of(values[key]!) * (jobs[index]! / all), 0)
+  return {
+    ...parts.at(-1)!,
+    jobsPerSecond: 1 / mean('jobsPerSecond', (value) => 1 / value),
+    cpuUs: mean('cpuUs'),
+    clientCpuUs: mean('clientCpuUs'),
+    serverCpuUs: mean('serverCpuUs'),
+    countedJobs: all,
   }
 }
 
