@@ -7,6 +7,8 @@ export type Order = {
   readonly handler: string
   /** Jobs that will come in all. */
   readonly jobs: number
+  /** How often each of them runs. @default 1 */
+  readonly runs?: number
   /** How many of them may run at once, for jobs that wait. @default the contestant's own fastest */
   readonly concurrency?: number
   /** Settings of a supervisor, by environment variable. */

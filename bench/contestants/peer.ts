@@ -49,6 +49,7 @@ class PeerGround implements Ground {
   readonly #server: RunningServer
   readonly #options: RunOptions
   #jobs = 0
+  #runs = 1
   #done = 0
 
   constructor(peer: Peer, server: RunningServer, options: RunOptions) {
@@ -83,8 +84,9 @@ class PeerGround implements Ground {
   }
 
   async start(order: Order): Promise<Running> {
-    const { handler, jobs, concurrency } = order
+    const { handler, jobs, runs = 1, concurrency } = order
     this.#jobs = jobs
+    this.#runs = runs
     const settings = { ...this.#peer.settings, ...(concurrency === undefined ? {} : { concurrency }) }
     let isReady: () => void
     const ready = new Promise<void>((resolve) => {
@@ -116,7 +118,7 @@ class PeerGround implements Ground {
 
   async checkDone(handler: string, jobs: number): Promise<void> {
     if (this.#done > jobs) throw new BenchError(`of ${jobs} jobs ${this.#done} were completed`)
-    await collectRecords(this.dir, handler, jobs)
+    await collectRecords(this.dir, handler, jobs, this.#runs)
     const { left, failed } = await this.call<{ left: number; failed: number }>('state', { handler })
     if (left + failed > 0) throw new BenchError(`of ${jobs} jobs ${left} are left and ${failed} have failed`)
   }

@@ -25,6 +25,17 @@ export const works: Readonly<Record<string, () => Work>> = {
     const record = new JobRecord('noop')
     return ({ n }) => record.ran(n)
   },
+  // Fails at its first attempt.
+  flaky: () => {
+    const record = new JobRecord('flaky')
+    const failed = new Set<number>()
+    return ({ n }) => {
+      record.ran(n)
+      if (failed.delete(n)) return
+      failed.add(n)
+      throw new Error('the first attempt fails')
+    }
+  },
   // Notes how long it took until it started; the instant itself for a job that does not say when it was sent.
   stamp: () => {
     const record = new JobRecord('stamp')

@@ -7,12 +7,15 @@ import { fileURLToPath } from 'node:url'
 import { Queue, Worker } from 'bullmq'
 
 const jobOptions = { removeOnComplete: true, removeOnFail: false }
+/** Jobs that fail once are tried again at once (https://docs.bullmq.io/guide/retrying-failing-jobs). */
+const attemptsOf = (handler) => (handler === 'flaky' ? 2 : 1)
 
 /** Queues come into being with their first job. */
 export async function prepare() {}
 
 export async function openQueue({ url, handler }) {
-  const queue = new Queue(handler, { connection: connectionTo(url), defaultJobOptions: jobOptions })
+  const defaultJobOptions = { ...jobOptions, attempts: attemptsOf(handler) }
+  const queue = new Queue(handler, { connection: connectionTo(url), defaultJobOptions })
   await queue.waitUntilReady()
   return {
     add: (payload) => queue.add(handler, payload),
@@ -37,7 +40,10 @@ export async function take({ url, handler, work, settings, onDone }) {
   })
   worker.on('completed', onDone)
   worker.on('error', (error) => process.stderr.write(`${error.stack}\n`))
-  worker.on('failed', (_job, error) => process.stderr.write(`a job failed: ${error.stack}\n`))
+  worker.on('failed', (job, error) => {
+    if (job?.attemptsMade < attemptsOf(handler)) return
+    process.stderr.write(`a job failed: ${error.stack}\n`)
+  })
   await worker.waitUntilReady()
 }
 

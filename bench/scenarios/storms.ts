@@ -1,12 +1,16 @@
 import { bare, startLoop } from '../contestants/bare.ts'
+import type { Contestant } from '../contestants/contestant.ts'
 import { millrace, startMillrace } from '../contestants/millrace.ts'
+import { bullmqBest } from '../contestants/peers.ts'
 import { percentile } from '../measure/statistics.ts'
 import { burnMs } from '../measure/work.ts'
-import type { Scenario } from '../scenario.ts'
+import type { RunOptions, Scenario, Values } from '../scenario.ts'
 import { checkCounters, checkDrained, collectRecords } from '../stage/account.ts'
 import { preload } from '../stage/preload.ts'
 import { setStage } from '../stage/stage.ts'
 import { drainWarm } from '../stage/warm-drain.ts'
+import { withWarmUp } from '../stage/warm-up.ts'
+import { watchDrain } from '../stage/watch.ts'
 import { attemptsOf, readLateness, redeliveriesOf, untilEnded } from './deadline.ts'
 
 /** Deadline and grace of `handlers/storm/spin.ts`. */
@@ -82,17 +86,20 @@ export const redeliveryStorm: Scenario = {
   title: 'Every job fails once',
   method:
     'No-op jobs whose first attempt fails and may be tried again at once, drained as above, with a twentieth of the jobs. Each failure is written down before ' +
-    'the job is given back, so that no end of a process makes it try too often. Compared with a loop that gives each job back once and ' +
-    'writes nothing down.',
-  contestants: [{ name: bare.name }, { name: millrace.name, isOwn: true }],
+    'the job is given back, so that no end of a process makes it try too often, and has a line in the log. Compared with a loop that gives each job back once and ' +
+    'writes nothing down. graphile-worker and pg-boss are left out: the one waits before it tries again, the other fails a batch as one.',
+  contestants: [{ name: bare.name }, { name: millrace.name, isOwn: true }, ...bullmqBest.slice(1, 2)],
   measures: [
     { key: 'jobsPerSecond', label: 'jobs/s', digits: 0 },
     { key: 'clientCpuUs', label: 'CPU per job, client, µs', digits: 1 },
     { key: 'serverCpuUs', label: 'server, µs', digits: 1 },
   ],
-  async run({ name }, options) {
-    const stage = await setStage(options, [handler])
+  async run(contestant, options) {
+    const { name } = contestant
     const jobs = Math.max(fewestJobs, Math.ceil(options.jobs / 20))
+    if (name !== bare.name && name !== millrace.name)
+      return peerStorm(contestant as Contestant, options, jobs)
+    const stage = await setStage(options, [handler])
     const { values, running, all } = await drainWarm(
       stage,
       jobs,
@@ -109,4 +116,14 @@ export const redeliveryStorm: Scenario = {
     await collectRecords(stage.dir, handler, all, 2)
     return values
   },
+}
+
+async function peerStorm(peer: Contestant, options: RunOptions, jobs: number): Promise<Values> {
+  const all = withWarmUp(jobs)
+  const ground = await peer.open(options, [handler])
+  await ground.fill(handler, all, 256)
+  const running = await ground.start({ handler, jobs: all, runs: 2 })
+  const values = await watchDrain(ground, running, handler, jobs)
+  await ground.checkDone(handler, all, running)
+  return values
 }

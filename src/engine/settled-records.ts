@@ -3,8 +3,9 @@ import type { Clock } from './clock-port.ts'
 
 /** In ack waits; a lost ack brings the job back after one, and whoever gets it may die as well. */
 const keptAckWaits = 4
-/** With more than this, the oldest half is let go of. */
+/** With more than this, the oldest are let go of; few at a time, because each is a request to the broker. */
 const limit = 20_000
+const letGoAtOnce = 100
 
 interface Kept {
   readonly stream: string
@@ -38,7 +39,7 @@ export class SettledRecords {
   acked(stream: string, sequence: number, isDead: boolean): void {
     this.#kept.push({ stream, sequence, isDead, until: this.#clock.monotonicMs() + this.#keptMs })
     if (this.#stopped) this.#letGo(1)
-    else if (this.#kept.length > limit) this.#letGo(limit / 2)
+    else if (this.#kept.length > limit) this.#letGo(letGoAtOnce)
     this.#wait()
   }
 

@@ -1,4 +1,4 @@
-import type { JetStreamManager } from '@nats-io/jetstream'
+import { JetStreamApiError } from '@nats-io/jetstream'
 import { type KV, type KvEntry, Kvm } from '@nats-io/kv'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { type AttemptRecord, noRecord, readAttemptRecord, withRelease } from '../core/attempt.ts'
@@ -7,10 +7,14 @@ import type { Names } from '../core/names.ts'
 import type { DeadLetterPlace } from '../core/replay.ts'
 import type { JobPlace } from '../engine/broker-port.ts'
 import type { Incarnations } from './incarnations.ts'
+import { type Refused, readAnswer } from './publish-answer.ts'
+import { Requests } from './requests.ts'
 
 /** A record that is not to be had within this is done without. */
 const readMs = 2_000
 const releaseTries = 3
+const messageMissing = 10037
+const decoder = new TextDecoder()
 
 interface StoredRecord extends AttemptRecord {
   /** When the job's stream was made: which incarnation of it this belongs to. */
@@ -30,27 +34,36 @@ interface StoredClaim extends JobPlace {
  */
 export class AttemptsBucket {
   readonly #nc: NatsConnection
-  readonly #jsm: JetStreamManager
+  readonly #requests: Requests
   readonly #names: Names
   readonly #incarnations: Incarnations
   #bucket: Promise<KV> | undefined
 
-  constructor(nc: NatsConnection, jsm: JetStreamManager, names: Names, incarnations: Incarnations) {
+  constructor(nc: NatsConnection, names: Names, incarnations: Incarnations) {
     this.#nc = nc
-    this.#jsm = jsm
+    this.#requests = new Requests(nc, readMs)
     this.#names = names
     this.#incarnations = incarnations
   }
 
+  /** Asks the stream's leader: another server may not know yet what was written a moment ago. */
   async read(stream: string, sequence: number): Promise<AttemptRecord | undefined> {
-    const entry = await within(readMs, (await this.#open()).get(key(stream, sequence)))
-    return this.#decode(stream, entry)
+    const query = JSON.stringify({ last_by_subj: this.#subject(stream, sequence) })
+    const { data } = await this.#requests.send(`$JS.API.STREAM.MSG.GET.${this.#bucketStream}`, query)
+    const { error, message } = JSON.parse(decoder.decode(data)) as Partial<Refused> & {
+      message?: { hdrs?: string; data?: string }
+    }
+    if (error && error.err_code !== messageMissing) throw new JetStreamApiError(error)
+    if (!message || isMarker(message.hdrs)) return undefined
+    return this.#decode(stream, fromBase64(message.data))
   }
 
   async write(stream: string, sequence: number, record: AttemptRecord): Promise<void> {
-    // Before anything is waited for: the stream may be made anew meanwhile.
-    const encoded = this.#encode(stream, record)
-    await within(readMs, (await this.#open()).put(key(stream, sequence), encoded))
+    const { data } = await this.#requests.send(this.#subject(stream, sequence), this.#encode(stream, record))
+    const text = decoder.decode(data)
+    const answer = readAnswer(text, this.#bucketStream)
+    if (!answer) throw new Error(`not an answer to a record: ${text.slice(0, 200)}`)
+    if ('error' in answer) throw new JetStreamApiError(answer.error)
   }
 
   /**
@@ -62,7 +75,7 @@ export class AttemptsBucket {
     const at = key(stream, sequence)
     for (let triesLeft = releaseTries; ; triesLeft -= 1) {
       const entry = await within(readMs, bucket.get(at))
-      const record = this.#encode(stream, withRelease(this.#decode(stream, entry) ?? noRecord))
+      const record = this.#encode(stream, withRelease(this.#decodeEntry(stream, entry) ?? noRecord))
       try {
         await within(readMs, entry ? bucket.update(at, record, entry.revision) : bucket.create(at, record))
         return
@@ -98,8 +111,8 @@ export class AttemptsBucket {
 
   /** Removes a record without leaving a marker; nothing is lost when it fails, records expire. */
   forget(stream: string, sequence: number): void {
-    const subject = `$KV.${this.#names.attemptsBucket}.${key(stream, sequence)}`
-    this.#jsm.streams.purge(`KV_${this.#names.attemptsBucket}`, { filter: subject }).catch(() => {})
+    const filter = JSON.stringify({ filter: this.#subject(stream, sequence) })
+    this.#requests.send(`$JS.API.STREAM.PURGE.${this.#bucketStream}`, filter).catch(() => {})
   }
 
   /** Looks the bucket up again next time, because it was made anew. */
@@ -112,10 +125,21 @@ export class AttemptsBucket {
     return JSON.stringify(stored)
   }
 
-  #decode(of: string, entry: KvEntry | null): AttemptRecord | undefined {
-    if (entry?.operation !== 'PUT') return undefined
-    const stored = parseObject(entry.string())
+  #decodeEntry(of: string, entry: KvEntry | null): AttemptRecord | undefined {
+    return entry?.operation === 'PUT' ? this.#decode(of, entry.string()) : undefined
+  }
+
+  #decode(of: string, text: string): AttemptRecord | undefined {
+    const stored = parseObject(text)
     return stored?.['stream'] === this.#incarnations.of(of) ? readAttemptRecord(stored) : undefined
+  }
+
+  get #bucketStream(): string {
+    return `KV_${this.#names.attemptsBucket}`
+  }
+
+  #subject(stream: string, sequence: number): string {
+    return `$KV.${this.#names.attemptsBucket}.${key(stream, sequence)}`
   }
 
   #open(): Promise<KV> {
@@ -125,6 +149,15 @@ export class AttemptsBucket {
     })
     return this.#bucket
   }
+}
+
+/** Of an entry that was removed. */
+function isMarker(headers: string | undefined): boolean {
+  return headers !== undefined && /^KV-Operation:/m.test(fromBase64(headers))
+}
+
+function fromBase64(text = ''): string {
+  return Buffer.from(text, 'base64').toString()
 }
 
 /** What is no JSON object is no record either. */

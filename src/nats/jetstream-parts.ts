@@ -80,7 +80,7 @@ export class JetStreamParts {
     const { connection, names, handlers, settings, listener, reports } = options
     const { nc } = connection
     this.acks = new AckWriter(nc, () => connection.version)
-    this.records = new AttemptsBucket(nc, jsm, names, this.incarnations)
+    this.records = new AttemptsBucket(nc, names, this.incarnations)
     this.known = new KnownRecords(hasty, names.attemptsBucket)
     this.control = new ControlBucket({
       nc,

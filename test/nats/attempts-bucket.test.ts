@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { jetstreamManager } from '@nats-io/jetstream'
 import { Kvm } from '@nats-io/kv'
 import { connect } from '@nats-io/transport-node'
 import { namesFor } from '#src/core/names.js'
@@ -12,12 +11,11 @@ test('releases of several supervisors add up, and none overwrites what another w
   const server = await startTestServer(t)
   const nc = await connect({ servers: server.url })
   t.after(() => nc.close())
-  const jsm = await jetstreamManager(nc)
   const names = namesFor('jobs')
   await new Kvm(nc).create(names.attemptsBucket)
   const incarnations = new Incarnations()
   incarnations.seen('JOBS', '2026-01-01T00:00:00Z')
-  const buckets = [1, 2, 3].map(() => new AttemptsBucket(nc, jsm, names, incarnations))
+  const buckets = [1, 2, 3].map(() => new AttemptsBucket(nc, names, incarnations))
   const [first] = buckets
 
   await Promise.all(buckets.map((bucket) => bucket.release('JOBS', 7)))
@@ -55,12 +53,11 @@ test('of all jobs of a replay exactly one stands for it, whoever asks and howeve
   const server = await startTestServer(t)
   const nc = await connect({ servers: server.url })
   t.after(() => nc.close())
-  const jsm = await jetstreamManager(nc)
   const names = namesFor('jobs')
   await new Kvm(nc).create(names.attemptsBucket)
   const incarnations = new Incarnations()
   incarnations.seen('JOBS', '2026-01-01T00:00:00Z')
-  const [one, two] = [1, 2].map(() => new AttemptsBucket(nc, jsm, names, incarnations))
+  const [one, two] = [1, 2].map(() => new AttemptsBucket(nc, names, incarnations))
   const letter = { stream: 'JOBS_DEAD', sequence: 3, storedAt: 1700 }
   const job = (sequence: number) => ({ stream: 'JOBS', sequence, storedAt: 1000 + sequence })
 
