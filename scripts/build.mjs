@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { bundleThreads } from './bundle-threads.mjs'
 import { narrate, root, runCommand, runMain, ScriptError } from './console.mjs'
 import { copyAssets, forgetIncompleteBuilds, listProjects, pruneOutputs } from './outputs.mjs'
 
@@ -17,6 +18,7 @@ export async function build() {
   for (const file of pruneOutputs(projects)) narrate(`removed ${file}, whose source is gone`)
   const copied = copyAssets(projects)
   if (copied > 0) narrate(`copied ${copied} assets`)
+  await bundleThreads()
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await runMain(build)

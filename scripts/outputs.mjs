@@ -3,6 +3,8 @@ import path from 'node:path'
 import { root } from './console.mjs'
 
 const compiled = /\.(d\.ts|d\.ts\.map|js\.map|js|mjs|cjs)$/
+/** Made of compiled files, see `bundle-threads.mjs`. */
+const bundled = /\.bundle\.js(\.map)?$/
 const ownFiles = new Set(['package.json', 'tsconfig.json', 'README.md'])
 
 /** The projects that the root `tsconfig.json` refers to: where their sources are and where outputs go. */
@@ -38,7 +40,7 @@ export function pruneOutputs(projects) {
   const removed = []
   for (const project of projects) {
     const outputs = listFiles(project.outDir, (dir) => !outDirs.has(dir) || dir === project.outDir)
-    for (const file of outputs.filter((name) => compiled.test(name))) {
+    for (const file of outputs.filter((name) => compiled.test(name) && !bundled.test(name))) {
       const asSource = path.join(project.sourceDir, file)
       const hasSource = existsSync(asSource.replace(compiled, '.ts')) || existsSync(asSource)
       if (hasSource) continue

@@ -1,4 +1,5 @@
 import { errors, type Msg, type NatsConnection } from '@nats-io/transport-node'
+import { MillraceError } from '../core/errors.ts'
 import { AnswerInbox, type PermissionViolation } from './answer-inbox.ts'
 import { PublishWriter } from './publish-writer.ts'
 
@@ -40,6 +41,7 @@ export class Requests {
    * Resolves with the answer.
    *
    * @throws {Error} when there is none in time, nobody there to give one, or the connection is closed.
+   * @throws {MillraceError} `broker_request_failed` when it is larger than the server takes.
    */
   send(subject: string, data: string): Promise<Msg> {
     return new Promise((resolve, reject) => {
@@ -47,8 +49,10 @@ export class Requests {
       const bytes = Buffer.byteLength(data)
       const { max_payload = Number.POSITIVE_INFINITY } = this.#nc.info ?? {}
       // The server would end the connection.
-      if (bytes > max_payload)
-        throw new Error(`${bytes} bytes for ${subject}; the server takes ${max_payload}`)
+      if (bytes > max_payload) {
+        const message = `a request to ${subject} has ${bytes} bytes, and the server takes ${max_payload} (max_payload)`
+        throw new MillraceError('broker_request_failed', message)
+      }
       this.#inbox.open()
       const token = this.#next++
       const giveUpAt = performance.now() + this.#limitMs

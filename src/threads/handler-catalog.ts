@@ -44,7 +44,7 @@ function importSome(
   catalog: HandlerCatalog,
 ): Promise<HandlerFault | undefined> {
   return new Promise((resolve) => {
-    const worker = new Worker(new URL('catalog-entry.js', import.meta.url), {
+    const worker = new Worker(new URL('catalog-entry.bundle.js', import.meta.url), {
       workerData: { files },
       stdout: true,
       stderr: true,

@@ -78,7 +78,7 @@ export class LanePool implements LaneOwner {
       this.#isReady = resolve
     })
     this.#piscina = new Piscina({
-      filename: new URL('thread-entry.js', import.meta.url).href,
+      filename: new URL('thread-entry.bundle.js', import.meta.url).href,
       minThreads: options.threads,
       maxThreads: options.threads,
       idleTimeout: Number.POSITIVE_INFINITY,
