@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { bundleThreads } from './bundle-threads.mjs'
+import { bundleThreads, removeBundles } from './bundle-threads.mjs'
 import { narrate, root, runCommand, runMain, ScriptError } from './console.mjs'
 import { copyAssets, forgetIncompleteBuilds, listProjects, pruneOutputs } from './outputs.mjs'
 
@@ -14,7 +14,11 @@ export async function build() {
     narrate(`outputs of ${dir} are missing, compiling it anew`)
   narrate('compiling what changed (tsc -b)')
   const code = await runCommand(path.join(root, 'node_modules', '.bin', 'tsc'), ['-b'])
-  if (code !== 0) throw new ScriptError('the sources do not compile, see above')
+  if (code !== 0) {
+    // Some of what they are made of may have been compiled anew.
+    removeBundles()
+    throw new ScriptError('the sources do not compile, see above')
+  }
   for (const file of pruneOutputs(projects)) narrate(`removed ${file}, whose source is gone`)
   const copied = copyAssets(projects)
   if (copied > 0) narrate(`copied ${copied} assets`)

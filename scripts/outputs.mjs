@@ -4,7 +4,7 @@ import { root } from './console.mjs'
 
 const compiled = /\.(d\.ts|d\.ts\.map|js\.map|js|mjs|cjs)$/
 /** Made of compiled files, see `bundle-threads.mjs`. */
-const bundled = /\.bundle\.js(\.map)?$/
+const bundled = /^threads[\\/](catalog|thread)-entry\.bundle\.js(\.map)?$/
 const ownFiles = new Set(['package.json', 'tsconfig.json', 'README.md'])
 
 /** The projects that the root `tsconfig.json` refers to: where their sources are and where outputs go. */

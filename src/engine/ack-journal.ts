@@ -35,16 +35,17 @@ export class AckJournal {
     return this.#end
   }
 
-  /** None of the three may contain a space or a line end, or anything that is not ASCII; no subject and no name does. */
+  /** None of the three may contain a space or a line end; no subject and no name does. */
   add(reply: string, handler: string, stream: string): void {
     const line = `${reply} ${handler} ${stream}\n`
     let chunk = this.#chunks.at(-1)
-    if (!chunk || chunk.used + line.length > chunk.bytes.length) {
-      const bytes = this.#spare.pop() ?? Buffer.allocUnsafeSlow(Math.max(chunkBytes, line.length))
+    const size = Buffer.byteLength(line)
+    if (!chunk || chunk.used + size > chunk.bytes.length) {
+      const bytes = size > chunkBytes ? Buffer.allocUnsafeSlow(size) : this.#newBytes()
       chunk = { bytes, used: 0, first: this.#end, end: this.#end }
       this.#chunks.push(chunk)
     }
-    chunk.used += chunk.bytes.write(line, chunk.used, 'latin1')
+    chunk.used += chunk.bytes.write(line, chunk.used)
     this.#end += 1
     chunk.end = this.#end
   }
@@ -60,12 +61,18 @@ export class AckJournal {
   dropBefore(first: number): void {
     const kept = this.#chunks.findIndex(({ end }) => end > first)
     const dropped = this.#chunks.splice(0, kept < 0 ? this.#chunks.length : kept)
-    for (const { bytes } of dropped) if (this.#spare.length < mostSpare) this.#spare.push(bytes)
+    for (const { bytes } of dropped) {
+      if (bytes.length === chunkBytes && this.#spare.length < mostSpare) this.#spare.push(bytes)
+    }
+  }
+
+  #newBytes(): Buffer {
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(chunkBytes)
   }
 }
 
 function readLines({ bytes, used }: Chunk): SentAck[] {
-  const lines = bytes.toString('latin1', 0, used).split('\n').slice(0, -1)
+  const lines = bytes.toString('utf8', 0, used).split('\n').slice(0, -1)
   return lines.map((line) => {
     const [reply, handler, stream] = line.split(' ') as [string, string, string]
     return { reply, handler, stream }

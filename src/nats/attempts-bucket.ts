@@ -109,10 +109,14 @@ export class AttemptsBucket {
     }
   }
 
-  /** Removes a record without leaving a marker; nothing is lost when it fails, records expire. */
+  /**
+   * Removes a record without leaving a marker; nothing is lost when it fails, records expire. It leaves right behind
+   * what was handed to the connection before, such as the job's ack.
+   */
   forget(stream: string, sequence: number): void {
     const filter = JSON.stringify({ filter: this.#subject(stream, sequence) })
     this.#requests.send(`$JS.API.STREAM.PURGE.${this.#bucketStream}`, filter).catch(() => {})
+    this.#requests.flush()
   }
 
   /** Looks the bucket up again next time, because it was made anew. */

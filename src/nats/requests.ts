@@ -63,6 +63,11 @@ export class Requests {
     })
   }
 
+  /** Hands what was sent to the connection now, behind what it was given before. */
+  flush(): void {
+    this.#writer.flush()
+  }
+
   #answered(token: number, answer: Msg): void {
     const waiting = this.#end(token)
     if (!waiting) return

@@ -17,8 +17,8 @@ const mostWaitsInTurn = 10
 const stuckMs = 100
 /** So much waits for a slow reader. More is dropped, until half of it is gone. */
 const mostWaitingBytes = 16 * 1024 * 1024
-/** The last lines of a process wait so long for a reader that takes nothing. */
-const lastMs = 2_000
+/** The last lines of a process wait so long for their reader, all together. */
+const lastMs = 1_000
 
 /** Lines that are written together. */
 interface Piece {
@@ -56,6 +56,8 @@ export class LogOutput {
   #waitsInTurn = 0
   /** When the reader last took something. */
   #takenAt = Number.NEGATIVE_INFINITY
+  /** Until when the end of the process waits for the reader. */
+  #lastUntil: number | undefined
   #closed = false
 
   /** @param onClosed - called once, when nobody reads any more (EPIPE). */
@@ -76,15 +78,13 @@ export class LogOutput {
     else if (this.#pieces.length >= mostPieces) this.#drain()
   }
 
-  /** Returns when all is written, or nobody takes it: for the last moment of a process. */
+  /** Returns when all is written, or a second has passed since it was first called: for the end of a process. */
   flushSync(): void {
-    let giveUpAt = performance.now() + lastMs
+    this.#lastUntil ??= performance.now() + lastMs
     for (;;) {
-      const before = this.#waitingBytes
       this.#drain()
-      if (this.#waitingBytes === 0) return
-      if (this.#waitingBytes < before) giveUpAt = performance.now() + lastMs
-      if (performance.now() >= giveUpAt) return
+      if (this.#pieces.length === 0 && this.#dropped > 0 && !this.#closed) this.#tellDropped()
+      if (this.#pieces.length === 0 || performance.now() >= this.#lastUntil) return
       Atomics.wait(pause, 0, 0, againMs)
     }
   }
@@ -151,8 +151,19 @@ export class LogOutput {
 
   #put(piece: Piece): void {
     piece.rest ??= Buffer.from(piece.text)
-    while (piece.rest.length > 0) piece.rest = piece.rest.subarray(this.#write(this.#fd, piece.rest))
-    this.#takenAt = performance.now()
+    while (piece.rest.length > 0) {
+      piece.rest = piece.rest.subarray(this.#write(this.#fd, piece.rest))
+      this.#takenAt = performance.now()
+    }
+  }
+
+  /** At the end of a process, when no line comes that would say so. */
+  #tellDropped(): void {
+    const text = droppedLine(this.#dropped)
+    this.#pieces.push({ text, bytes: text.length, lines: this.#dropped })
+    this.#waitingBytes += text.length
+    this.#dropped = 0
+    this.#drain()
   }
 
   #close(): void {

@@ -70,7 +70,7 @@ async function importHandler(file: HandlerFile): Promise<Imported> {
 function placeIn(stack = ''): string | undefined {
   for (const [, place] of stack.matchAll(/^ +at (?:.*\()?((?:file:|\/|[A-Z]:\\).*:\d+:\d+)\)?$/gm)) {
     const path = place!.startsWith('file:') ? place!.replace(/^file:\/\//, '') : place!
-    if (!path.includes('/threads/handler-import.')) return path
+    if (!/\/threads\/(?:handler-import|catalog-entry|thread-entry)\./.test(path)) return path
   }
   return undefined
 }

@@ -110,6 +110,19 @@ test('lines that cannot be written are counted, until some can', async () => {
   assert.equal(pipe.closedTimes, 0)
 })
 
+test('what was dropped last is told at the end, too, and a reader that takes nothing is not waited for long', () => {
+  const pipe = new Pipe()
+  pipe.room = 0
+  const line = `${'x'.repeat(99_999)}\n`
+  for (let count = 0; count < 200; count += 1) pipe.output.write(line)
+  pipe.output.flushSync()
+  assert.equal(pipe.text, '')
+  pipe.room = Number.POSITIVE_INFINITY
+  pipe.output.flushSync()
+  const told = JSON.parse(pipe.text.trimEnd().split('\n').at(-1)!) as Record<string, unknown>
+  assert.equal(told['dropped'], 200 - Math.floor((16 * 1024 * 1024) / 100_000))
+})
+
 test('a reader that is gone is told of once', async () => {
   const pipe = new Pipe()
   pipe.error = 'EPIPE'

@@ -86,6 +86,15 @@ test('an import that throws is a fault with the reason, whatever is thrown', asy
   assert.equal(catalog.faults[3]!.message, 'no database')
 })
 
+test('a fault names the place in the file of the handler, and none of ours', async (t) => {
+  const catalog = await catalogOf(t, {
+    missing: "import 'no-such-package'\nexport default () => {}",
+    thrown: "\nthrow new Error('not ready')",
+  })
+  const places = catalog.faults.map(({ name, at }) => `${name} ${at?.replace(/^.*\//, '')}`)
+  assert.deepEqual(places, ['missing undefined', 'thrown thrown.mjs:2:7'])
+})
+
 test('an import that ends its thread is a fault of that handler alone', async (t) => {
   const catalog = await catalogOf(t, {
     a: good,
