@@ -1,6 +1,5 @@
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { build } from 'esbuild'
 import { root } from './console.mjs'
 
 const threads = path.join(root, 'dist', 'threads')
@@ -12,6 +11,8 @@ const entries = ['thread-entry', 'catalog-entry']
  * both look for other files beside themselves.
  */
 export async function bundleThreads() {
+  // Not at the top: whoever imports this may be about to install it.
+  const { build } = await import('esbuild')
   const { outputFiles } = await build({
     entryPoints: entries.map((name) => path.join(threads, `${name}.js`)),
     outdir: threads,
