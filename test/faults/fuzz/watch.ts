@@ -31,6 +31,8 @@ export class Watch {
   readonly #world: World
   readonly #supervisors: readonly Supervisor[]
   readonly #canaries: CanaryWatch
+  /** Those that have begun to take jobs. */
+  readonly #running = new Set<number>()
   readonly #report: (finding: string, example?: string) => void
   /** How often something took so long that it was given up. */
   readonly busy = new Map<string, number>()
@@ -86,11 +88,15 @@ export class Watch {
       for (const line of lines.splice(0)) {
         // The one that says where it listens is looked up later.
         if (line.msg === 'listening') lines.unshift(line)
+        else if (line.msg === 'running') this.#running.add(pid)
+        // Two that start at once may ask the broker for the same at the same moment; they ask again.
+        else if (line.msg === 'broker request failed' && !this.#running.has(pid)) continue
         else if (line.level < 40 || expectedComplaints.has(line.msg)) continue
         else if (saysBusy(line)) this.busy.set(line.msg, (this.busy.get(line.msg) ?? 0) + 1)
         else if (isLeak(line)) this.leaks += 1
         else {
-          this.#report(`the log says "${line.msg}"`, JSON.stringify(line).slice(0, 600))
+          const { message = '' } = (line['err'] ?? {}) as { message?: string }
+          this.#report(`the log says "${line.msg}" ${message}`.trim(), JSON.stringify(line).slice(0, 600))
         }
       }
       this.peakMemoryMb = Math.max(this.peakMemoryMb, await memoryMb(pid))
