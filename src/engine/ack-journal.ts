@@ -14,7 +14,7 @@ interface Chunk {
   readonly bytes: Buffer
   used: number
   /** The number of its first ack. */
-  first: number
+  readonly first: number
   /** The number of the ack after its last. */
   end: number
 }
@@ -26,7 +26,7 @@ interface Chunk {
  * outlive the young generation each second and be left to slow collections of the old one.
  */
 export class AckJournal {
-  #chunks: Chunk[] = []
+  readonly #chunks: Chunk[] = []
   readonly #spare: Buffer[] = []
   #end = 0
 

@@ -8,8 +8,8 @@ const stdoutFd = 1
 /**
  * The supervisor's log: JSON lines on stdout.
  *
- * A process that ends by `process.exit` or a fatal line leaves none behind; one that kills itself calls `flush`
- * before. When nobody reads our stdout any more (EPIPE), `onClosed` is called once.
+ * A process that ends by `process.exit` or a fatal line waits a second for whoever reads; one that kills itself calls
+ * `flush` before. When nobody reads our stdout any more (EPIPE), `onClosed` is called once.
  */
 export function createLogger(level: string, onClosed: () => void): Logger {
   const output = new LogOutput(stdoutFd, onClosed)

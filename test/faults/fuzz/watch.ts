@@ -69,6 +69,11 @@ export class Watch {
     if (found !== undefined) this.#report(`${where} holds bytes of a payload`, found)
   }
 
+  /** A start asks again by itself, and no message has been published by then. */
+  #asksAgain({ msg }: LogLine, pid: number): boolean {
+    return msg === 'broker request failed' && !this.#running.has(pid)
+  }
+
   /** Reads what was written since the last call, and forgets it: a long run writes gigabytes. */
   async look(): Promise<void> {
     for (const supervisor of this.#supervisors) {
@@ -89,10 +94,9 @@ export class Watch {
         // The one that says where it listens is looked up later.
         if (line.msg === 'listening') lines.unshift(line)
         else if (line.msg === 'running') this.#running.add(pid)
-        // Two that start at once may ask the broker for the same at the same moment; they ask again.
-        else if (line.msg === 'broker request failed' && !this.#running.has(pid)) continue
         else if (line.level < 40 || expectedComplaints.has(line.msg)) continue
-        else if (saysBusy(line)) this.busy.set(line.msg, (this.busy.get(line.msg) ?? 0) + 1)
+        else if (saysBusy(line) || this.#asksAgain(line, pid))
+          this.busy.set(line.msg, (this.busy.get(line.msg) ?? 0) + 1)
         else if (isLeak(line)) this.leaks += 1
         else {
           const { message = '' } = (line['err'] ?? {}) as { message?: string }
