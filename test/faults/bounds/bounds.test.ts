@@ -56,7 +56,9 @@ test('threads that end one after the other leave nothing behind', async () => {
   const { values, measured } = await threadRestarts({ restarts: 12, warmUp: 6 })
   const [grownMb, files, threads, unaccounted] = values
   assert.ok(grownMb! <= 60, measured)
-  assert.deepEqual([files, threads, unaccounted], [0, 0, 0], measured)
+  // Fewer is no leak: something was open for a moment when they were first counted.
+  assert.ok(files! <= 0 && threads! <= 0, measured)
+  assert.equal(unaccounted, 0, measured)
 })
 
 test('many jobs all run', async () => {
