@@ -7,15 +7,26 @@ import { monotonicMs } from './monotonic.ts'
 export const recordsVariable = 'BENCH_RECORDS'
 
 const quietMs = 250
+const notesInPage = 16_384
 
 /**
- * What one thread notes about the jobs of one handler: how often each ran, and how late. Noting costs
- * some nanoseconds; it is written to a file of the thread's own when nothing was noted for a moment,
- * never during a load.
+ * Notes, one after the other. Each page is only ever written: one that is read first, such as a table of counters by
+ * job, is the kernel's page of zeros until then, and to replace it every processor is interrupted.
+ */
+class Page {
+  readonly jobs = new Uint32Array(notesInPage)
+  /** How late each was; none of them when the handler notes runs alone. */
+  values: Float64Array | undefined
+}
+
+/**
+ * What one thread notes about the jobs of one handler: which ran, and how late. Noting costs some nanoseconds; it is
+ * written to a file of the thread's own when nothing was noted for a moment, never during a load.
  */
 export class JobRecord {
-  /** Two numbers for each job: its runs, and the sum of what was noted. */
-  #values = new Float64Array(1 << 17)
+  readonly #pages: Page[] = [new Page()]
+  #page = this.#pages[0]!
+  #at = 0
   #notes = 0
   #seen = 0
   #timer: NodeJS.Timeout | undefined
@@ -26,22 +37,27 @@ export class JobRecord {
     this.#handler = handler
   }
 
-  /** Counts a run of job `n`. */
+  /** Notes a run of job `n`. */
   ran(n: number): void {
-    this.#add(n, 0)
+    this.#page.jobs[this.#at] = n
+    this.#noted()
   }
 
-  /** Counts a run, and notes how much later it is than `at`, such as when the job should have been sent. */
+  /** Notes a run, and how much later it is than `at`, such as when the job should have been sent. */
   late(n: number, at: number): void {
-    this.#add(n, monotonicMs() - at)
+    this.#page.values ??= new Float64Array(notesInPage)
+    this.#page.values[this.#at] = monotonicMs() - at
+    this.ran(n)
   }
 
-  #add(n: number, value: number): void {
-    const at = 2 * n
-    if (at >= this.#values.length) this.#grow(at)
-    this.#values[at]! += 1
-    this.#values[at + 1]! += value
+  #noted(): void {
     this.#notes += 1
+    this.#at += 1
+    if (this.#at === notesInPage) {
+      this.#page = new Page()
+      this.#pages.push(this.#page)
+      this.#at = 0
+    }
     // A process that is idle has nothing of ours to wake up for.
     this.#timer ??= setInterval(() => this.#look(), quietMs).unref()
   }
@@ -55,19 +71,19 @@ export class JobRecord {
     this.#seen = this.#notes
   }
 
-  #grow(index: number): void {
-    const larger = new Float64Array(Math.max(index + 2, this.#values.length * 2))
-    larger.set(this.#values)
-    this.#values = larger
-  }
-
   #write(): void {
     const file = path.join(
       process.env[recordsVariable]!,
       `record-${this.#handler}-${process.pid}-${threadId}`,
     )
+    const pairs = new Float64Array(2 * this.#notes)
+    for (let note = 0; note < this.#notes; note += 1) {
+      const { jobs, values } = this.#pages[Math.floor(note / notesInPage)]!
+      pairs[2 * note] = jobs[note % notesInPage]!
+      pairs[2 * note + 1] = values?.[note % notesInPage] ?? 0
+    }
     // Whoever reads meanwhile sees the old file or the new one, never half of it.
-    writeFileSync(`${file}.new`, this.#values)
+    writeFileSync(`${file}.new`, pairs)
     renameSync(`${file}.new`, file)
   }
 }
@@ -82,10 +98,12 @@ export function readRecords(dir: string, handler: string, jobs: number): Records
   const pattern = new RegExp(`^record-${handler}-\\d+-\\d+$`)
   for (const file of readdirSync(dir).filter((name) => pattern.test(name))) {
     const bytes = readFileSync(path.join(dir, file))
-    const own = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8)
-    for (let n = 0; n < jobs; n += 1) {
-      runs[n]! += own[2 * n] ?? 0
-      values[n]! += own[2 * n + 1] ?? 0
+    const pairs = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8)
+    for (let at = 0; at < pairs.length; at += 2) {
+      const n = pairs[at]!
+      if (n >= jobs) continue
+      runs[n]! += 1
+      values[n]! += pairs[at + 1]!
     }
   }
   return { runs, values }
