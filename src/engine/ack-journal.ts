@@ -6,10 +6,12 @@ export interface SentAck {
 }
 
 const chunkBytes = 65_536
+/** So many are made one text at a time: to write each by itself costs several times as much. */
+const together = 64
 /** So many empty chunks are kept for what comes. */
 const mostSpare = 32
 
-/** Some acks in a row, each a line of text. */
+/** Some acks in a row, each three lines of text: reply, handler, stream. */
 interface Chunk {
   readonly bytes: Buffer
   used: number
@@ -22,12 +24,15 @@ interface Chunk {
 /**
  * The acks of the last moments, in the order in which they were sent. Each has a number, which counts from 0.
  *
- * They are lines of text in buffers that are used again and again. As strings, tens of thousands of them would
- * outlive the young generation each second and be left to slow collections of the old one.
+ * But for the last few they are lines of text in buffers that are used again and again. As strings, tens of thousands
+ * of them would outlive the young generation each second and be left to slow collections of the old one.
  */
 export class AckJournal {
   readonly #chunks: Chunk[] = []
   readonly #spare: Buffer[] = []
+  /** Reply, handler and stream of the last acks, which are in no chunk yet. */
+  #lines: string[] = []
+  #written = 0
   #end = 0
 
   /** The number of the next ack. */
@@ -35,26 +40,19 @@ export class AckJournal {
     return this.#end
   }
 
-  /** None of the three may contain a space or a line end; no subject and no name does. */
+  /** None of the three may contain a line end; no subject and no name does. */
   add(reply: string, handler: string, stream: string): void {
-    const line = `${reply} ${handler} ${stream}\n`
-    let chunk = this.#chunks.at(-1)
-    const size = Buffer.byteLength(line)
-    if (!chunk || chunk.used + size > chunk.bytes.length) {
-      const bytes = size > chunkBytes ? Buffer.allocUnsafeSlow(size) : this.#newBytes()
-      chunk = { bytes, used: 0, first: this.#end, end: this.#end }
-      this.#chunks.push(chunk)
-    }
-    chunk.used += chunk.bytes.write(line, chunk.used)
+    this.#lines.push(reply, handler, stream)
     this.#end += 1
-    chunk.end = this.#end
+    if (this.#end - this.#written === together) this.#write()
   }
 
   /** Those with numbers from `first` on, as far as they are kept. */
   from(first: number): SentAck[] {
+    this.#write()
     return this.#chunks
       .filter(({ end }) => end > first)
-      .flatMap((chunk) => readLines(chunk).slice(Math.max(0, first - chunk.first)))
+      .flatMap((chunk) => readChunk(chunk).slice(Math.max(0, first - chunk.first)))
   }
 
   /** Need not keep those with smaller numbers any more. */
@@ -66,15 +64,31 @@ export class AckJournal {
     }
   }
 
+  #write(): void {
+    if (this.#lines.length === 0) return
+    const text = `${this.#lines.join('\n')}\n`
+    this.#lines = []
+    let chunk = this.#chunks.at(-1)
+    const size = Buffer.byteLength(text)
+    if (!chunk || chunk.used + size > chunk.bytes.length) {
+      const bytes = size > chunkBytes ? Buffer.allocUnsafeSlow(size) : this.#newBytes()
+      chunk = { bytes, used: 0, first: this.#written, end: this.#written }
+      this.#chunks.push(chunk)
+    }
+    chunk.used += chunk.bytes.write(text, chunk.used)
+    this.#written = this.#end
+    chunk.end = this.#end
+  }
+
   #newBytes(): Buffer {
     return this.#spare.pop() ?? Buffer.allocUnsafeSlow(chunkBytes)
   }
 }
 
-function readLines({ bytes, used }: Chunk): SentAck[] {
-  const lines = bytes.toString('utf8', 0, used).split('\n').slice(0, -1)
-  return lines.map((line) => {
-    const [reply, handler, stream] = line.split(' ') as [string, string, string]
+function readChunk({ bytes, used, first, end }: Chunk): SentAck[] {
+  const lines = bytes.toString('utf8', 0, used).split('\n')
+  return Array.from({ length: end - first }, (_, index) => {
+    const [reply, handler, stream] = lines.slice(3 * index, 3 * index + 3) as [string, string, string]
     return { reply, handler, stream }
   })
 }

@@ -5,6 +5,9 @@ import { JobTable } from './job-table.ts'
 /** Every delivery that we hold, by its stream and its place in it. */
 export class InFlight {
   readonly #streams = new Map<string, JobTable>()
+  /** The stream of the last job, which is usually that of the next one. */
+  #stream: string | undefined
+  #jobs: JobTable | undefined
   readonly #removed: (job: InFlightJob) => void
   #size = 0
 
@@ -18,21 +21,30 @@ export class InFlight {
   }
 
   find(stream: string, sequence: number): InFlightJob | undefined {
-    return this.#streams.get(stream)?.find(sequence)
+    return this.#of(stream)?.find(sequence)
   }
 
   add(job: InFlightJob): void {
-    let jobs = this.#streams.get(job.stream)
+    let jobs = this.#of(job.stream)
     if (!jobs) {
       jobs = new JobTable()
       this.#streams.set(job.stream, jobs)
+      this.#jobs = jobs
     }
     if (jobs.add(job)) this.#size += 1
   }
 
   remove(job: InFlightJob): void {
-    if (this.#streams.get(job.stream)?.remove(job)) this.#size -= 1
+    if (this.#of(job.stream)?.remove(job)) this.#size -= 1
     this.#removed(job)
+  }
+
+  #of(stream: string): JobTable | undefined {
+    if (this.#stream !== stream) {
+      this.#stream = stream
+      this.#jobs = this.#streams.get(stream)
+    }
+    return this.#jobs
   }
 
   /** Deliveries that are not settled yet although no thread works on them. */

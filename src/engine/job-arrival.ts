@@ -95,7 +95,7 @@ export class JobArrival {
     const admitted = this.#parts.admission.admit(job)
     if (admitted instanceof Promise) {
       this.#parts.gates.reserve(job)
-      this.#parts.suspects.expect(admitted.then((late) => this.#admit(job, late)))
+      this.#parts.suspects.expect(admitted.then((late) => this.#admitLate(job, late)))
     } else this.#admit(job, admitted)
     this.#parts.roomChanged(handler)
   }
@@ -114,12 +114,18 @@ export class JobArrival {
     this.#parts.observer.duplicateSuppressed(delivery.handler)
   }
 
-  #admit(job: InFlightJob, admitted: Admitted): void {
-    const { beginning, settlement, delayer, interruption } = this.#parts
+  /** Its record was read meanwhile. */
+  #admitLate(job: InFlightJob, admitted: Admitted): void {
+    const { beginning, settlement, interruption } = this.#parts
     // A process that stood still gets answers before it looks after its leases.
     if (!job.leaseLost && !settlement.holdsLease(job)) interruption.leaseLost(job)
     if (job.leaseLost) beginning.drop(job)
-    else if (admitted.kind === 'gone') {
+    else this.#admit(job, admitted)
+  }
+
+  #admit(job: InFlightJob, admitted: Admitted): void {
+    const { beginning, settlement, delayer } = this.#parts
+    if (admitted.kind === 'gone') {
       this.#parts.observer.duplicateSuppressed(job.handler.profile.name)
       beginning.drop(job)
     } else if (admitted.kind === 'duplicate') {

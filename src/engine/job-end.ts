@@ -18,6 +18,7 @@ import type { InFlightJob } from './in-flight-job.ts'
 import type { JobBeginning } from './job-beginning.ts'
 import type { Observer } from './observer-port.ts'
 import type { Settlement } from './settlement.ts'
+import { WallTime } from './wall-time.ts'
 
 /** What the end of an attempt moves. */
 export interface EndParts {
@@ -50,25 +51,26 @@ export interface Run {
  */
 export class JobEnd {
   readonly #parts: EndParts
+  readonly #wallTime: WallTime
 
   constructor(parts: EndParts) {
     this.#parts = parts
+    this.#wallTime = new WallTime(parts.clock)
   }
 
   ended(job: InFlightJob, reported: Outcome, run: Run): void {
-    const { clock, observer, beginning, gates, settlement } = this.#parts
+    const { observer, beginning, gates, settlement } = this.#parts
     job.comeOff()
     const outcome = underAbort(reported, job.abortCode, job.deadlineMs, whereaboutsOf(job))
     beginning.leaveRoom(job)
     if (outcome.kind !== 'invalid' && outcome.kind !== 'expired') {
       this.sayStarted(job, run.threadId, run.startedAt)
-      const startedAtMs = clock.now() - (clock.monotonicMs() - run.startedAt)
       observer.ended(
         job,
         outcome.kind satisfies AttemptOutcome,
         run.durationMs,
         // A job that had to wait for its time was not late before that.
-        Math.max(0, startedAtMs - Math.max(job.enqueuedAt, job.runAt)),
+        Math.max(0, this.#wallTime.at(run.startedAt) - Math.max(job.enqueuedAt, job.runAt)),
       )
       if (outcome.kind === 'crashed') this.#crashed(job.handler)
       else if (outcome.kind === 'completed') job.handler.crashesInARow = 0
@@ -146,10 +148,10 @@ export class JobEnd {
   }
 
   #entry(job: InFlightJob, outcome: Outcome, error: AttemptError | undefined, run: Run): HistoryEntry {
-    const { clock, supervisorId } = this.#parts
+    const { supervisorId } = this.#parts
     return {
       attempt: job.attempt,
-      at: new Date(clock.now() - (clock.monotonicMs() - run.startedAt)).toISOString(),
+      at: new Date(this.#wallTime.at(run.startedAt)).toISOString(),
       duration_ms: Math.round(run.durationMs),
       outcome: outcome.kind,
       ...(error ? { error_code: error.code, error: error.message } : {}),

@@ -39,29 +39,19 @@ export function readAckSubject(reply: string): AckSubject | undefined {
     lastOrigin = origin
   }
   const { prefix, stream, consumer } = lastOrigin
-  const deliveriesEnd = reply.indexOf('.', prefix.length)
-  const sequenceEnd = reply.indexOf('.', deliveriesEnd + 1)
-  const deliveredEnd = reply.indexOf('.', sequenceEnd + 1)
-  const timeDot = reply.indexOf('.', deliveredEnd + 1)
-  if (
-    deliveriesEnd < 0 ||
-    sequenceEnd < deliveriesEnd ||
-    deliveredEnd < sequenceEnd ||
-    timeDot < deliveredEnd
-  )
-    return undefined
+  cursor = prefix.length
+  const deliveries = nextNumber(reply)
+  const sequence = nextNumber(reply)
+  const delivered = nextNumber(reply)
+  const timeStart = cursor
+  const timeEnd = reply.indexOf('.', timeStart)
+  if (timeEnd < 0) return undefined
+  // Nanoseconds: the last six digits are below a millisecond.
+  const storedAt = digits(reply, timeStart, timeEnd - 6)
+  cursor = timeEnd + 1
   // Newer servers put a token behind it.
-  const pendingDot = reply.indexOf('.', timeDot + 1)
-  return {
-    stream,
-    consumer,
-    deliveries: digits(reply, prefix.length, deliveriesEnd),
-    sequence: digits(reply, deliveriesEnd + 1, sequenceEnd),
-    delivered: digits(reply, sequenceEnd + 1, deliveredEnd),
-    // Nanoseconds: the last six digits are below a millisecond.
-    storedAt: digits(reply, deliveredEnd + 1, timeDot - 6),
-    pending: digits(reply, timeDot + 1, pendingDot < 0 ? reply.length : pendingDot),
-  }
+  const pending = nextNumber(reply)
+  return { stream, consumer, deliveries, pending, sequence, delivered, storedAt }
 }
 
 function readOrigin(reply: string): Origin | undefined {
@@ -82,6 +72,23 @@ function readOrigin(reply: string): Origin | undefined {
 
 const ackPrefix = '$JS.ACK.'
 const zero = 48
+const dot = 46
+
+/** Where {@link nextNumber} goes on. */
+let cursor = 0
+
+/** The number from the cursor to the next dot, and moves the cursor behind that. */
+function nextNumber(text: string): number {
+  let value = 0
+  let at = cursor
+  for (; at < text.length; at += 1) {
+    const code = text.charCodeAt(at)
+    if (code === dot) break
+    value = value * 10 + (code - zero)
+  }
+  cursor = at + 1
+  return value
+}
 
 /** A number within a string; much cheaper than cutting it out, and this is read for every job. */
 function digits(text: string, from: number, to: number): number {

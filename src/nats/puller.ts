@@ -1,7 +1,7 @@
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
 import { consumerName, type Names, type Priority, priorities } from '../core/names.ts'
 import type { BrokerListener } from '../engine/broker-port.ts'
-import { type DeliverySource, readAckSubject, toDelivery } from './delivery.ts'
+import { type AckSubject, type DeliverySource, readAckSubject, toDelivery } from './delivery.ts'
 
 /** How long a pull waits at the server. Short, because a stop lets the open pulls expire. */
 export const pullExpiresMs = 1_000
@@ -18,6 +18,7 @@ interface OpenPull {
 }
 
 interface PulledSource extends DeliverySource {
+  readonly consumer: string
   /** Where its pulls go. */
   readonly nextSubject: string
   /** Its open pulls, the oldest first: what arrives is charged to that one. */
@@ -46,6 +47,8 @@ export class Puller {
   readonly #newInbox: () => string
   /** By stream and the name of their consumer. */
   readonly #sources = new Map<string, Map<string, PulledSource>>()
+  /** Of the last job; usually the next one's, too. */
+  #lastSource: PulledSource | undefined
   readonly #streamOf: (priority: Priority) => string
   readonly #open = new Map<number, OpenPull>()
   readonly #timers = new Set<NodeJS.Timeout>()
@@ -76,6 +79,7 @@ export class Puller {
         priority,
         stream,
         subject: names.jobSubject(handler, priority),
+        consumer: consumerName(handler),
         nextSubject: `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumerName(handler)}`,
         pulls: [],
       })
@@ -158,7 +162,7 @@ export class Puller {
       this.#status(message)
       return
     }
-    const source = this.#sources.get(ack.stream)?.get(ack.consumer)
+    const source = this.#sourceOf(ack)
     if (source === undefined) return
     const [oldest] = source.pulls
     if (oldest) {
@@ -166,6 +170,13 @@ export class Puller {
       if (oldest.left === 0) this.#end(oldest)
     }
     this.#listener.delivered(toDelivery(message, ack, source))
+  }
+
+  #sourceOf({ stream, consumer }: AckSubject): PulledSource | undefined {
+    const last = this.#lastSource
+    if (last?.stream === stream && last.consumer === consumer) return last
+    this.#lastSource = this.#sources.get(stream)?.get(consumer)
+    return this.#lastSource
   }
 
   #status(message: Msg): void {

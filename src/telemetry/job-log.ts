@@ -13,7 +13,7 @@ export class JobLog {
   readonly #mode: Settings['jobLogs']
   readonly #supervisorId: string
   readonly #summary = new Map<string, { completed: number; durationMs: number }>()
-  #windowStartedAt = 0
+  /** Completed in the second that the timer measures. */
   #inWindow = 0
   #busy = false
   #timer: NodeJS.Timeout | undefined
@@ -61,7 +61,7 @@ export class JobLog {
     this.#logger.warn({ ...this.#fields(job), ...fields }, message)
   }
 
-  /** Writes the summaries of the second that has passed. */
+  /** Writes the summaries of what has completed since the last ones. */
   flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -87,19 +87,21 @@ export class JobLog {
       summary.completed += 1
       summary.durationMs += durationMs
     } else this.#summary.set(handler, { completed: 1, durationMs })
-    this.#timer ??= setTimeout(() => this.flush(), 1_000)
   }
 
   /** Counts completions by the second; `auto` changes over at the limit and back when a second stays below. */
   #count(): void {
     this.#inWindow += 1
-    if (!this.#busy && this.#inWindow > autoLimitPerSecond) this.#busy = true
-    const now = performance.now()
-    if (now - this.#windowStartedAt < 1_000) return
+    if (this.#inWindow > autoLimitPerSecond) this.#busy = true
+    this.#timer ??= setTimeout(() => this.#secondIsOver(), 1_000)
+  }
+
+  #secondIsOver(): void {
     this.#busy = this.#inWindow > autoLimitPerSecond
-    this.#windowStartedAt = now
     this.#inWindow = 0
     this.flush()
+    // Whether a second without any job is below the limit is to be seen, too.
+    if (this.#busy) this.#timer = setTimeout(() => this.#secondIsOver(), 1_000)
   }
 
   #writesAll(): boolean {

@@ -30,7 +30,7 @@ export class EndedJobs {
       job.endSpan(outcome)
       const place = job.replaySpan
       if (place) spans.push({ slot: job.slot, ticket: job.ticket, place })
-      if (outcome.kind === 'completed') completed.push(job.slot, job.ticket, job.durationMs)
+      if (outcome.kind === 'completed') completed.push(job.slot, job.ticket)
       else others.push({ slot: job.slot, ticket: job.ticket, durationMs: job.durationMs, outcome })
     }
     this.#jobs = []

@@ -5,7 +5,8 @@ import { fieldCount, fields, type JobBatch, type JobExtras } from './lane-protoc
 export function encodeJobs(jobs: readonly InFlightJob[]): JobBatch {
   let bytes = 0
   let extras: (JobExtras | undefined)[] | undefined
-  for (const [position, job] of jobs.entries()) {
+  for (let position = 0; position < jobs.length; position += 1) {
+    const job = jobs[position]!
     bytes += job.data.length
     if (job.headers) {
       extras ??= new Array<JobExtras | undefined>(jobs.length).fill(undefined)

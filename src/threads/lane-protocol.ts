@@ -142,7 +142,7 @@ export interface ReadyMessage {
 /** Thread to supervisor: ended attempts; none of them when it only says that it gets on again. */
 export interface ResultBatch {
   readonly kind: 'results'
-  /** slot, ticket, run time in ms of each completed job, one after the other. */
+  /** slot and ticket of each completed job, one after the other; how long it ran is in the table. */
   readonly completed: number[]
   readonly others: EndedJob[]
   /** Some jobs were not begun, because their leases had run out; their cells say which. */

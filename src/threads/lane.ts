@@ -251,11 +251,11 @@ export class ThreadLaneHandle implements Lane {
       const job = this.#slots.find(slot, ticket)
       if (job) job.attemptSpan = place
     }
-    for (let at = 0; at < finished.length; at += 3) {
+    for (let at = 0; at < finished.length; at += 2) {
       const job = this.#slots.find(finished[at]!, finished[at + 1]!)
       if (!job) continue
       job.spanMade = this.traces
-      this.#end(job, completed, finished[at + 2]!)
+      this.#end(job, completed, this.#slots.durationMs(job))
     }
     for (const { slot, ticket, durationMs, outcome } of others) {
       const job = this.#slots.find(slot, ticket)

@@ -7,7 +7,6 @@ import {
   type LaneTable,
   phases,
 } from './lane-protocol.ts'
-import { monotonicMs } from './monotonic.ts'
 
 /** A job that this thread has claimed: where its numbers are, and the parts that are not numbers. */
 export interface ClaimedJob {
@@ -53,8 +52,12 @@ export class Mailbox {
     this.#batches.push({ count, numbers, payloads: new Uint8Array(buffer, numbers.byteLength), extras })
   }
 
-  /** The next job that the supervisor has not taken back, and still holds the lease of. Its deadline runs from here. */
-  claim(): ClaimedJob | undefined {
+  /**
+   * The next job that the supervisor has not taken back, and still holds the lease of.
+   *
+   * @param now - on the monotonic clock; its deadline runs from here.
+   */
+  claim(now: number): ClaimedJob | undefined {
     for (;;) {
       const batch = this.#batches[0]
       if (!batch) return undefined
@@ -65,14 +68,13 @@ export class Mailbox {
       }
       const { numbers } = batch
       const at = position * fieldCount
-      const startedAt = monotonicMs()
-      if (!this.#claim(numbers[at + fields.slot]!, numbers[at + fields.ticket]!, startedAt)) {
+      if (!this.#claim(numbers[at + fields.slot]!, numbers[at + fields.ticket]!, now)) {
         this.skipped = true
         continue
       }
       const offset = numbers[at + fields.offset]!
       const bytes = batch.payloads.subarray(offset, offset + numbers[at + fields.length]!)
-      return { numbers, at, bytes, extras: batch.extras?.[position], startedAt }
+      return { numbers, at, bytes, extras: batch.extras?.[position], startedAt: now }
     }
   }
 

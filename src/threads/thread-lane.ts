@@ -82,7 +82,7 @@ export class ThreadLane {
     this.#handlers = handlers
     this.#spans = AttemptSpans.create()
     this.#task.port.on('message', (message: ToThread) => {
-      this.#turnStartedAt = performance.now()
+      this.#turnStartedAt = monotonicMs()
       if (message.kind === 'abort') this.#abort(message)
       else {
         this.#mailbox.put(message)
@@ -108,11 +108,12 @@ export class ThreadLane {
   #fill(): void {
     while (this.#running.size < this.#task.concurrency) {
       // What failed is told before anything else begins: the next job may block the thread.
-      if (this.#ended.hasFailures || performance.now() - this.#turnStartedAt > turnMs) {
+      const now = monotonicMs()
+      if (this.#ended.hasFailures || now - this.#turnStartedAt > turnMs) {
         if (!this.#mailbox.isEmpty) this.#askForTurn()
         return
       }
-      const claimed = this.#mailbox.claim()
+      const claimed = this.#mailbox.claim(now)
       if (this.#mailbox.skipped) this.#askForTurn()
       if (!claimed) return
       this.#start(claimed)
@@ -151,7 +152,8 @@ export class ThreadLane {
     }
     const job = new ThreadJob(this.#task, handler, claimed)
     this.#running.set(job.slot, job)
-    if (Date.now() >= numbers[at + fields.expiresAt]!) {
+    const expiresAt = numbers[at + fields.expiresAt]!
+    if (expiresAt !== Number.POSITIVE_INFINITY && Date.now() >= expiresAt) {
       this.#end(job, { kind: 'expired' })
       return
     }
@@ -234,7 +236,7 @@ export class ThreadLane {
     this.#turnAsked = true
     setImmediate(() => {
       this.#turnAsked = false
-      this.#turnStartedAt = performance.now()
+      this.#turnStartedAt = monotonicMs()
       this.#report()
       this.#fill()
     })

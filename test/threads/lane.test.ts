@@ -119,7 +119,7 @@ test('a result of an earlier ticket ends nobody whose slot it was', async (t) =>
   lane.takeBack(old!)
   const [current] = post()
   assert.equal(current!.slot, slot)
-  port.postMessage({ kind: 'results', completed: [slot, ticket, 1], others: [] })
+  port.postMessage({ kind: 'results', completed: [slot, ticket], others: [] })
   await settled()
   lane.collect()
   assert.deepEqual(ended, [])
@@ -132,9 +132,10 @@ test('results end their jobs with outcome and run time, and then the batch is to
   const [first, second] = post(2)
   const failed: Outcome = { kind: 'failed', error: { code: 'handler_error', message: 'no luck' } }
   lane.stalled = true
+  lane.table.durationMs[first!.slot] = 1.5
   port.postMessage({
     kind: 'results',
-    completed: [first!.slot, first!.ticket, 1.5],
+    completed: [first!.slot, first!.ticket],
     others: [{ slot: second!.slot, ticket: second!.ticket, durationMs: 2.5, outcome: failed }],
   })
   lane.collect()
@@ -197,7 +198,7 @@ test('results that had arrived before the thread ended still count', (t) => {
   const { lane, ended, port, post, mark } = createLane(t)
   const [job] = post()
   mark(job!, phases.started)
-  port.postMessage({ kind: 'results', completed: [job!.slot, job!.ticket, 1], others: [] })
+  port.postMessage({ kind: 'results', completed: [job!.slot, job!.ticket], others: [] })
   assert.deepEqual(lane.close(), { started: [], unstarted: [] })
   assert.deepEqual(
     ended.map(({ outcome }) => outcome.kind),

@@ -21,7 +21,7 @@ test('a job is claimed while its lease lasts, and not when it was taken back or 
   const jobs = [post(0, now - 1), post(1, now + 60_000), post(2, now - 1), post(3, now + 60_000)]
   mailbox.put(encodeJobs(jobs))
   table.cells[2] = cell(jobs[2]!.ticket, phases.taken)
-  const claimed = [mailbox.claim(), mailbox.claim(), mailbox.claim()]
+  const claimed = [mailbox.claim(now), mailbox.claim(now), mailbox.claim(now)]
   assert.deepEqual(
     claimed.map((job) => job?.numbers[job.at]),
     [1, 3, undefined],
