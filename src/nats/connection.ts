@@ -5,6 +5,7 @@ import type { NatsSettings, Settings } from '../config/settings.ts'
 import type { MillraceError } from '../core/errors.ts'
 import { createAuthenticator, type DialedServer, tlsOptions } from './credentials.ts'
 import { connectFirst, isRefusal } from './first-connection.ts'
+import { hastenMessages } from './message-parser.ts'
 import { createReconnectDelay, type ReconnectDelay } from './reconnect-delay.ts'
 import { forgetAttemptsAhead, letGo } from './unstick-client.ts'
 
@@ -135,6 +136,7 @@ export async function connectBroker(
     },
   )
   client = nc
+  hastenMessages(nc)
   state.connected = true
   state.version = noteVersion(nc, onEvent)
   delay.reset()
