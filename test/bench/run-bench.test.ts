@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { BenchError } from '#bench/bench-error.js'
 import { Journal } from '#bench/journal.js'
 import { runBench } from '#bench/main.js'
-import { readRecords } from '#bench/measure/records.js'
+import { JobRecord, readRecords, recordsVariable } from '#bench/measure/records.js'
 import type { BenchOptions, Scenario } from '#bench/scenario.js'
+import { until } from '../support/until.ts'
 
 test('every round has all scenarios, and turns the order of contestants round', async () => {
   const seen: string[] = []
@@ -80,12 +81,29 @@ test('records of all threads and processes add up, each handler for itself', (t)
   const dir = makeDir(t)
   const write = (name: string, ...numbers: number[]) =>
     writeFileSync(path.join(dir, name), Float64Array.from(numbers))
-  write('record-noop-1-1', 1, 0.5, 0, 0)
-  write('record-noop-2-1', 1, 0.25, 1, 4)
-  write('record-stamp-1-1', 7, 7)
+  // A job and how late it was, one after the other.
+  write('record-noop-1-1', 0, 0.5)
+  write('record-noop-2-1', 1, 4, 0, 0.25, 7, 9)
+  write('record-stamp-1-1', 0, 7)
   const { runs, values } = readRecords(dir, 'noop', 3)
   assert.deepEqual([...runs], [2, 1, 0])
   assert.deepEqual([...values], [0.75, 4, 0])
+})
+
+test('what a thread notes is read as it was noted, over pages', async (t) => {
+  const dir = makeDir(t)
+  process.env[recordsVariable] = dir
+  t.after(() => delete process.env[recordsVariable])
+  const record = new JobRecord('noop')
+  const jobs = 40_000
+  for (let n = 0; n < jobs; n += 1) record.ran(n)
+  record.ran(1)
+  record.late(2, -1e9)
+  await until(() => readdirSync(dir).some((name) => !name.endsWith('.new')), 'the record is written')
+  const { runs, values } = readRecords(dir, 'noop', jobs)
+  assert.deepEqual([...runs.subarray(0, 4)], [1, 2, 2, 1])
+  assert.ok(values[2]! > 1e9)
+  assert.deepEqual([runs.reduce((sum, each) => sum + each, 0), values[1]], [jobs + 2, 0])
 })
 
 const options: BenchOptions = {
