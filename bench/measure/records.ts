@@ -10,8 +10,8 @@ const quietMs = 250
 const notesInPage = 16_384
 
 /**
- * Notes, one after the other. Each page is only ever written: one that is read first, such as a table of counters by
- * job, is the kernel's page of zeros until then, and to replace it every processor is interrupted.
+ * Notes, one after the other. Memory that is read before it is written, such as a table of counters by job, is at first
+ * the kernel's page of zeros, and the first write to each of its pages interrupts every processor. This is only written.
  */
 class Page {
   readonly jobs = new Uint32Array(notesInPage)

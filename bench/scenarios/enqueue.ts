@@ -10,7 +10,7 @@ const payloadBytes = 256
 /** One system, enqueuing in one way. */
 type Enqueuer = Named & { contestant: Contestant; mode: EnqueueMode; share: number }
 
-/** Shares are of half the jobs of a drain: all take about a second or more, and half of that counts. */
+/** Shares are of half the jobs of a drain, so that all take long enough; half of that counts. */
 function enqueuer(contestant: Contestant, title: string, mode: EnqueueMode, share: number): Enqueuer {
   const isAvailable = contestant.isAvailable?.bind(contestant)
   return {

@@ -6,8 +6,8 @@ export interface SentAck {
 }
 
 const chunkBytes = 65_536
-/** So many are made one text at a time: to write each by itself costs several times as much. */
-const together = 64
+/** So many acks are written as one text; to write each by itself costs several times as much. */
+const acksInText = 64
 /** So many empty chunks are kept for what comes. */
 const mostSpare = 32
 
@@ -24,7 +24,7 @@ interface Chunk {
 /**
  * The acks of the last moments, in the order in which they were sent. Each has a number, which counts from 0.
  *
- * But for the last few they are lines of text in buffers that are used again and again. As strings, tens of thousands
+ * All but the last few are lines of text in buffers that are used again and again. As strings, tens of thousands
  * of them would outlive the young generation each second and be left to slow collections of the old one.
  */
 export class AckJournal {
@@ -32,6 +32,7 @@ export class AckJournal {
   readonly #spare: Buffer[] = []
   /** Reply, handler and stream of the last acks, which are in no chunk yet. */
   #lines: string[] = []
+  /** Those with smaller numbers are in chunks. */
   #written = 0
   #end = 0
 
@@ -44,7 +45,7 @@ export class AckJournal {
   add(reply: string, handler: string, stream: string): void {
     this.#lines.push(reply, handler, stream)
     this.#end += 1
-    if (this.#end - this.#written === together) this.#write()
+    if (this.#end - this.#written === acksInText) this.#write()
   }
 
   /** Those with numbers from `first` on, as far as they are kept. */

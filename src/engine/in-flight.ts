@@ -5,9 +5,9 @@ import { JobTable } from './job-table.ts'
 /** Every delivery that we hold, by its stream and its place in it. */
 export class InFlight {
   readonly #streams = new Map<string, JobTable>()
-  /** The stream of the last job, which is usually that of the next one. */
-  #stream: string | undefined
+  /** Of the last lookup, which is usually that of the next one; undefined when nothing of the stream was ever held. */
   #jobs: JobTable | undefined
+  #stream: string | undefined
   readonly #removed: (job: InFlightJob) => void
   #size = 0
 
@@ -21,11 +21,11 @@ export class InFlight {
   }
 
   find(stream: string, sequence: number): InFlightJob | undefined {
-    return this.#of(stream)?.find(sequence)
+    return this.#jobsOf(stream)?.find(sequence)
   }
 
   add(job: InFlightJob): void {
-    let jobs = this.#of(job.stream)
+    let jobs = this.#jobsOf(job.stream)
     if (!jobs) {
       jobs = new JobTable()
       this.#streams.set(job.stream, jobs)
@@ -35,11 +35,11 @@ export class InFlight {
   }
 
   remove(job: InFlightJob): void {
-    if (this.#of(job.stream)?.remove(job)) this.#size -= 1
+    if (this.#jobsOf(job.stream)?.remove(job)) this.#size -= 1
     this.#removed(job)
   }
 
-  #of(stream: string): JobTable | undefined {
+  #jobsOf(stream: string): JobTable | undefined {
     if (this.#stream !== stream) {
       this.#stream = stream
       this.#jobs = this.#streams.get(stream)

@@ -1,9 +1,10 @@
 import type { Clock } from './clock-port.ts'
 
 /**
- * What the wall clock showed at an instant of the monotonic one.
+ * Translates instants of the monotonic clock to wall time.
  *
- * Both clocks are read when an instant is later than the last reading; those of one batch of results need one reading.
+ * Both clocks are read when an instant is later than the last reading, so one reading serves a batch of results. A step of
+ * the wall clock since then does not move what lies before.
  */
 export class WallTime {
   readonly #clock: Clock

@@ -146,7 +146,8 @@ function read(message: Msg, consumer: PageConsumer): StoredDeadLetter {
     storedAt: at.storedAt,
     subject: message.subject,
     headers: entriesOf(message.headers),
-    data: message.data,
+    // Whoever edits a dead letter may know it as a Buffer; the message may have either.
+    data: Buffer.from(message.data.buffer, message.data.byteOffset, message.data.length),
   }
 }
 

@@ -77,7 +77,7 @@ const dot = 46
 /** Where {@link nextNumber} goes on. */
 let cursor = 0
 
-/** The number from the cursor to the next dot, and moves the cursor behind that. */
+/** Reads the number up to the next dot, and moves the cursor behind that dot. */
 function nextNumber(text: string): number {
   let value = 0
   let at = cursor

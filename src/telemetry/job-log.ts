@@ -61,10 +61,12 @@ export class JobLog {
     this.#logger.warn({ ...this.#fields(job), ...fields }, message)
   }
 
-  /** Writes the summaries of what has completed since the last ones. */
+  /** Writes the summaries of what has completed since the last ones, and begins anew. */
   flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#busy = false
+    this.#inWindow = 0
     for (const [handler, { completed, durationMs }] of this.#summary) {
       this.#logger.info(
         { handler, completed, mean_duration_ms: round(durationMs / completed) },
@@ -89,7 +91,7 @@ export class JobLog {
     } else this.#summary.set(handler, { completed: 1, durationMs })
   }
 
-  /** Counts completions by the second; `auto` changes over at the limit and back when a second stays below. */
+  /** Counts completions by the second; `auto` changes over above the limit, and back after a second that was not. */
   #count(): void {
     this.#inWindow += 1
     if (this.#inWindow > autoLimitPerSecond) this.#busy = true
@@ -97,11 +99,12 @@ export class JobLog {
   }
 
   #secondIsOver(): void {
-    this.#busy = this.#inWindow > autoLimitPerSecond
-    this.#inWindow = 0
+    const isBusy = this.#inWindow > autoLimitPerSecond
     this.flush()
-    // Whether a second without any job is below the limit is to be seen, too.
-    if (this.#busy) this.#timer = setTimeout(() => this.#secondIsOver(), 1_000)
+    if (!isBusy) return
+    // A second without any completion ends the thinning, too.
+    this.#busy = true
+    this.#timer = setTimeout(() => this.#secondIsOver(), 1_000)
   }
 
   #writesAll(): boolean {

@@ -55,7 +55,7 @@ export class Mailbox {
   /**
    * The next job that the supervisor has not taken back, and still holds the lease of.
    *
-   * @param now - on the monotonic clock; its deadline runs from here.
+   * @param now - on the monotonic clock; the job's deadline runs from then.
    */
   claim(now: number): ClaimedJob | undefined {
     for (;;) {

@@ -227,7 +227,7 @@ test('what is done on a thread that is blocked ends by its mark, and its late re
   assert.deepEqual([parts.handled, lane.outstanding], [1, 1])
   const [next] = post()
   assert.equal(next!.slot, slot)
-  port.postMessage({ kind: 'results', completed: [slot, ticket, 2.5], others: [] })
+  port.postMessage({ kind: 'results', completed: [slot, ticket], others: [] })
   lane.collect()
   assert.equal(ended.length, 1)
 })
@@ -238,7 +238,7 @@ test('what a thread has not begun because its lease ran out is told of once, and
   for (const job of [tooLate, takenBack]) mark(job, phases.late)
   assert.equal(lane.startedAt(tooLate), undefined)
   assert.equal(lane.takeBack(takenBack), true, 'it never begins')
-  port.postMessage({ kind: 'results', completed: [done.slot, done.ticket, 1], others: [], late: true })
+  port.postMessage({ kind: 'results', completed: [done.slot, done.ticket], others: [], late: true })
   lane.collect()
   assert.deepEqual(
     ended.map(({ job }) => job),
@@ -279,7 +279,7 @@ test('what a handler returned is there when its job ends, also when only the mar
     const value = { kind: 'json', json: String(job.sequence) }
     port.postMessage({ kind: 'returned', slot: job.slot, ticket: job.ticket, value })
   }
-  port.postMessage({ kind: 'results', completed: [first.slot, first.ticket, 1], others: [] })
+  port.postMessage({ kind: 'results', completed: [first.slot, first.ticket], others: [] })
   mark(second, phases.done)
   lane.close()
   assert.deepEqual(
