@@ -59,7 +59,10 @@ export interface Broker {
   releaseRecord(stream: string, sequence: number): Promise<void>
   /** Behind every ack that was given before: the record must not go while its job may come back. */
   forgetRecord(stream: string, sequence: number): void
-  /** Whether the stream still has this job, which it has until somebody settles it. Rejects when nobody can tell. */
+  /**
+   * Whether the stream still has this job, which it has until somebody settles it. Asked behind every ack that was given
+   * before. Rejects when nobody can tell.
+   */
   isStored(stream: string, sequence: number): Promise<boolean>
   /**
    * Whether this job stands for the replay of a dead letter: the first one that is asked about does, from then

@@ -178,6 +178,8 @@ export class JetStreamBroker implements Broker {
 
   /** Asks the leader of the stream: a follower may not know yet what is there, or what is gone. */
   async isStored(stream: string, sequence: number): Promise<boolean> {
+    // A suspect begins behind the answer, and may end the process: the acks of those before it must not be held back then.
+    this.#parts.acks.flush()
     return (await this.#jsm.streams.getMessage(stream, { seq: sequence })) !== null
   }
 
