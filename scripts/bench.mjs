@@ -35,7 +35,6 @@ await runMain(async () => {
   const server = await setUp()
   const { runBench } = await import('../build/bench/main.js')
   const { Journal } = await import('../build/bench/journal.js')
-  const { calibrateBurn } = await import('../build/bench/measure/work.js')
   const { describeEnvironment } = await import('../build/bench/report/environment.js')
   const { describeResult } = await import('../build/bench/report/table.js')
   const { toJson } = await import('../build/bench/report/json.js')
@@ -56,7 +55,7 @@ await runMain(async () => {
     ...options,
     node,
     binary: server.path,
-    burnRounds: calibrateBurn(),
+    burnRounds: calibrateBurn(node),
     journal: options.quick
       ? undefined
       : Journal[options.resume ? 'resume' : 'begin'](journalFile, conditions),
@@ -163,6 +162,12 @@ function commandLine() {
     .slice(2)
     .map((word) => (path.isAbsolute(word) ? `<${path.basename(word)}>` : word))
   return ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ')
+}
+
+/** Rounds of a job that computes, for the Node under test. */
+function calibrateBurn(node) {
+  const script = path.join(root, 'build', 'bench', 'measure', 'calibrate.js')
+  return Number(execFileSync(node, [script], { encoding: 'utf8' }))
 }
 
 function writeReport(file, text) {

@@ -69,14 +69,3 @@ export const works: Readonly<Record<string, () => Work>> = {
 export function burn(rounds: number): void {
   pbkdf2Sync('millrace', 'bench', rounds, 32, 'sha256')
 }
-
-/** Iterations that take {@link burnMs}, by the best of several tries. */
-export function calibrateBurn(): number {
-  const rounds = 10_000
-  const tries = Array.from({ length: 12 }, () => {
-    const began = performance.now()
-    burn(rounds)
-    return performance.now() - began
-  })
-  return Math.round((rounds * burnMs) / Math.min(...tries))
-}
