@@ -74,7 +74,7 @@ export const growth: Scenario = {
   name: 'growth',
   title: 'Memory over a million jobs',
   method:
-    'A drain of three million no-op jobs of 64 bytes. With the first two the heaps of three threads find their size; from then on ' +
+    'A drain of six million no-op jobs of 64 bytes. With the first two the heaps of three threads find their size; from then on ' +
     'the memory of the supervisor is read ten times a second or more, and growth is the slope of the line that fits best. Memory that ' +
     'the runtime takes and gives back makes it swing round 0.',
   contestants: [{ name: 'millrace', isOwn: true }],
@@ -87,7 +87,7 @@ export const growth: Scenario = {
   goals: [{ measure: 'growthMb', of: 'millrace', atMost: 10 }],
   async run(_contestant, options) {
     const stage = await setStage(options, ['bare'])
-    const jobs = options.quick ? million / 20 : 3 * million
+    const jobs = options.quick ? million / 20 : 6 * million
     await preload(stage.connection, 'jobs.bare', jobs, 64)
     // Without records: they grow with the jobs, and they are ours.
     const running = await startMillrace(stage, 'noop', {
@@ -95,7 +95,7 @@ export const growth: Scenario = {
     })
     const readings: [number, number][] = []
     const onLook = (left: number) => readings.push([jobs - left, rssMbOf(running.pid)])
-    const values = await watchUntil(stage, [running], { from: (2 * jobs) / 3, onLook })
+    const values = await watchUntil(stage, [running], { from: jobs / 3, onLook })
     await checkDrained(stage, 'bare', jobs)
     checkCounters(await running.readMetrics!(), 'bare', jobs)
     return { ...values, growthMb: slopeOf(readings) * million }
