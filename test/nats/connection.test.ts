@@ -7,6 +7,7 @@ import { nkeys } from '@nats-io/transport-node'
 import { readSettings } from '#src/config/settings.js'
 import { MillraceError } from '#src/core/errors.js'
 import { type BrokerConnection, type ConnectionEvent, connectBroker } from '#src/nats/connection.js'
+import { MessageParser } from '#src/nats/message-parser.js'
 import { linkTo } from '../support/link.ts'
 import { startTestServer } from '../support/nats-server.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -74,6 +75,8 @@ test('a connection knows the server, names itself and has an inbox nobody can gu
   assert.equal(options.inboxPrefix, connection.inboxPrefix)
   assert.match(options.inboxPrefix, /^_INBOX\.jobs\.[0-9a-f]{24}$/)
   assert.equal(options.name, 'millrace/test')
+  const { protocol } = connection.nc as unknown as { protocol: { parser: unknown } }
+  assert.ok(protocol.parser instanceof MessageParser)
   await connection.close()
   await connection.close()
   assert.equal(connection.connected, false)
