@@ -6,6 +6,7 @@ import { connect, type NatsConnection, nanos } from '@nats-io/transport-node'
 import { readAckSubject } from '#src/nats/delivery.js'
 import { ManualClock } from '#src/testing/manual-clock.js'
 import { MemoryBroker } from '#src/testing/memory-broker.js'
+import { connectedAgain } from '../support/jetstream-view.ts'
 import { startTestServer } from '../support/nats-server.ts'
 import type { RuledBroker, RuledDelivery } from './broker-rules.ts'
 
@@ -120,8 +121,4 @@ async function swap(bucket: KV, key: string, value: string, revision: number): P
     if ((error as { code?: number }).code === wrongLastSequence) return undefined
     throw error
   }
-}
-
-async function connectedAgain(nc: NatsConnection): Promise<void> {
-  for await (const { type } of nc.status()) if (type === 'reconnect') return
 }

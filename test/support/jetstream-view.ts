@@ -196,3 +196,8 @@ function fromHeaders(from: MsgHdrs | undefined): Record<string, string> {
   for (const [name, values] of from ?? []) to[name] = values.join('|')
   return to
 }
+
+/** Resolves when the connection has been lost and is there again; to be called before. */
+export async function connectedAgain(nc: NatsConnection): Promise<void> {
+  for await (const { type } of nc.status()) if (type === 'reconnect') return
+}
