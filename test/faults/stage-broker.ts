@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type LocalBroker, startLocalBroker } from '#src/broker/local-broker.js'
@@ -29,18 +29,20 @@ export class SingleBroker implements StageBroker {
   readonly tester = tester
   readonly supervisorEnv = supervisorEnv
   readonly server: LocalBroker
+  readonly #ownsStore: boolean
   #config = configOf({})
 
-  private constructor(server: LocalBroker) {
+  private constructor(server: LocalBroker, ownsStore: boolean) {
     this.server = server
+    this.#ownsStore = ownsStore
   }
 
-  /** @param storeDir - where it keeps its streams; emptied in the end. */
-  static async start(storeDir = mkdtempSync(path.join(tmpdir(), 'millrace-stage-'))): Promise<SingleBroker> {
+  /** @param store - where it keeps its streams, emptied in the end; without it a folder of its own, which goes. */
+  static async start(store?: string): Promise<SingleBroker> {
     const config = configOf({})
-    return new SingleBroker(
-      await startLocalBroker({ binary: serverBinary, config, reloadable: true, storeDir }),
-    )
+    const storeDir = store ?? mkdtempSync(path.join(tmpdir(), 'millrace-stage-'))
+    const server = await startLocalBroker({ binary: serverBinary, config, reloadable: true, storeDir })
+    return new SingleBroker(server, store === undefined)
   }
 
   get url(): string {
@@ -85,6 +87,7 @@ export class SingleBroker implements StageBroker {
     for (const name of readdirSync(this.server.storeDir)) {
       rmSync(path.join(this.server.storeDir, name), { recursive: true, force: true })
     }
+    if (this.#ownsStore) rmdirSync(this.server.storeDir)
   }
 }
 
