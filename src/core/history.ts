@@ -1,5 +1,5 @@
 import { isRecord } from './field-checks.ts'
-import { headerText } from './header-text.ts'
+import { asciiJson, headerText } from './header-text.ts'
 import { readWhereabouts, shortenStack, shortenWhereabouts, type Whereabouts } from './whereabouts.ts'
 
 /** One attempt as a dead letter's `Millrace-History` tells it. */
@@ -26,12 +26,18 @@ const stacksBytes = 2.5 * 1024
 const messageCharacters = 400
 /** Codes and names are shorter, unless somebody set out to fill the header with them. */
 const nameCharacters = 128
+const instantCharacters = 40
 
 /**
  * Drops the oldest entries until the JSON of the rest fits a header: 8 KiB of printable ASCII. An entry goes without its
  * stack when a later one has the same, and when the stacks of later ones have filled their share.
  */
 export function shortenHistory(entries: readonly HistoryEntry[]): HistoryEntry[] {
+  // A single one fits always, and most jobs that fail do so once.
+  if (entries.length === 1) {
+    const { stack = [], ...entry } = shortenEntry(entries[0]!)
+    return [stack.length > 0 ? { ...entry, stack } : entry]
+  }
   // From the newest on, each encoded once: a publisher may send thousands of them.
   const kept: HistoryEntry[] = []
   const stacks = new Set<string>()
@@ -39,8 +45,8 @@ export function shortenHistory(entries: readonly HistoryEntry[]): HistoryEntry[]
   let bytes = '[]'.length
   for (let at = entries.length - 1; at >= 0; at -= 1) {
     const { stack, ...entry } = shortenEntry(entries[at]!)
-    bytes += encodeAscii(entry).length + (kept.length > 0 ? 1 : 0)
-    const text = stack && stack.length > 0 ? `,"stack":${encodeAscii(stack)}` : ''
+    bytes += asciiJson(entry).length + (kept.length > 0 ? 1 : 0)
+    const text = stack && stack.length > 0 ? `,"stack":${asciiJson(stack)}` : ''
     const isKept = text !== '' && !stacks.has(text) && stackBytes + text.length <= stacksBytes
     if (isKept) {
       stacks.add(text)
@@ -54,9 +60,10 @@ export function shortenHistory(entries: readonly HistoryEntry[]): HistoryEntry[]
 
 /** Escapes make at most six characters of one, so that a single entry always fits. */
 function shortenEntry(entry: HistoryEntry): HistoryEntry {
-  const { error, error_code: code, stack, supervisor, where } = entry
+  const { at, error, error_code: code, stack, supervisor, where } = entry
   return {
     ...entry,
+    ...(at === undefined ? {} : { at: headerText(at, instantCharacters) }),
     outcome: headerText(entry.outcome, nameCharacters),
     ...(error === undefined ? {} : { error: headerText(error, messageCharacters) }),
     ...(code === undefined ? {} : { error_code: headerText(code, nameCharacters) }),
@@ -66,16 +73,9 @@ function shortenEntry(entry: HistoryEntry): HistoryEntry {
   }
 }
 
-/** The header's value: JSON on one line, everything outside printable ASCII escaped. */
+/** The header's value. */
 export function encodeHistory(entries: readonly HistoryEntry[]): string {
-  return encodeAscii(entries)
-}
-
-function encodeAscii(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[^\x20-\x7e]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  return asciiJson(entries)
 }
 
 /** Reads `encodeHistory`'s text. What is not a history is none: no job is given up for its past. */

@@ -1,5 +1,5 @@
 import { isRecord } from './field-checks.ts'
-import { headerText } from './header-text.ts'
+import { asciiJson, headerText } from './header-text.ts'
 
 /**
  * What a thread was found to be doing with a job:
@@ -48,7 +48,7 @@ export function shortenStack(stack: readonly string[]): string[] {
   let bytes = 0
   for (const frame of stack.slice(0, mostFrames)) {
     const text = headerText(frame, frameCharacters)
-    for (const unit of JSON.stringify(text).split('')) bytes += /[\x20-\x7e]/.test(unit) ? 1 : 6
+    bytes += asciiJson(text).length
     if (bytes > stackBytes) break
     kept.push(text)
   }

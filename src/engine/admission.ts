@@ -8,6 +8,7 @@ import type { Broker } from './broker-port.ts'
 import type { Clock } from './clock-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Observer } from './observer-port.ts'
+import type { OwnRecords } from './own-records.ts'
 import type { ReplayFence } from './replay-fence.ts'
 import type { TickFence } from './tick-fence.ts'
 
@@ -45,6 +46,7 @@ export interface AdmissionParts {
   readonly clock: Clock
   readonly observer: Observer
   readonly limits: HeaderLimits
+  readonly ownRecords: OwnRecords
   readonly fence: TickFence
   /** False when the broker says that somebody has settled it. */
   isThere(job: InFlightJob): Promise<boolean>
@@ -59,6 +61,7 @@ export class Admission {
   readonly #clock: Clock
   readonly #observer: Observer
   readonly #limits: HeaderLimits
+  readonly #ownRecords: OwnRecords
   readonly #fence: TickFence
   readonly #isThere: (job: InFlightJob) => Promise<boolean>
   readonly #replayFence: ReplayFence
@@ -69,6 +72,7 @@ export class Admission {
     this.#clock = parts.clock
     this.#observer = parts.observer
     this.#limits = parts.limits
+    this.#ownRecords = parts.ownRecords
     this.#fence = parts.fence
     this.#isThere = (job) => parts.isThere(job)
     this.#replayFence = parts.replayFence
@@ -76,8 +80,9 @@ export class Admission {
   }
 
   /**
-   * Answers at once for a first delivery; a redelivered job's record has to be read, that of a tick, and that of
-   * a replay. So has that of a first delivery when there may be one.
+   * Answers at once for a first delivery, and for the next one of a job that was nobody else's; any other redelivered
+   * job's record has to be read, that of a tick, and that of a replay. So has that of a first delivery when there may
+   * be one.
    */
   admit(job: InFlightJob): Admitted | Promise<Admitted> {
     const admitted = this.#admit(job)
@@ -90,11 +95,24 @@ export class Admission {
   #admit(job: InFlightJob): Admitted | Promise<Admitted> {
     const problem = job.headerEntries ? this.#readHeaders(job) : undefined
     job.record = withPriorHistory(noRecord, job.priorHistory)
-    if (job.deliveries > 1 || this.#broker.mayHaveRecord(job.stream, job.sequence)) {
-      return this.#admitAgain(job, problem)
-    }
+    if (job.deliveries > 1) return this.#admitOwn(job, problem) ?? this.#admitAgain(job, problem)
+    if (this.#broker.mayHaveRecord(job.stream, job.sequence)) return this.#admitAgain(job, problem)
+    job.isAllOurs = true
     job.attempt = job.priorAttempts + 1
     return this.#decide(job, problem, 0)
+  }
+
+  /** Undefined when its record has to be read: it is not known here, or the job would be given up on. */
+  #admitOwn(job: InFlightJob, problem: string | undefined): Admitted | undefined {
+    const record = this.#ownRecords.take(job)
+    if (!record) return undefined
+    job.hasRecord = true
+    job.record = record
+    job.attempt = job.priorAttempts + countAttempt(job.deliveries, record).attempt
+    const decided = this.#decide(job, problem, 0)
+    if (decided.kind === 'dead') return undefined
+    job.isAllOurs = true
+    return decided
   }
 
   async #admitAgain(job: InFlightJob, problem: string | undefined): Promise<Admitted> {

@@ -45,7 +45,8 @@ export class BrokerEvents implements BrokerListener {
   }
 
   disconnected(): void {
-    const { handlers, mover } = this.#parts
+    const { handlers, ownRecords, mover } = this.#parts
+    ownRecords.clear()
     for (const { sources } of handlers) for (const priority of priorities) sources[priority].credit = 0
     mover?.disconnected()
   }

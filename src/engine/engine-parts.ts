@@ -23,6 +23,7 @@ import { Locator } from './locator.ts'
 import { Marks } from './marks.ts'
 import { Mover } from './mover.ts'
 import type { Observer } from './observer-port.ts'
+import { OwnRecords } from './own-records.ts'
 import { Owners } from './owners.ts'
 import { Pools } from './pools.ts'
 import type { Room } from './pull-loop.ts'
@@ -75,6 +76,7 @@ export class EngineParts {
   readonly inFlight: InFlight
   readonly finished: Finished
   readonly receipts: Receipts
+  readonly ownRecords = new OwnRecords()
   readonly pools: Pools
   readonly deadlines: Deadlines
   readonly starts: StartWatch
@@ -150,7 +152,7 @@ export class EngineParts {
       },
     })
 
-    const { finished } = this
+    const { finished, ownRecords } = this
     const cancels = new Cancels(shared, clock)
     const isCancelled = (job: InFlightJob): boolean => cancels.has(job)
     const settlement = new Settlement({
@@ -160,6 +162,7 @@ export class EngineParts {
       inFlight,
       finished,
       receipts,
+      ownRecords,
       ackWaitMs,
       cancels,
     })
@@ -183,6 +186,7 @@ export class EngineParts {
         clock,
         observer,
         limits: options.limits,
+        ownRecords,
         fence,
         isThere,
         replayFence,

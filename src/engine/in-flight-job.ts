@@ -53,6 +53,8 @@ export class InFlightJob {
   record: AttemptRecord = noRecord
   /** What is stored of earlier deliveries could not be read; `record` says only what came since. */
   recordUnread = false
+  /** Every delivery of it came to this process, and no other writes its record. */
+  isAllOurs = false
   /** An earlier delivery ended without a trace, or its thread died beside others. */
   suspect = false
   /** Deliveries before this one that ended without a trace. */

@@ -108,6 +108,7 @@ export class JobArrival {
     job.arrivedAt = now
     job.renewed(now)
     job.leaseLost = false
+    job.isAllOurs = false
     job.adoptions += 1
     job.record = withRelease(job.record)
     this.#parts.marks.deliveredAgain(job, wasElsewhere)

@@ -12,6 +12,7 @@ import type { InFlight } from './in-flight.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import { JobRecords } from './job-records.ts'
 import type { Observer } from './observer-port.ts'
+import type { OwnRecords } from './own-records.ts'
 import { Pauses } from './pauses.ts'
 import type { Receipts } from './receipts.ts'
 import { Results } from './results.ts'
@@ -47,6 +48,7 @@ export class Settlement {
   readonly #bursts: Bursts
   readonly #results: Results
   readonly #records: JobRecords
+  readonly #ownRecords: OwnRecords
   readonly #settledRecords: SettledRecords
   readonly #deadLetters: DeadLettering
   readonly #pauses: Pauses
@@ -62,6 +64,7 @@ export class Settlement {
     inFlight: InFlight
     finished: Finished
     receipts: Receipts
+    ownRecords: OwnRecords
     ackWaitMs: number
     cancels?: Pick<Cancels, 'settled'> | undefined
   }) {
@@ -72,6 +75,7 @@ export class Settlement {
     this.#inFlight = parts.inFlight
     this.#finished = parts.finished
     this.#receipts = parts.receipts
+    this.#ownRecords = parts.ownRecords
     this.#ackWaitMs = parts.ackWaitMs
     this.#cancels = cancels
     this.#bursts = new Bursts(clock)
@@ -102,7 +106,7 @@ export class Settlement {
 
   async retry(job: InFlightJob, delayMs: number, entry: HistoryEntry): Promise<void> {
     job.record = { ...withFailure(job.record, entry), dueAt: this.#clock.now() + delayMs }
-    await this.#records.write(job)
+    if (await this.#records.write(job)) this.#ownRecords.stored(job)
     this.#bursts.add(() => this.#giveBack(job, delayMs))
     this.#observer.settled(job, 'retry')
   }

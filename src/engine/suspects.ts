@@ -67,6 +67,7 @@ export class Suspects implements Gate {
   /** This job is a suspect from now on; it comes here when it is the first of its key. */
   suspected(job: InFlightJob): void {
     job.suspect = true
+    job.isAllOurs = false
     this.#lastArrivalAt = this.#clock.monotonicMs()
   }
 

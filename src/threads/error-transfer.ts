@@ -31,21 +31,32 @@ export function describeThrown(thrown: unknown, code?: AttemptError['code']): At
   const name = readText(thrown, 'name')
   const text = readText(thrown, 'message') ?? ''
   const message = headerText(text === '' ? (name ?? 'Error') : text)
-  const stack = readText(thrown, 'stack')
+  const stack = readText(thrown, 'stack')?.slice(0, 4096)
   return {
     code: code ?? (own !== undefined && /^[\w.:-]{1,64}$/.test(own) ? own : 'handler_error'),
     message,
-    ...(stack === undefined ? {} : { stack: stack.slice(0, 4096), ...framesIn(stack) }),
+    ...(stack === undefined ? {} : { stack, ...framesIn(stack) }),
   }
 }
 
-/** Files are named from the working directory, as in the whereabouts of an attempt that was killed. */
+/** Failures come in series, which have the same frames below one message or another. */
+const last: { text: string; frames: readonly string[] } = { text: '', frames: [] }
+
 function framesIn(stack: string): { frames?: readonly string[] } {
-  const frames = [...stack.slice(0, 4096).matchAll(/^ {4}at (.+)$/gm)].map(([, frame]) => frame!)
+  const text = stack.slice(Math.max(0, stack.search(/^ {4}at /m)))
+  if (text !== last.text) {
+    last.text = text
+    last.frames = handlersFrames(text)
+  }
+  return last.frames.length === 0 ? {} : { frames: last.frames }
+}
+
+/** Files are named from the working directory, as in the whereabouts of an attempt that was killed. */
+function handlersFrames(text: string): string[] {
+  const frames = [...text.matchAll(/^ {4}at (.+)$/gm)].map(([, frame]) => frame!)
   const own = handlersPart(frames, (frame) => frame).slice(0, mostFrames)
   const folder = `${process.cwd()}/`
-  const near = (frame: string) => frame.replace('file://', '').replace(folder, '')
-  return own.length === 0 ? {} : { frames: own.map(near) }
+  return own.map((frame) => frame.replace('file://', '').replace(folder, ''))
 }
 
 function steerOf(code: string | undefined, thrown: unknown): Steer | undefined {

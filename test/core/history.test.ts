@@ -23,7 +23,7 @@ const whereabouts: fc.Arbitrary<Whereabouts> = fc.record(
 const entries: fc.Arbitrary<HistoryEntry> = fc.record(
   {
     attempt: fc.integer({ min: 1, max: 100 }),
-    at: fc.constant('2026-01-31T12:00:00.000Z'),
+    at: fc.oneof(fc.constant('2026-01-31T12:00:00.000Z'), anyText),
     duration_ms: fc.nat(),
     outcome: fc.constantFrom('failed', 'timed_out', 'crashed'),
     error_code: anyText,
@@ -52,6 +52,28 @@ test('a history always fits 8 KiB of printable ASCII, whatever the errors say', 
       ],
     },
   )
+})
+
+test('a single attempt is never dropped, whatever it says', () => {
+  const resources = Object.fromEntries(
+    Array.from({ length: 12 }, (_, at) => [String(at).padStart(40, 'x'), Number.MAX_SAFE_INTEGER]),
+  )
+  const text = '\u0301'.repeat(5_000)
+  const stack = Array.from({ length: 10 }, () => text)
+  const where = { kind: 'waiting', stack, resources } as const
+  const longest = {
+    attempt: 2 ** 52,
+    at: text,
+    duration_ms: 1e21 / 3,
+    outcome: text,
+    error_code: text,
+    error: text,
+  }
+  const entry = { ...longest, stack, supervisor: text, thread: 2 ** 52, where }
+  const [kept] = shortenHistory([entry])
+  assert.equal(kept?.attempt, 2 ** 52)
+  assert.ok(encodeHistory([kept!]).length <= limitBytes)
+  assert.deepEqual(shortenHistory([{ attempt: 1, outcome: 'failed' }, entry]).at(-1), kept)
 })
 
 test('the oldest attempts are dropped first and the last one is always kept', () => {

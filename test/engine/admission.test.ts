@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { AttemptRecord } from '#src/core/attempt.js'
 import { noRecord } from '#src/core/attempt.js'
 import { Admission } from '#src/engine/admission.js'
+import { OwnRecords } from '#src/engine/own-records.js'
 import { ReplayFence } from '#src/engine/replay-fence.js'
 import { TickFence } from '#src/engine/tick-fence.js'
 import { FakeBroker, FakeObserver, heldJob, ManualClock } from '../support/fake-engine-parts.ts'
@@ -17,18 +18,20 @@ function createAdmission() {
   const observer = new FakeObserver()
   const ticks = new FakeTicks()
   const fence = new TickFence(ticks, clock, ticks)
+  const ownRecords = new OwnRecords()
   const limits = { deadlineLimitMs: 60_000, attemptsLimit: 10 }
   const admission = new Admission({
     broker,
     clock,
     observer,
     limits,
+    ownRecords,
     fence,
     isThere: (job) => broker.isStored(job.stream, job.sequence).catch(() => true),
     replayFence: new ReplayFence(broker, clock, observer),
     isCancelled: () => false,
   })
-  return { clock, broker, observer, admission }
+  return { clock, broker, observer, ownRecords, admission }
 }
 
 /** A job that has failed before. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fakeEngine, settled } from '../support/fake-engine-parts.ts'
+import type { Delivery } from '#src/engine/broker-port.js'
+import { fakeEngine, handlerState, settled } from '../support/fake-engine-parts.ts'
 
 const completed = { kind: 'completed' } as const
 const error = { code: 'handler_error', message: 'no luck' }
@@ -167,4 +168,83 @@ test('jobs at the same place of two streams are two jobs, and one stream made an
   await end(lanes[1], high, completed)
   await end(lanes[0], normal, completed)
   assert.deepEqual(broker.take('pull'), ['ack high1'])
+})
+
+/** A job has failed and was given back, with its record stored. */
+async function failedOnce(about: Partial<Delivery> = {}) {
+  const { retry } = handlerState().profile
+  const parts = fakeEngine({ handlers: [{ retry: { ...retry, maxAttempts: 10 } }] })
+  const { broker, clock, addLane, deliver, end } = parts
+  const lane = addLane()
+  await end(lane, (await deliver(1, about))!, { kind: 'failed', error })
+  await clock.pass(25)
+  assert.equal(broker.records.get(1)?.failures, 1)
+  broker.take()
+  const again = async (deliveries = 2) => (await deliver(1, { ...about, deliveries }))!
+  const wasRead = () => broker.take().includes('read 1')
+  return { ...parts, lane, again, wasRead }
+}
+
+test('the next attempt of a job that was nobody else’s begins without reading its record', async () => {
+  const { broker, lane, clock, end, again, wasRead } = await failedOnce()
+  const second = await again()
+  assert.deepEqual([second.attempt, second.hasRecord, wasRead()], [2, true, false])
+  assert.deepEqual(lane.jobs(), [second])
+  await end(lane, second, { kind: 'failed', error })
+  await clock.pass(25)
+  const { failures, history } = broker.records.get(1)!
+  assert.deepEqual([failures, history.map(({ attempt }) => attempt)], [2, [1, 2]])
+  broker.take()
+  const third = await again(3)
+  assert.deepEqual([third.attempt, wasRead()], [3, false])
+  await end(lane, third, completed)
+  assert.deepEqual(broker.take('pull'), ['ack r1.3'])
+})
+
+test('G4: the record is read again after a new connection, or when somebody else has had the job', async () => {
+  const afterwards = await failedOnce()
+  afterwards.engine.fromBroker.disconnected()
+  afterwards.engine.fromBroker.reconnected()
+  assert.deepEqual([(await afterwards.again()).attempt, afterwards.wasRead()], [2, true])
+
+  const elsewhere = await failedOnce()
+  elsewhere.broker.records.set(1, { released: 0, failures: 2, history: [] })
+  const third = await elsewhere.again(3)
+  assert.deepEqual([third.attempt, elsewhere.wasRead()], [3, true])
+  // It was another supervisor's, which may write its record late.
+  await elsewhere.end(elsewhere.lane, third, { kind: 'failed', error })
+  await elsewhere.clock.pass(25)
+  elsewhere.broker.take()
+  assert.deepEqual([(await elsewhere.again(4)).attempt, elsewhere.wasRead()], [4, true])
+})
+
+test('G4: a record that could not be stored is read', async () => {
+  const { broker, lane, clock, end, again, wasRead } = await failedOnce()
+  const second = await again()
+  broker.bucketError = new Error('no bucket')
+  await end(lane, second, { kind: 'failed', error })
+  broker.bucketError = undefined
+  await clock.pass(25)
+  broker.take()
+  assert.deepEqual([(await again(3)).attempt, wasRead()], [3, true])
+})
+
+test('G4: the record of a job that came again while it was held is read', async () => {
+  const held = await failedOnce()
+  const second = await held.again()
+  await held.again(3)
+  await held.end(held.lane, second, { kind: 'failed', error })
+  await held.clock.pass(25)
+  held.broker.take()
+  const fourth = await held.again(4)
+  assert.deepEqual([fourth.attempt, held.wasRead()], [3, true])
+})
+
+test('G1: before a job is given up on its record is read', async () => {
+  const expiresAt = new Date(Date.UTC(2026, 0, 1) + 1_000).toISOString()
+  const { broker, clock, again } = await failedOnce({ headers: [['Millrace-Expires-At', expiresAt]] })
+  await clock.pass(1_000)
+  await again()
+  assert.ok(broker.take().includes('read 1'))
+  assert.equal(broker.records.get(1)?.dead?.reason, 'expired')
 })

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { Finished } from '#src/engine/finished.js'
 import { InFlight } from '#src/engine/in-flight.js'
 import type { InFlightJob } from '#src/engine/in-flight-job.js'
+import { OwnRecords } from '#src/engine/own-records.js'
 import { Receipts } from '#src/engine/receipts.js'
 import { Settlement } from '#src/engine/settlement.js'
 import {
@@ -22,14 +23,16 @@ function createSettlement() {
   const inFlight = new InFlight()
   const finished = new Finished()
   const receipts = new Receipts(broker, clock, observer)
-  const settlement = new Settlement({ broker, clock, observer, inFlight, finished, receipts, ackWaitMs })
+  const ownRecords = new OwnRecords()
+  const parts = { broker, clock, observer, inFlight, finished, receipts, ownRecords }
+  const settlement = new Settlement({ ...parts, ackWaitMs })
   const hold = (sequence: number, options: Parameters<typeof heldJob>[1] = {}): InFlightJob => {
     const job = heldJob(sequence, { now: clock.monotonicMs(), ...options })
     job.attempt = job.deliveries
     inFlight.add(job)
     return job
   }
-  return { clock, broker, observer, inFlight, finished, settlement, hold }
+  return { ...parts, settlement, hold }
 }
 
 const entry = { attempt: 1, outcome: 'failed', error: 'no luck' }

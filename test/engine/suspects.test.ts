@@ -50,6 +50,13 @@ test('one suspect runs at a time, in the order of arrival', async () => {
   assert.deepEqual(ran, [one, two, three])
 })
 
+test('the record of a job that is a suspect is not ours alone: it is looked at again before it begins', () => {
+  const { add } = createSuspects()
+  const job = Object.assign(heldJob(1), { isAllOurs: true })
+  add(job)
+  assert.equal(job.isAllOurs, false)
+})
+
 test('what somebody else has settled meanwhile does not run, and the next one does', async () => {
   const { broker, ran, gone, suspects, add, quiet } = createSuspects()
   const [one, two, three] = [heldJob(1), heldJob(2), heldJob(3)]
