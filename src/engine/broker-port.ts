@@ -57,8 +57,11 @@ export interface Broker {
   writeRecord(stream: string, sequence: number, record: AttemptRecord): Promise<void>
   /** Adds a release to whatever record there is now, which may be another supervisor's. */
   releaseRecord(stream: string, sequence: number): Promise<void>
-  /** Behind every ack that was given before: the record must not go while its job may come back. */
-  forgetRecord(stream: string, sequence: number): void
+  /**
+   * Behind every ack that was given before: the record must not go while its job may come back. Resolves when that is
+   * over, whether or not it worked.
+   */
+  forgetRecord(stream: string, sequence: number): Promise<void>
   /**
    * Whether the stream still has this job, which it has until somebody settles it. Asked behind every ack that was given
    * before. Rejects when nobody can tell.

@@ -3,9 +3,12 @@ import type { Clock } from './clock-port.ts'
 
 /** In ack waits; a lost ack brings the job back after one, and whoever gets it may die as well. */
 const keptAckWaits = 4
-/** With more than this, the oldest are let go of; few at a time, because each is a request to the broker. */
+/** With more than this, the oldest go before their time; with twice as many, because the broker is slow, they expire. */
 const limit = 20_000
-const letGoAtOnce = 100
+/** So many are asked for together, and the next when these are over: a server takes 10,000 requests, of all its clients. */
+const atOnce = 100
+/** With so many gone from its beginning the list is made anew. */
+const compactedAt = 1_000
 
 interface Kept {
   readonly stream: string
@@ -27,6 +30,9 @@ export class SettledRecords {
   readonly #clock: Clock
   readonly #keptMs: number
   #kept: Kept[] = []
+  /** Those before it are gone. */
+  #first = 0
+  #isRemoving = false
   #stopped = false
   #cancel: (() => void) | undefined
 
@@ -37,46 +43,70 @@ export class SettledRecords {
   }
 
   acked(stream: string, sequence: number, isDead: boolean): void {
+    if (this.#stopped) {
+      if (!isDead) void this.#broker.forgetRecord(stream, sequence)
+      return
+    }
     this.#kept.push({ stream, sequence, isDead, until: this.#clock.monotonicMs() + this.#keptMs })
-    if (this.#stopped) this.#letGo(1)
-    else if (this.#kept.length > limit) this.#letGo(letGoAtOnce)
-    this.#wait()
+    if (this.#size > 2 * limit) this.#take()
+    this.#remove()
   }
 
   /** Forgets what belongs to a stream that is gone: another job has that place now. */
   forget(stream: string): void {
-    this.#kept = this.#kept.filter((kept) => kept.stream !== stream)
+    this.#kept = this.#kept.slice(this.#first).filter((kept) => kept.stream !== stream)
+    this.#first = 0
   }
 
-  /** Nothing is kept from now on. */
+  /** Nothing is kept from now on; what cannot be removed before the connection ends expires. */
   stop(): void {
     this.#stopped = true
     this.#cancel?.()
-    this.#letGo(this.#kept.length)
+    this.#remove()
+  }
+
+  get #size(): number {
+    return this.#kept.length - this.#first
+  }
+
+  #take(): Kept {
+    const kept = this.#kept[this.#first]!
+    this.#first += 1
+    if (this.#first === compactedAt) {
+      this.#kept = this.#kept.slice(compactedAt)
+      this.#first = 0
+    }
+    return kept
+  }
+
+  /** Those whose time has come, and those before their time that are too many; then waits for the next. */
+  #remove(): void {
+    if (this.#isRemoving) return
+    const now = this.#clock.monotonicMs()
+    const removed: Promise<void>[] = []
+    while (removed.length < atOnce && this.#size > 0) {
+      const isDue = this.#kept[this.#first]!.until <= now
+      if (!isDue && !this.#stopped && this.#size <= limit) break
+      const { stream, sequence, isDead } = this.#take()
+      // Before its time that of a dead job is left to expire in the bucket.
+      if (isDue || !isDead) removed.push(this.#broker.forgetRecord(stream, sequence))
+    }
+    if (removed.length === 0) this.#wait()
+    else {
+      this.#isRemoving = true
+      void Promise.all(removed).then(() => {
+        this.#isRemoving = false
+        this.#remove()
+      })
+    }
   }
 
   #wait(): void {
-    const [first] = this.#kept
-    if (this.#cancel || !first) return
-    this.#cancel = this.#clock.after(Math.max(0, first.until - this.#clock.monotonicMs()), () => {
+    if (this.#cancel || this.#size === 0) return
+    const waitMs = this.#kept[this.#first]!.until - this.#clock.monotonicMs()
+    this.#cancel = this.#clock.after(Math.max(0, waitMs), () => {
       this.#cancel = undefined
       this.#remove()
-      this.#wait()
     })
-  }
-
-  #remove(): void {
-    const now = this.#clock.monotonicMs()
-    const left = this.#kept.findIndex(({ until }) => until > now)
-    for (const { stream, sequence } of this.#kept.splice(0, left < 0 ? this.#kept.length : left)) {
-      this.#broker.forgetRecord(stream, sequence)
-    }
-  }
-
-  /** Before their time: those of dead jobs are left to expire in the bucket. */
-  #letGo(count: number): void {
-    for (const { stream, sequence, isDead } of this.#kept.splice(0, count)) {
-      if (!isDead) this.#broker.forgetRecord(stream, sequence)
-    }
   }
 }

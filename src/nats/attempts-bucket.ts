@@ -1,6 +1,6 @@
 import { JetStreamApiError } from '@nats-io/jetstream'
 import { type KV, type KvEntry, Kvm } from '@nats-io/kv'
-import type { NatsConnection } from '@nats-io/transport-node'
+import { errors, type NatsConnection } from '@nats-io/transport-node'
 import { type AttemptRecord, noRecord, readAttemptRecord, withRelease } from '../core/attempt.ts'
 import { isRecord } from '../core/field-checks.ts'
 import type { Names } from '../core/names.ts'
@@ -14,6 +14,9 @@ import { Requests } from './requests.ts'
 const readMs = 2_000
 const releaseTries = 3
 const messageMissing = 10037
+const deleteFailed = 10057
+/** The places of so many records are known; those beyond are removed by their keys. */
+const mostRevisions = 50_000
 const decoder = new TextDecoder()
 
 interface StoredRecord extends AttemptRecord {
@@ -37,6 +40,10 @@ export class AttemptsBucket {
   readonly #requests: Requests
   readonly #names: Names
   readonly #incarnations: Incarnations
+  /** Where in the bucket's stream the records are, as they were last written or read here. */
+  readonly #revisions = new Map<string, number>()
+  /** Removes by key, because this bucket or this user is not to delete single messages. */
+  #mayDelete = true
   #bucket: Promise<KV> | undefined
 
   constructor(nc: NatsConnection, names: Names, incarnations: Incarnations) {
@@ -51,10 +58,11 @@ export class AttemptsBucket {
     const query = JSON.stringify({ last_by_subj: this.#subject(stream, sequence) })
     const { data } = await this.#requests.send(`$JS.API.STREAM.MSG.GET.${this.#bucketStream}`, query)
     const { error, message } = JSON.parse(decoder.decode(data)) as Partial<Refused> & {
-      message?: { hdrs?: string; data?: string }
+      message?: { seq?: number; hdrs?: string; data?: string }
     }
     if (error && error.err_code !== messageMissing) throw new JetStreamApiError(error)
     if (!message || isMarker(message.hdrs)) return undefined
+    if (message.seq !== undefined) this.#isAt(stream, sequence, message.seq)
     return this.#decode(stream, fromBase64(message.data))
   }
 
@@ -64,6 +72,7 @@ export class AttemptsBucket {
     const answer = readAnswer(text, this.#bucketStream)
     if (!answer) throw new Error(`not an answer to a record: ${text.slice(0, 200)}`)
     if ('error' in answer) throw new JetStreamApiError(answer.error)
+    this.#isAt(stream, sequence, answer.sequence)
   }
 
   /**
@@ -77,7 +86,8 @@ export class AttemptsBucket {
       const entry = await within(readMs, bucket.get(at))
       const record = this.#encode(stream, withRelease(this.#decodeEntry(stream, entry) ?? noRecord))
       try {
-        await within(readMs, entry ? bucket.update(at, record, entry.revision) : bucket.create(at, record))
+        const written = entry ? bucket.update(at, record, entry.revision) : bucket.create(at, record)
+        this.#isAt(stream, sequence, await within(readMs, written))
         return
       } catch (error) {
         if (triesLeft === 1) throw error
@@ -110,18 +120,59 @@ export class AttemptsBucket {
   }
 
   /**
-   * Removes a record without leaving a marker; nothing is lost when it fails, records expire. It leaves right behind
-   * what was handed to the connection before, such as the job's ack.
+   * Removes a record without leaving a marker, unless somebody else has written it since. It leaves right behind what
+   * was handed to the connection before, such as the job's ack. Resolves when that is over, and rejects never: what is
+   * left expires.
+   *
+   * By its place in the bucket's stream, for 0.03 ms of the server's. By its key, which is for those whose place is not
+   * known, it takes nats-server 2.9.10 3 ms when there are 20,000 records, and 2.10.27 0.3 ms.
    */
-  forget(stream: string, sequence: number): void {
-    const filter = JSON.stringify({ filter: this.#subject(stream, sequence) })
-    this.#requests.send(`$JS.API.STREAM.PURGE.${this.#bucketStream}`, filter).catch(() => {})
+  async forget(stream: string, sequence: number): Promise<void> {
+    const at = key(stream, sequence)
+    const revision = this.#revisions.get(at)
+    this.#revisions.delete(at)
+    try {
+      if (revision === undefined || !(await this.#delete(revision))) await this.#purge(stream, sequence)
+    } catch {
+      // The next one has other luck.
+    }
+  }
+
+  /** False when that is not permitted. */
+  async #delete(revision: number): Promise<boolean> {
+    if (!this.#mayDelete) return false
+    const request = JSON.stringify({ seq: revision, no_erase: true })
+    const sent = this.#requests.send(`$JS.API.STREAM.MSG.DELETE.${this.#bucketStream}`, request)
     this.#requests.flush()
+    try {
+      const text = decoder.decode((await sent).data)
+      const { error } = (text.includes('"error"') ? JSON.parse(text) : {}) as Partial<Refused>
+      if (error?.err_code === deleteFailed && error.description.includes('not permitted'))
+        this.#mayDelete = false
+    } catch (error) {
+      if (error instanceof errors.PermissionViolationError) this.#mayDelete = false
+      else throw error
+    }
+    return this.#mayDelete
+  }
+
+  async #purge(stream: string, sequence: number): Promise<void> {
+    const filter = JSON.stringify({ filter: this.#subject(stream, sequence) })
+    const sent = this.#requests.send(`$JS.API.STREAM.PURGE.${this.#bucketStream}`, filter)
+    this.#requests.flush()
+    await sent
+  }
+
+  #isAt(stream: string, sequence: number, revision: number): void {
+    this.#revisions.set(key(stream, sequence), revision)
+    if (this.#revisions.size > mostRevisions) this.#revisions.delete(this.#revisions.keys().next().value!)
   }
 
   /** Looks the bucket up again next time, because it was made anew. */
   reset(): void {
     this.#bucket = undefined
+    this.#revisions.clear()
+    this.#mayDelete = true
   }
 
   #encode(stream: string, record: AttemptRecord): string {

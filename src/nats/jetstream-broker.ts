@@ -170,10 +170,10 @@ export class JetStreamBroker implements Broker {
     return this.#parts.records.release(stream, sequence)
   }
 
-  forgetRecord(stream: string, sequence: number): void {
+  forgetRecord(stream: string, sequence: number): Promise<void> {
     // A connection that breaks in between must not take the ack and leave the removal.
     this.#parts.acks.flush()
-    this.#parts.records.forget(stream, sequence)
+    return this.#parts.records.forget(stream, sequence)
   }
 
   /** Asks the leader of the stream: a follower may not know yet what is there, or what is gone. */

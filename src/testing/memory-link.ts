@@ -111,7 +111,7 @@ export class MemoryLink implements Broker {
     })
   }
 
-  forgetRecord(stream: string, sequence: number): void {
+  async forgetRecord(stream: string, sequence: number): Promise<void> {
     if (!this.#ended) this.#records.purge(`${stream}.${sequence}`)
   }
 

@@ -92,6 +92,50 @@ test('G1: the record of a dead job outlives a lost ack, and goes when none can b
   assert.equal(clock.timers, 0)
 })
 
+test('records are removed a hundred at a time, the next when the broker has taken those', async () => {
+  const { clock, broker, settlement, hold } = createSettlement()
+  broker.forgetGate = new Gate()
+  for (let sequence = 1; sequence <= 250; sequence += 1) {
+    const job = hold(sequence)
+    job.hasRecord = true
+    settlement.ack(job)
+  }
+  await clock.pass(4 * ackWaitMs)
+  const removed = () => broker.take().filter((call) => call.startsWith('forget')).length
+  assert.equal(removed(), 100)
+  for (let answers = 0; answers < 99; answers += 1) await broker.forgetGate.open()
+  assert.equal(removed(), 0)
+  await broker.forgetGate.open()
+  await settled()
+  assert.equal(removed(), 100)
+  while (broker.forgetGate.waiting > 0) await broker.forgetGate.open()
+  assert.equal(removed(), 50)
+  assert.equal(clock.timers, 0)
+})
+
+test('of many records the oldest go before their time, but not those of dead jobs', async () => {
+  const { broker, settlement, hold } = createSettlement()
+  const settle = (sequence: number, isDead: boolean) => {
+    const job = hold(sequence)
+    job.hasRecord = true
+    if (isDead) job.record = { ...job.record, dead: { reason: 'permanent', attempts: 1 } }
+    settlement.ack(job)
+  }
+  settle(1, true)
+  for (let sequence = 2; sequence <= 20_000; sequence += 1) settle(sequence, false)
+  const removed = () => broker.take().filter((call) => call.startsWith('forget'))
+  assert.deepEqual(removed(), [])
+  broker.forgetGate = new Gate()
+  for (let sequence = 20_001; sequence <= 20_003; sequence += 1) settle(sequence, false)
+  assert.deepEqual(removed(), ['forget 2'], 'the others when it is gone')
+  // A broker that takes none for long: what is beyond twice as many expires.
+  for (let sequence = 20_004; sequence <= 40_103; sequence += 1) settle(sequence, false)
+  await broker.forgetGate.open()
+  await settled()
+  const after = removed()
+  assert.deepEqual([after.length, after[0]], [100, 'forget 104'])
+})
+
 test('a record that could not be read is not replaced: what happened since is added to it', async () => {
   const { clock, broker, settlement, hold } = createSettlement()
   const job = hold(1, { deliveries: 52 })

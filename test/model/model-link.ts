@@ -200,8 +200,8 @@ export class ModelLink implements Broker {
     }
   }
 
-  /** As `JetStreamBroker` does it. */
-  forgetRecord(stream: string, sequence: number): void {
+  /** As `JetStreamBroker` does it by key; by place it leaves what somebody else has written since. */
+  async forgetRecord(stream: string, sequence: number): Promise<void> {
     this.#acks.flush()
     this.#wires.send('forget', `removal of the record of job ${sequence}`, sequence, () =>
       this.#broker.attempts.purge(`${stream}.${sequence}`),

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
+import { jetstreamManager, type StreamUpdateConfig } from '@nats-io/jetstream'
 import { Kvm } from '@nats-io/kv'
-import { connect } from '@nats-io/transport-node'
+import { type ConnectionOptions, connect } from '@nats-io/transport-node'
+import type { LocalBrokerOptions } from '#src/broker/local-broker.js'
 import { namesFor } from '#src/core/names.js'
 import { AttemptsBucket } from '#src/nats/attempts-bucket.js'
 import { Incarnations } from '#src/nats/incarnations.js'
@@ -47,6 +49,87 @@ test('releases of several supervisors add up, and none overwrites what another w
   assert.equal(await first!.read('JOBS', 8), undefined)
   await first!.release('JOBS', 8)
   assert.deepEqual(await first!.read('JOBS', 8), { released: 1, failures: 0, history: [] })
+})
+
+/** What is asked of the server to remove records, and the bucket's keys. */
+async function watchRemovals(t: TestContext, options: LocalBrokerOptions = {}, user: ConnectionOptions = {}) {
+  const server = await startTestServer(t, options)
+  const nc = await connect({ servers: server.url, ...user })
+  const admin = options.config ? await connect({ servers: server.url, user: 'admin', pass: 'p' }) : nc
+  t.after(() => Promise.all([nc.close(), admin.close()]))
+  const names = namesFor('jobs')
+  const kv = await new Kvm(admin).create(names.attemptsBucket)
+  const jsm = await jetstreamManager(admin)
+  const asked: string[] = []
+  const callback = (_: unknown, { subject }: { subject: string }) => void asked.push(subject.split('.')[3]!)
+  admin.subscribe('$JS.API.STREAM.*.KV_jobs_attempts', { callback })
+  admin.subscribe('$JS.API.STREAM.MSG.DELETE.KV_jobs_attempts', { callback })
+  const incarnations = new Incarnations()
+  incarnations.seen('JOBS', '2026-01-01T00:00:00Z')
+  const keys = async () => {
+    await nc.flush()
+    await admin.flush()
+    const found: string[] = []
+    for await (const key of await kv.keys()) found.push(key)
+    return { keys: found.sort(), asked: asked.splice(0) }
+  }
+  const make = () => new AttemptsBucket(nc, names, incarnations)
+  return { jsm, make, keys }
+}
+
+const failed = { released: 0, failures: 1, history: [] }
+const released = { released: 1, failures: 0, history: [] }
+
+test('a record is removed by its place, however it is known, and one that somebody else wrote since stays', async (t) => {
+  const { make, keys } = await watchRemovals(t)
+  const [one, two] = [make(), make()]
+  await one.write('JOBS', 1, failed)
+  await two.write('JOBS', 2, failed)
+  await one.read('JOBS', 2)
+  await one.release('JOBS', 3)
+  await one.write('JOBS', 4, failed)
+  await two.write('JOBS', 4, released)
+  for (const sequence of [1, 2, 3, 4]) await one.forget('JOBS', sequence)
+  assert.deepEqual(await keys(), { keys: ['JOBS.4'], asked: ['MSG', 'MSG', 'MSG', 'MSG'] })
+  assert.equal((await one.read('JOBS', 4))?.released, 1)
+  assert.equal(await one.read('JOBS', 1), undefined)
+})
+
+test('a record whose place is not known is removed by its key', async (t) => {
+  const { make, keys } = await watchRemovals(t)
+  const [one, two] = [make(), make()]
+  await one.write('JOBS', 1, failed)
+  await two.write('JOBS', 2, failed)
+  await two.forget('JOBS', 1)
+  two.reset()
+  await two.forget('JOBS', 2)
+  assert.deepEqual(await keys(), { keys: [], asked: ['PURGE', 'PURGE'] })
+})
+
+test('records are removed by their keys where single messages may not be deleted', async (t) => {
+  const sealed = await watchRemovals(t)
+  const { config } = await sealed.jsm.streams.info('KV_jobs_attempts')
+  await sealed.jsm.streams.update('KV_jobs_attempts', {
+    ...config,
+    deny_delete: true,
+  } as Partial<StreamUpdateConfig>)
+  const deny = ['$JS.API.STREAM.MSG.DELETE.KV_jobs_attempts']
+  const users = [
+    { user: 'admin', password: 'p' },
+    { user: 'narrow', password: 'p', permissions: { publish: { deny } } },
+  ]
+  const authorization = `authorization ${JSON.stringify({ users })}\n`
+  const narrow = await watchRemovals(t, { config: authorization }, { user: 'narrow', pass: 'p' })
+  for (const { make, keys } of [sealed, narrow]) {
+    const bucket = make()
+    for (const sequence of [1, 2, 3]) await bucket.write('JOBS', sequence, failed)
+    for (const sequence of [1, 2, 3]) await bucket.forget('JOBS', sequence)
+    const { keys: left, asked } = await keys()
+    assert.deepEqual(left, [])
+    const count = (wanted: string) => asked.filter((what) => what === wanted).length
+    assert.equal(count('PURGE'), 3)
+    assert.ok(count('MSG') <= 1, 'a delete is tried once')
+  }
 })
 
 test('of all jobs of a replay exactly one stands for it, whoever asks and however often', async (t) => {

@@ -57,6 +57,7 @@ export class FakeBroker implements Broker {
   barrierGate: Gate | undefined
   readGate: Gate | undefined
   writeGate: Gate | undefined
+  forgetGate: Gate | undefined
   letterGate: Gate | undefined
   outcomeGate: Gate | undefined
   claimGate: Gate | undefined
@@ -145,8 +146,9 @@ export class FakeBroker implements Broker {
     this.records.set(sequence, { ...record, released: record.released + 1 })
   }
 
-  forgetRecord(_stream: string, sequence: number): void {
+  async forgetRecord(_stream: string, sequence: number): Promise<void> {
     this.calls.push(`forget ${sequence}`)
+    await this.forgetGate?.enter()
     this.records.delete(sequence)
   }
 
