@@ -8,13 +8,16 @@ import { checkCounters, checkDrained } from '../stage/account.ts'
 import { preload } from '../stage/preload.ts'
 import { jobStream, setStage } from '../stage/stage.ts'
 import { drainWarm, refill } from '../stage/warm-drain.ts'
-import { joinValues, untilEmpty, watchUntil } from '../stage/watch.ts'
+import { joinValues, TooFastError, untilEmpty, watchUntil } from '../stage/watch.ts'
 import { drainMeasures } from './drain.ts'
 
 /** One size. */
 type Size = Named & { readonly size: number }
 
-const backlogs = [10_000, 100_000, 500_000, 2_000_000]
+const shortest = 10_000
+const backlogs = [shortest, 100_000, 500_000, 2_000_000]
+/** So many of the shortest may be over too soon, or be one of the five that count. */
+const mostQueues = 20
 
 /** Whether it matters how much waits. */
 export const backlog: Scenario = {
@@ -22,21 +25,21 @@ export const backlog: Scenario = {
   title: 'Drain with so many jobs waiting',
   method:
     'A process that has done 150,000 no-op jobs of 64 bytes comes to a point behind which so many wait, and the next 100,000 are measured: what is behind them should ' +
-    'not matter. Of the shortest queue seven eighths are, five times one after the other. All are compared with that one.',
+    'not matter. Of the shortest queue seven eighths are, five times one after the other; one that was half done at the first look is filled again. All are compared with that one.',
   contestants: backlogs.map((size): Size => ({ name: `${format(size)} waiting`, size, isOwn: true })),
-  quick: [`${format(10_000)} waiting`],
+  quick: [`${format(shortest)} waiting`],
   measures: drainMeasures,
   goals: [
     {
       measure: 'jobsPerSecond',
       of: `${format(2_000_000)} waiting`,
-      against: [`${format(10_000)} waiting`],
+      against: [`${format(shortest)} waiting`],
       atLeast: 0.9,
     },
     {
       measure: 'rssMb',
       of: `${format(2_000_000)} waiting`,
-      against: [`${format(10_000)} waiting`],
+      against: [`${format(shortest)} waiting`],
       atMost: 1.1,
     },
   ],
@@ -48,20 +51,19 @@ export const backlog: Scenario = {
     const left = async () => (await stage.streams.streams.info(jobStream)).state.messages
     await preload(stage.connection, 'jobs.noop', warmUp + size, 64)
     const running = await startMillrace(stage, 'noop')
-    const parts = [await watchUntil(stage, [running], bounds)]
-    while (size === backlogs[0] && parts.length < (options.quick ? 1 : 5)) {
+    if (size !== shortest) return watchUntil(stage, [running], bounds)
+    await untilEmpty({ left }, running, '')
+    const parts: Values[] = []
+    for (let queues = 0; parts.length < (options.quick ? 1 : 5); queues += 1) {
+      const first = warmUp + size * (2 * queues + 1)
+      const fill = () => preload(stage.connection, 'jobs.noop', 2 * size, 64, undefined, first)
+      const goOn = await refill([running], fill)
+      try {
+        parts.push(await watchUntil(stage, [running], { ...bounds, goOn }))
+      } catch (error) {
+        if (!(error instanceof TooFastError) || queues === mostQueues) throw error
+      }
       await untilEmpty({ left }, running, '')
-      const goOn = await refill([running], () =>
-        preload(
-          stage.connection,
-          'jobs.noop',
-          2 * size,
-          64,
-          undefined,
-          warmUp + size * (2 * parts.length - 1),
-        ),
-      )
-      parts.push(await watchUntil(stage, [running], { ...bounds, goOn }))
     }
     return joinValues(parts)
   },

@@ -5,6 +5,9 @@ import { cpuMsOf, rssMbOf } from '../measure/process-usage.ts'
 import type { Values } from '../scenario.ts'
 import { jobStream, type Stage } from './stage.ts'
 
+/** Most was done before the clock could start. */
+export class TooFastError extends BenchError {}
+
 /** The time between two looks: each of them costs whoever answers, so that most are where something ends. */
 const leastPauseMs = 10
 const mostPauseMs = 100
@@ -19,7 +22,8 @@ type Reading = { left: number; at: number; clientMs: number; serverMs: number }
  * what was done before warms up. Rejects when a process ends.
  *
  * @param goOn - called when the clock has started, for a process that stands still until then.
- * @throws {BenchError} when nothing moves any more, or most was done before the clock could start.
+ * @throws {TooFastError} when most was done before the clock could start.
+ * @throws {BenchError} when nothing moves any more.
  */
 export async function watchDrain(
   ground: Pick<Ground, 'left' | 'serverCpuMs'>,
@@ -127,7 +131,7 @@ async function watch({
   }
   const jobs = first!.left - last.left
   if (jobs < (from - to) / 2) {
-    throw new BenchError(`only ${jobs} jobs were left when the clock started; ask for more with --jobs`)
+    throw new TooFastError(`only ${jobs} jobs were left when the clock started; ask for more with --jobs`)
   }
   const perJobUs = (ms: number) => (ms * 1_000) / jobs
   const clientCpuUs = perJobUs(last.clientMs - first!.clientMs)

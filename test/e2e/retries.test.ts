@@ -108,7 +108,7 @@ test('the record of a job is removed when its ack can be lost no more', async (t
     sent.push(subject.startsWith('$JS.ACK.') ? `ack of delivery ${subject.split('.')[4]}` : 'removal')
   }
   world.broker.nc.subscribe('$JS.ACK.JOBS.>', { callback: note })
-  world.broker.nc.subscribe('$JS.API.STREAM.PURGE.KV_jobs_attempts', { callback: note })
+  world.broker.nc.subscribe('$JS.API.STREAM.MSG.DELETE.KV_jobs_attempts', { callback: note })
   await world.broker.nc.flush()
   await world.broker.enqueue('act', { do: ['throw', 'return'] })
   await world.broker.drained()
