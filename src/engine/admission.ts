@@ -106,11 +106,15 @@ export class Admission {
   #admitOwn(job: InFlightJob, problem: string | undefined): Admitted | undefined {
     const record = this.#ownRecords.take(job)
     if (!record) return undefined
-    job.hasRecord = true
+    const { record: unread } = job
     job.record = record
     job.attempt = job.priorAttempts + countAttempt(job.deliveries, record).attempt
     const decided = this.#decide(job, problem, 0)
-    if (decided.kind === 'dead') return undefined
+    if (decided.kind === 'dead') {
+      job.record = unread
+      return undefined
+    }
+    job.hasRecord = true
     job.isAllOurs = true
     return decided
   }

@@ -45,10 +45,16 @@ export class BrokerEvents implements BrokerListener {
   }
 
   disconnected(): void {
-    const { handlers, ownRecords, mover } = this.#parts
-    ownRecords.clear()
+    const { handlers, mover } = this.#parts
+    this.countsDoubtful()
     for (const { sources } of handlers) for (const priority of priorities) sources[priority].credit = 0
     mover?.disconnected()
+  }
+
+  countsDoubtful(): void {
+    const { ownRecords, inFlight } = this.#parts
+    ownRecords.clear()
+    for (const job of inFlight.all()) job.isAllOurs = false
   }
 
   streamReplaced(stream: string, createdAt: number): void {

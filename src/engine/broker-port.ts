@@ -58,10 +58,10 @@ export interface Broker {
   /** Adds a release to whatever record there is now, which may be another supervisor's. */
   releaseRecord(stream: string, sequence: number): Promise<void>
   /**
-   * Behind every ack that was given before: the record must not go while its job may come back. Resolves when that is
-   * over, whether or not it worked.
+   * Removes records, behind every ack that was given before: they must not go while their jobs may come back. Resolves
+   * when that is over, whether or not it worked.
    */
-  forgetRecord(stream: string, sequence: number): Promise<void>
+  forgetRecords(places: readonly RecordPlace[]): Promise<void>
   /**
    * Whether the stream still has this job, which it has until somebody settles it. Asked behind every ack that was given
    * before. Rejects when nobody can tell.
@@ -87,6 +87,12 @@ export interface Outstanding {
 }
 
 /** What the broker tells the engine. */
+/** Where a job is, and what its record is found by. */
+export interface RecordPlace {
+  readonly stream: string
+  readonly sequence: number
+}
+
 export interface BrokerListener {
   delivered(delivery: Delivery): void
   /** `count` asked-for jobs will not come. */
@@ -98,6 +104,8 @@ export interface BrokerListener {
   /** A new connection; open pulls of the old one are void. */
   reconnected(): void
   disconnected(): void
+  /** A pull was refused, or not answered: its consumer may have been made anew, and count deliveries from 1 again. */
+  countsDoubtful(): void
   /** A stream of jobs was made anew at `createdAt`: nothing remembered of the old one applies. */
   streamReplaced(stream: string, createdAt: number): void
   /** Whether this job was finished here, as far as we remember. */

@@ -15,7 +15,7 @@ export interface Drainable {
     lanes(): Iterable<Lane>
   }
   readonly gates: { takeAll(): InFlightJob[] }
-  readonly settlement: { stop(): void; abandoned(): Promise<void> }
+  readonly settlement: { stop(): void; abandoned(): Promise<void>; recordsRemoved(): Promise<void> }
   readonly receipts: { confirm(): Promise<boolean> }
   /** `unsettled`: deliveries that are not settled yet although no thread works on them. */
   readonly inFlight: { readonly unsettled: number }
@@ -95,7 +95,10 @@ export async function drain(engine: Drainable, clock: Clock, order: DrainOrder):
   const settleBy = clock.monotonicMs() + settleMs
   while (engine.inFlight.unsettled > 0 && clock.monotonicMs() < settleBy) await sleep(clock, 10)
   // Behind the answer nothing more arrives that had to be let go of.
-  const certain = engine.receipts.confirm().then(() => engine.settlement.abandoned())
+  const { settlement } = engine
+  const certain = engine.receipts
+    .confirm()
+    .then(() => Promise.all([settlement.abandoned(), settlement.recordsRemoved()]))
   await Promise.race([certain, sleep(clock, settleMs)])
   return { interrupted, stuckThreads: engine.threads.stuckThreads }
 }

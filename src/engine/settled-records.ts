@@ -3,10 +3,16 @@ import type { Clock } from './clock-port.ts'
 
 /** In ack waits; a lost ack brings the job back after one, and whoever gets it may die as well. */
 const keptAckWaits = 4
-/** With more than this, the oldest go before their time; with twice as many, because the broker is slow, they expire. */
+/** With more than this, the oldest go before their time; with twice as many, as the broker is slow, they are left to expire. */
 const limit = 20_000
-/** So many are asked for together, and the next when these are over: a server takes 10,000 requests, of all its clients. */
+/**
+ * So many are asked for together, and the next when these are over; more when the process ends. A server takes 10,000
+ * requests, of all its clients.
+ */
 const atOnce = 100
+const lastAtOnce = 1_000
+/** How soon a broker that is away is tried again. */
+const againMs = 1_000
 /** With so many gone from its beginning the list is made anew. */
 const compactedAt = 1_000
 
@@ -26,27 +32,23 @@ interface Kept {
  * deliveries do not count: without it a job that was released often would be given up on although it has completed.
  */
 export class SettledRecords {
-  readonly #broker: Pick<Broker, 'forgetRecord'>
+  readonly #broker: Pick<Broker, 'connected' | 'forgetRecords'>
   readonly #clock: Clock
   readonly #keptMs: number
   #kept: Kept[] = []
   /** Those before it are gone. */
   #first = 0
-  #isRemoving = false
+  #removing: Promise<void> | undefined
   #stopped = false
   #cancel: (() => void) | undefined
 
-  constructor(broker: Pick<Broker, 'forgetRecord'>, clock: Clock, ackWaitMs: number) {
+  constructor(broker: Pick<Broker, 'connected' | 'forgetRecords'>, clock: Clock, ackWaitMs: number) {
     this.#broker = broker
     this.#clock = clock
     this.#keptMs = ackWaitMs * keptAckWaits
   }
 
   acked(stream: string, sequence: number, isDead: boolean): void {
-    if (this.#stopped) {
-      if (!isDead) void this.#broker.forgetRecord(stream, sequence)
-      return
-    }
     this.#kept.push({ stream, sequence, isDead, until: this.#clock.monotonicMs() + this.#keptMs })
     if (this.#size > 2 * limit) this.#take()
     this.#remove()
@@ -58,11 +60,17 @@ export class SettledRecords {
     this.#first = 0
   }
 
-  /** Nothing is kept from now on; what cannot be removed before the connection ends expires. */
+  /** Nothing is kept from now on, but for the records of dead jobs, which expire. */
   stop(): void {
     this.#stopped = true
     this.#cancel?.()
+    this.#cancel = undefined
     this.#remove()
+  }
+
+  /** Resolves when nothing is being removed any more. */
+  async removed(): Promise<void> {
+    while (this.#removing) await this.#removing
   }
 
   get #size(): number {
@@ -81,30 +89,32 @@ export class SettledRecords {
 
   /** Those whose time has come, and those before their time that are too many; then waits for the next. */
   #remove(): void {
-    if (this.#isRemoving) return
+    if (this.#removing || this.#size === 0) return
+    if (!this.#broker.connected) {
+      this.#wait(againMs)
+      return
+    }
     const now = this.#clock.monotonicMs()
-    const removed: Promise<void>[] = []
-    while (removed.length < atOnce && this.#size > 0) {
+    const most = this.#stopped ? lastAtOnce : atOnce
+    const places: Kept[] = []
+    while (places.length < most && this.#size > 0) {
       const isDue = this.#kept[this.#first]!.until <= now
       if (!isDue && !this.#stopped && this.#size <= limit) break
-      const { stream, sequence, isDead } = this.#take()
+      const kept = this.#take()
       // Before its time that of a dead job is left to expire in the bucket.
-      if (isDue || !isDead) removed.push(this.#broker.forgetRecord(stream, sequence))
+      if (isDue || !kept.isDead) places.push(kept)
     }
-    if (removed.length === 0) this.#wait()
-    else {
-      this.#isRemoving = true
-      void Promise.all(removed).then(() => {
-        this.#isRemoving = false
+    if (places.length > 0) {
+      this.#removing = this.#broker.forgetRecords(places).then(() => {
+        this.#removing = undefined
         this.#remove()
       })
-    }
+    } else if (this.#size > 0) this.#wait(this.#kept[this.#first]!.until - now)
   }
 
-  #wait(): void {
-    if (this.#cancel || this.#size === 0) return
-    const waitMs = this.#kept[this.#first]!.until - this.#clock.monotonicMs()
-    this.#cancel = this.#clock.after(Math.max(0, waitMs), () => {
+  #wait(ms: number): void {
+    if (this.#stopped) return
+    this.#cancel ??= this.#clock.after(Math.max(0, ms), () => {
       this.#cancel = undefined
       this.#remove()
     })

@@ -170,6 +170,11 @@ export class Settlement {
     this.#abandoning.delete(written)
   }
 
+  /** Resolves when the records of settled jobs are gone, as far as they are to go. */
+  recordsRemoved(): Promise<void> {
+    return this.#settledRecords.removed()
+  }
+
   /** Resolves when it is on record, or cannot be put there, that what was let go of did not count. */
   async abandoned(): Promise<void> {
     await Promise.all(this.#abandoning)

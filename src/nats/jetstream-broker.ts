@@ -4,7 +4,7 @@ import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
 import type { Names, Priority } from '../core/names.ts'
 import type { DeadLetterPlace } from '../core/replay.ts'
-import type { Broker, BrokerListener, JobPlace, Outstanding } from '../engine/broker-port.ts'
+import type { Broker, BrokerListener, JobPlace, Outstanding, RecordPlace } from '../engine/broker-port.ts'
 import type { BrokerConnection } from './connection.ts'
 import type { ConsumerPauses } from './consumer-pauses.ts'
 import type { ControlBucket } from './control-bucket.ts'
@@ -71,7 +71,7 @@ export class JetStreamBroker implements Broker {
     const hasty = await jetstreamManager(nc, { checkAPI: false, timeout: hastyMs })
     const broker = new JetStreamBroker(options, jsm, hasty)
     await broker.#parts.topology.begin()
-    await broker.#parts.known.look()
+    await Promise.all([broker.#parts.known.look(), broker.#parts.records.look()])
     broker.#parts.isolation.start()
     broker.#parts.puller.open()
     broker.delayed.open()
@@ -96,6 +96,7 @@ export class JetStreamBroker implements Broker {
   disconnected(): void {
     this.#parts.topology.disconnected()
     this.#parts.acks.drop()
+    this.#parts.records.reset()
     this.#parts.puller.close()
     this.delayed.close()
     this.#listener.disconnected()
@@ -111,6 +112,7 @@ export class JetStreamBroker implements Broker {
 
   #resume(): void {
     void this.#parts.known.look()
+    void this.#parts.records.look()
     this.#parts.puller.open()
     this.delayed.open()
     this.control.reset()
@@ -170,10 +172,10 @@ export class JetStreamBroker implements Broker {
     return this.#parts.records.release(stream, sequence)
   }
 
-  forgetRecord(stream: string, sequence: number): Promise<void> {
-    // A connection that breaks in between must not take the ack and leave the removal.
+  forgetRecords(places: readonly RecordPlace[]): Promise<void> {
+    // A connection that breaks in between must not take the acks and leave the removal.
     this.#parts.acks.flush()
-    return this.#parts.records.forget(stream, sequence)
+    return this.#parts.records.forget(places)
   }
 
   /** Asks the leader of the stream: a follower may not know yet what is there, or what is gone. */
@@ -236,6 +238,7 @@ export class JetStreamBroker implements Broker {
   }
 
   #trouble(trouble: PullTrouble): void {
+    this.#listener.countsDoubtful()
     if (trouble !== 'refused' || this.#nc.isClosed()) this.#parts.topology.look()
     else this.#parts.topology.lookSlowly()
   }
@@ -254,6 +257,7 @@ export class JetStreamBroker implements Broker {
     this.consumerPauses.repeat()
     if (!changed.some((change) => change.includes('bucket'))) return
     this.#parts.records.reset()
+    void this.#parts.records.look()
     this.control.reset()
   }
 }

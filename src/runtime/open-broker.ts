@@ -60,6 +60,7 @@ function tryToOpen(about: Parameters<typeof openBroker>[0]): Promise<JetStreamBr
       sourceBound: (handler, priority) => events()?.sourceBound(handler, priority),
       reconnected: () => events()?.reconnected(),
       disconnected: () => events()?.disconnected(),
+      countsDoubtful: () => events()?.countsDoubtful(),
       streamReplaced: (stream, createdAt) => events()?.streamReplaced(stream, createdAt),
       hasFinished: (...job) => events()?.hasFinished(...job) ?? false,
     },

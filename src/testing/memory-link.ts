@@ -1,7 +1,7 @@
 import { type AttemptRecord, noRecord, withRelease } from '../core/attempt.ts'
 import { type DeadLetter, deadLetterId, type HeaderEntry } from '../core/dead-letter.ts'
 import { type Names, type Priority, priorities } from '../core/names.ts'
-import type { Broker, BrokerListener, Outstanding } from '../engine/broker-port.ts'
+import type { Broker, BrokerListener, Outstanding, RecordPlace } from '../engine/broker-port.ts'
 import type { Clock } from '../engine/clock-port.ts'
 import type { MemoryBroker } from './memory-broker.ts'
 import type { MemoryJobStore } from './memory-job-store.ts'
@@ -111,8 +111,9 @@ export class MemoryLink implements Broker {
     })
   }
 
-  async forgetRecord(stream: string, sequence: number): Promise<void> {
-    if (!this.#ended) this.#records.purge(`${stream}.${sequence}`)
+  async forgetRecords(places: readonly RecordPlace[]): Promise<void> {
+    if (this.#ended) return
+    for (const { stream, sequence } of places) this.#records.purge(`${stream}.${sequence}`)
   }
 
   isStored(stream: string, sequence: number): Promise<boolean> {

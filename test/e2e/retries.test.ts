@@ -116,6 +116,19 @@ test('the record of a job is removed when its ack can be lost no more', async (t
   assert.deepEqual(sent, ['ack of delivery 1', 'ack of delivery 2', 'removal'])
 })
 
+test('a supervisor that stops leaves no record of a job that has completed', async (t) => {
+  const world = await World.create(t)
+  const supervisor = await world.supervise()
+  const { broker } = world
+  const bodies = Array.from({ length: 1_200 }, () => ({ do: ['throw', 'return'] }))
+  await broker.enqueueAll('act', bodies)
+  await broker.drained()
+  const records = async () => (await broker.jsm.streams.info('KV_jobs_attempts')).state.messages
+  assert.equal(await records(), bodies.length)
+  assert.deepEqual(await supervisor.stop(), { code: 0, signal: null })
+  assert.equal(await records(), 0)
+})
+
 test('G4: waiting for a slot for longer than the ack wait counts nothing and loses no lease', async (t) => {
   const world = await World.create(t, { env: { MILLRACE_ACK_WAIT_MS: '1000', MILLRACE_THREADS: '1' } })
   const supervisor = await world.supervise()

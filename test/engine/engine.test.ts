@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Delivery } from '#src/engine/broker-port.js'
-import { fakeEngine, handlerState, settled } from '../support/fake-engine-parts.ts'
+import { fakeEngine, Gate, handlerState, settled } from '../support/fake-engine-parts.ts'
 
 const completed = { kind: 'completed' } as const
 const error = { code: 'handler_error', message: 'no luck' }
@@ -201,6 +201,34 @@ test('the next attempt of a job that was nobody else’s begins without reading 
   assert.deepEqual(broker.take('pull'), ['ack r1.3'])
 })
 
+test('G4: the record is read when deliveries may have been counted again', async () => {
+  for (const why of ['disconnected', 'countsDoubtful'] as const) {
+    const before = await failedOnce()
+    before.engine.fromBroker[why]()
+    // Delivery 1 of the new count was another supervisor's, which wrote this down.
+    before.broker.records.set(1, { released: 0, failures: 2, history: [] })
+    assert.deepEqual([(await before.again()).attempt, before.wasRead()], [3, true], why)
+
+    const meanwhile = await failedOnce()
+    const second = await meanwhile.again()
+    meanwhile.engine.fromBroker[why]()
+    await meanwhile.end(meanwhile.lane, second, { kind: 'failed', error })
+    await meanwhile.clock.pass(25)
+    meanwhile.broker.take()
+    assert.deepEqual([(await meanwhile.again(3)).attempt, meanwhile.wasRead()], [3, true], why)
+  }
+})
+
+test('G4: a job that had a record when it was first delivered here was others’ before', async () => {
+  const { broker, lane, clock, deliver, end } = await failedOnce()
+  broker.known.add(2)
+  await end(lane, (await deliver(2))!, { kind: 'failed', error })
+  await clock.pass(25)
+  broker.take()
+  await deliver(2, { deliveries: 2 })
+  assert.ok(broker.take().includes('read 2'))
+})
+
 test('G4: the record is read again after a new connection, or when somebody else has had the job', async () => {
   const afterwards = await failedOnce()
   afterwards.engine.fromBroker.disconnected()
@@ -247,4 +275,18 @@ test('G1: before a job is given up on its record is read', async () => {
   await again()
   assert.ok(broker.take().includes('read 1'))
   assert.equal(broker.records.get(1)?.dead?.reason, 'expired')
+})
+
+test('a record that was known and then could not be read is not counted twice', async () => {
+  const expiresAt = new Date(Date.UTC(2026, 0, 1) + 1_000).toISOString()
+  const { broker, clock, again } = await failedOnce({ headers: [['Millrace-Expires-At', expiresAt]] })
+  await clock.pass(1_000)
+  broker.readGate = new Gate()
+  await again()
+  broker.bucketError = new Error('no bucket')
+  await broker.readGate.open()
+  broker.bucketError = undefined
+  await broker.readGate.open()
+  assert.equal(broker.records.get(1)?.dead?.reason, 'expired')
+  assert.equal(broker.records.get(1)?.failures, 1)
 })

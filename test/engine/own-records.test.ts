@@ -41,6 +41,13 @@ test('G4: a record has to be read when somebody else may have had the job', () =
   }
 })
 
+test('long records are not kept', () => {
+  const own = new OwnRecords()
+  const entry = { attempt: 1, outcome: 'failed' }
+  own.stored(failed(1, { released: 0, failures: 3, history: [entry, entry, entry] }))
+  assert.equal(own.take(heldJob(1, { deliveries: 4 })), undefined)
+})
+
 test('of more jobs than are kept the first are let go of', () => {
   const own = new OwnRecords(2)
   for (const sequence of [1, 2, 3]) own.stored(failed(sequence))

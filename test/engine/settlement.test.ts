@@ -68,6 +68,7 @@ test('at a stop the records of completed jobs go behind their acks, those of dea
   await settlement.deadLetter(two, 'permanent', error, 1)
   broker.take()
   settlement.stop()
+  await settled()
   settlement.ack(three)
   assert.deepEqual(broker.take('barrier'), ['forget 1', 'ack r3.1', 'forget 3'])
 })
@@ -92,44 +93,84 @@ test('G1: the record of a dead job outlives a lost ack, and goes when none can b
   assert.equal(clock.timers, 0)
 })
 
-test('records are removed a hundred at a time, the next when the broker has taken those', async () => {
-  const { clock, broker, settlement, hold } = createSettlement()
-  broker.forgetGate = new Gate()
-  for (let sequence = 1; sequence <= 250; sequence += 1) {
-    const job = hold(sequence)
-    job.hasRecord = true
-    settlement.ack(job)
-  }
-  await clock.pass(4 * ackWaitMs)
-  const removed = () => broker.take().filter((call) => call.startsWith('forget')).length
-  assert.equal(removed(), 100)
-  for (let answers = 0; answers < 99; answers += 1) await broker.forgetGate.open()
-  assert.equal(removed(), 0)
-  await broker.forgetGate.open()
-  await settled()
-  assert.equal(removed(), 100)
-  while (broker.forgetGate.waiting > 0) await broker.forgetGate.open()
-  assert.equal(removed(), 50)
-  assert.equal(clock.timers, 0)
-})
-
-test('of many records the oldest go before their time, but not those of dead jobs', async () => {
-  const { broker, settlement, hold } = createSettlement()
-  const settle = (sequence: number, isDead: boolean) => {
+function settleMany(parts: ReturnType<typeof createSettlement>) {
+  const { broker, settlement, hold } = parts
+  const removed = () => broker.take().filter((call) => call.startsWith('forget'))
+  const settle = (sequence: number, isDead = false) => {
     const job = hold(sequence)
     job.hasRecord = true
     if (isDead) job.record = { ...job.record, dead: { reason: 'permanent', attempts: 1 } }
     settlement.ack(job)
   }
+  return { ...parts, removed, settle }
+}
+
+test('records are removed a hundred at a time, the next when the broker has taken those', async () => {
+  const { clock, broker, removed, settle } = settleMany(createSettlement())
+  broker.forgetGate = new Gate()
+  for (let sequence = 1; sequence <= 250; sequence += 1) settle(sequence)
+  await clock.pass(4 * ackWaitMs)
+  const counts: number[] = []
+  for (let calls = removed(); calls.length > 0; calls = removed()) {
+    counts.push(calls.length)
+    await settled()
+    assert.deepEqual(removed(), [])
+    await broker.forgetGate.open()
+    await settled()
+  }
+  assert.deepEqual(counts, [100, 100, 50])
+  assert.equal(clock.timers, 0)
+})
+
+test('every record is removed once, and none while the broker is away', async () => {
+  const { clock, broker, removed, settle } = settleMany(createSettlement())
+  const all = Array.from({ length: 2_500 }, (_, index) => index + 1)
+  for (const sequence of all) settle(sequence)
+  broker.connected = false
+  await clock.pass(4 * ackWaitMs)
+  assert.deepEqual(removed(), [])
+  broker.connected = true
+  await clock.pass(1_000)
+  for (let turns = 0; turns < 30; turns += 1) await settled()
+  assert.deepEqual(
+    removed(),
+    all.map((sequence) => `forget ${sequence}`),
+  )
+})
+
+test('a stop removes what is left, and waits for that, but for the records of dead jobs', async () => {
+  const { broker, settlement, removed, settle } = settleMany(createSettlement())
+  for (let sequence = 1; sequence <= 2_500; sequence += 1) settle(sequence, sequence === 7)
+  broker.forgetGate = new Gate()
+  settlement.stop()
+  assert.equal(removed().length, 1_000)
+  settle(2_501, true)
+  settle(2_502)
+  let over = false
+  void settlement.recordsRemoved().then(() => {
+    over = true
+  })
+  const counts: number[] = []
+  while (!over) {
+    await broker.forgetGate.open()
+    await settled()
+    counts.push(removed().length)
+  }
+  assert.deepEqual(counts, [1_000, 500, 0])
+  settle(2_503, true)
+  assert.deepEqual(removed(), [])
+})
+
+test('of many records the oldest go before their time, but not those of dead jobs', async () => {
+  const { broker, removed, settle } = settleMany(createSettlement())
   settle(1, true)
-  for (let sequence = 2; sequence <= 20_000; sequence += 1) settle(sequence, false)
-  const removed = () => broker.take().filter((call) => call.startsWith('forget'))
+  for (let sequence = 2; sequence <= 20_000; sequence += 1) settle(sequence)
   assert.deepEqual(removed(), [])
   broker.forgetGate = new Gate()
-  for (let sequence = 20_001; sequence <= 20_003; sequence += 1) settle(sequence, false)
+  for (let sequence = 20_001; sequence <= 20_003; sequence += 1) settle(sequence)
   assert.deepEqual(removed(), ['forget 2'], 'the others when it is gone')
   // A broker that takes none for long: what is beyond twice as many expires.
-  for (let sequence = 20_004; sequence <= 40_103; sequence += 1) settle(sequence, false)
+  for (let sequence = 20_004; sequence <= 40_103; sequence += 1) settle(sequence)
   await broker.forgetGate.open()
   await settled()
   const after = removed()

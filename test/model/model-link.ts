@@ -1,7 +1,7 @@
 import { type AttemptRecord, noRecord, withRelease } from '#src/core/attempt.js'
 import type { DeadLetter, HeaderEntry } from '#src/core/dead-letter.js'
 import type { Priority } from '#src/core/names.js'
-import type { Broker, BrokerListener, Outstanding } from '#src/engine/broker-port.js'
+import type { Broker, BrokerListener, Outstanding, RecordPlace } from '#src/engine/broker-port.js'
 import { AckWriter } from '#src/nats/ack-writer.js'
 import { DeadLetterStream } from '#src/nats/dead-letter-stream.js'
 import { Incarnations } from '#src/nats/incarnations.js'
@@ -201,11 +201,13 @@ export class ModelLink implements Broker {
   }
 
   /** As `JetStreamBroker` does it by key; by place it leaves what somebody else has written since. */
-  async forgetRecord(stream: string, sequence: number): Promise<void> {
+  async forgetRecords(places: readonly RecordPlace[]): Promise<void> {
     this.#acks.flush()
-    this.#wires.send('forget', `removal of the record of job ${sequence}`, sequence, () =>
-      this.#broker.attempts.purge(`${stream}.${sequence}`),
-    )
+    for (const { stream, sequence } of places) {
+      this.#wires.send('forget', `removal of the record of job ${sequence}`, sequence, () =>
+        this.#broker.attempts.purge(`${stream}.${sequence}`),
+      )
+    }
   }
 
   isStored(_stream: string, sequence: number): Promise<boolean> {

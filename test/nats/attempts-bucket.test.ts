@@ -62,7 +62,7 @@ async function watchRemovals(t: TestContext, options: LocalBrokerOptions = {}, u
   const jsm = await jetstreamManager(admin)
   const asked: string[] = []
   const callback = (_: unknown, { subject }: { subject: string }) => void asked.push(subject.split('.')[3]!)
-  admin.subscribe('$JS.API.STREAM.*.KV_jobs_attempts', { callback })
+  admin.subscribe('$JS.API.STREAM.PURGE.KV_jobs_attempts', { callback })
   admin.subscribe('$JS.API.STREAM.MSG.DELETE.KV_jobs_attempts', { callback })
   const incarnations = new Incarnations()
   incarnations.seen('JOBS', '2026-01-01T00:00:00Z')
@@ -73,23 +73,30 @@ async function watchRemovals(t: TestContext, options: LocalBrokerOptions = {}, u
     for await (const key of await kv.keys()) found.push(key)
     return { keys: found.sort(), asked: asked.splice(0) }
   }
-  const make = () => new AttemptsBucket(nc, names, incarnations)
+  const make = async () => {
+    const bucket = new AttemptsBucket(nc, names, incarnations)
+    await bucket.look()
+    await admin.flush()
+    asked.length = 0
+    return bucket
+  }
   return { jsm, make, keys }
 }
 
+const placesOf = (...sequences: number[]) => sequences.map((sequence) => ({ stream: 'JOBS', sequence }))
 const failed = { released: 0, failures: 1, history: [] }
 const released = { released: 1, failures: 0, history: [] }
 
 test('a record is removed by its place, however it is known, and one that somebody else wrote since stays', async (t) => {
   const { make, keys } = await watchRemovals(t)
-  const [one, two] = [make(), make()]
+  const [one, two] = [await make(), await make()]
   await one.write('JOBS', 1, failed)
   await two.write('JOBS', 2, failed)
   await one.read('JOBS', 2)
   await one.release('JOBS', 3)
   await one.write('JOBS', 4, failed)
   await two.write('JOBS', 4, released)
-  for (const sequence of [1, 2, 3, 4]) await one.forget('JOBS', sequence)
+  await one.forget(placesOf(1, 2, 3, 4))
   assert.deepEqual(await keys(), { keys: ['JOBS.4'], asked: ['MSG', 'MSG', 'MSG', 'MSG'] })
   assert.equal((await one.read('JOBS', 4))?.released, 1)
   assert.equal(await one.read('JOBS', 1), undefined)
@@ -97,13 +104,42 @@ test('a record is removed by its place, however it is known, and one that somebo
 
 test('a record whose place is not known is removed by its key', async (t) => {
   const { make, keys } = await watchRemovals(t)
-  const [one, two] = [make(), make()]
+  const [one, two] = [await make(), await make()]
   await one.write('JOBS', 1, failed)
   await two.write('JOBS', 2, failed)
-  await two.forget('JOBS', 1)
+  await two.forget(placesOf(1))
   two.reset()
-  await two.forget('JOBS', 2)
-  assert.deepEqual(await keys(), { keys: [], asked: ['PURGE', 'PURGE'] })
+  await two.write('JOBS', 3, failed)
+  await two.forget(placesOf(2, 3))
+  assert.deepEqual(await keys(), { keys: [], asked: ['PURGE', 'PURGE', 'PURGE'] })
+  await two.look()
+  await two.write('JOBS', 4, failed)
+  await two.forget(placesOf(4))
+  assert.deepEqual(await keys(), { keys: [], asked: ['MSG'] })
+})
+
+test('G4: no record of a bucket that was made anew goes for one that had its place', async (t) => {
+  const { jsm, make, keys } = await watchRemovals(t)
+  const [one, two] = [await make(), await make()]
+  for (const sequence of [1, 2]) await one.write('JOBS', sequence, failed)
+  const { config } = await jsm.streams.info('KV_jobs_attempts')
+  await jsm.streams.delete('KV_jobs_attempts')
+  await jsm.streams.add(config)
+  await two.look()
+  for (const sequence of [77, 78, 79]) await two.write('JOBS', sequence, released)
+  await one.forget(placesOf(1, 2))
+  assert.deepEqual((await keys()).keys, ['JOBS.77', 'JOBS.78', 'JOBS.79'])
+})
+
+test('the place of a record is its newest, in whatever order answers come', async (t) => {
+  const { make, keys } = await watchRemovals(t)
+  const bucket = await make()
+  await bucket.write('JOBS', 1, failed)
+  for (let times = 0; times < 200; times += 1) {
+    await Promise.all([bucket.read('JOBS', 1), bucket.write('JOBS', 1, failed), bucket.read('JOBS', 1)])
+  }
+  await bucket.forget(placesOf(1))
+  assert.deepEqual(await keys(), { keys: [], asked: ['MSG'] })
 })
 
 test('records are removed by their keys where single messages may not be deleted', async (t) => {
@@ -121,9 +157,9 @@ test('records are removed by their keys where single messages may not be deleted
   const authorization = `authorization ${JSON.stringify({ users })}\n`
   const narrow = await watchRemovals(t, { config: authorization }, { user: 'narrow', pass: 'p' })
   for (const { make, keys } of [sealed, narrow]) {
-    const bucket = make()
+    const bucket = await make()
     for (const sequence of [1, 2, 3]) await bucket.write('JOBS', sequence, failed)
-    for (const sequence of [1, 2, 3]) await bucket.forget('JOBS', sequence)
+    for (const sequence of [1, 2, 3]) await bucket.forget(placesOf(sequence))
     const { keys: left, asked } = await keys()
     assert.deepEqual(left, [])
     const count = (wanted: string) => asked.filter((what) => what === wanted).length

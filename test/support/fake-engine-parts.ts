@@ -4,7 +4,7 @@ import type { AbortCode, PoolName } from '#src/core/handler-definition.js'
 import { namesFor, type Priority } from '#src/core/names.js'
 import type { DeadLetterPlace } from '#src/core/replay.js'
 import type { Whereabouts } from '#src/core/whereabouts.js'
-import type { Broker, Delivery, JobPlace, Outstanding } from '#src/engine/broker-port.js'
+import type { Broker, Delivery, JobPlace, Outstanding, RecordPlace } from '#src/engine/broker-port.js'
 import type { Clock } from '#src/engine/clock-port.js'
 import { Engine } from '#src/engine/engine.js'
 import type { EngineOptions } from '#src/engine/engine-parts.js'
@@ -146,10 +146,10 @@ export class FakeBroker implements Broker {
     this.records.set(sequence, { ...record, released: record.released + 1 })
   }
 
-  async forgetRecord(_stream: string, sequence: number): Promise<void> {
-    this.calls.push(`forget ${sequence}`)
+  async forgetRecords(places: readonly RecordPlace[]): Promise<void> {
+    for (const { sequence } of places) this.calls.push(`forget ${sequence}`)
     await this.forgetGate?.enter()
-    this.records.delete(sequence)
+    for (const { sequence } of places) this.records.delete(sequence)
   }
 
   /** Jobs that the stream does not have any more. */
