@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { jetstream } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
@@ -201,9 +202,21 @@ test('a client that has the handlers refuses what their schemas would, and store
   assert.equal((await storedJobs(world)).length, 1)
 })
 
+/** A letter for each thread of a process, as in proc(5). */
+function statesOf(pid: number): string[] {
+  const tasks = `/proc/${pid}/task`
+  return readdirSync(tasks).map((id) => {
+    const stat = readFileSync(`${tasks}/${id}/stat`, 'utf8')
+    return stat[stat.lastIndexOf(')') + 2]!
+  })
+}
+
 test('what is under way when its connection ends fails at once', async (t) => {
   const { world, client } = await prepared(t, {}, { requestMs: 60_000 })
   world.server.kill('SIGSTOP')
+  await eventually('every thread of the server stands still', () =>
+    statesOf(world.server.pid).every((state) => state === 'T'),
+  )
   const enqueuing = client.enqueueMany(numbered(10), { handler: 'a' })
   const single = assert.rejects(client.enqueue('a'), { code: 'client_closed' })
   await client.close()
