@@ -10,15 +10,7 @@ export function headerText(text: string, limit = 1024): string {
   return clean.length <= limit ? clean : `${clean.slice(0, limit - 1)}…`
 }
 
-/** JSON on one line, everything outside printable ASCII escaped. */
-export function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[^\x20-\x7e]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-}
-
-/** Like `headerText`, within a number of bytes of UTF-8; less than the mark's three bytes leave nothing. */
+/** The same, within a number of bytes of UTF-8; less than the mark's three bytes leave nothing. */
 export function headerTextWithin(text: string, limitBytes: number): string {
   let clean = headerText(text, limitBytes)
   while (utf8Bytes(clean) > limitBytes) {
@@ -26,6 +18,14 @@ export function headerTextWithin(text: string, limitBytes: number): string {
     clean = length < 0 ? '' : `${clean.slice(0, length)}…`
   }
   return clean
+}
+
+/** JSON on one line, everything outside printable ASCII escaped. */
+export function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[^\x20-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 /** How many bytes a text takes up in UTF-8. */

@@ -86,13 +86,13 @@ export interface Outstanding {
   readonly otherPulls: number
 }
 
-/** What the broker tells the engine. */
 /** Where a job is, and what its record is found by. */
 export interface RecordPlace {
   readonly stream: string
   readonly sequence: number
 }
 
+/** What the broker tells the engine. */
 export interface BrokerListener {
   delivered(delivery: Delivery): void
   /** `count` asked-for jobs will not come. */

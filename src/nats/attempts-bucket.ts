@@ -46,7 +46,7 @@ export class AttemptsBucket {
   #createdAt: string | undefined
   /** The last place that it is known to have had. */
   #lastRevision = 0
-  /** Removes by key, because this bucket or this user is not to delete single messages. */
+  /** False once it was heard that this bucket, or this user, may not delete single messages: removal is by key then. */
   #mayDelete = true
   #bucket: Promise<KV> | undefined
 
