@@ -111,10 +111,26 @@ test('a watch tells what is there, when that is all, and each change once', asyn
   const end = watch()
   await tells('+paused.a=1', 'listed')
   await put(kv, 'paused.b.c', '2')
+  await tells('+paused.b.c=2')
   await put(kv, 'paused.a', '3')
+  await tells('+paused.a=3')
   await kv.delete('paused.b.c')
+  await tells('-paused.b.c')
   await kv.purge('paused.a')
-  await tells('+paused.b.c=2', '+paused.a=3', '-paused.b.c', '-paused.a')
+  await tells('-paused.a')
+
+  const changes = ['+paused.b.c=5', '+paused.a=6', '-paused.b.c', '-paused.a']
+  await eventually('changes in a row, none of them passed over by a new listing', async () => {
+    told.length = 0
+    await put(kv, 'paused.b.c', '5')
+    await put(kv, 'paused.a', '6')
+    await kv.delete('paused.b.c')
+    await kv.purge('paused.a')
+    await eventually('the last one is told', () => told.includes('-paused.a'))
+    assert.deepEqual(told, changes)
+    return true
+  })
+  told.length = 0
 
   // Begun anew, it tells nothing twice.
   await put(kv, 'paused.d', '4')

@@ -85,6 +85,11 @@ export class JetStreamView {
   ): Promise<string> {
     const all = { ...options.headers, ...(options.id === undefined ? {} : { 'Nats-Msg-Id': options.id }) }
     const prefix = options.priority === undefined ? '' : `${options.priority}.`
+    // What is published before the client has noticed that a connection is gone, or is back, is lost without a word.
+    await eventually('the connection is up', async () => {
+      await this.nc.flush()
+      return true
+    })
     const stored = await this.js.publish(`${prefix}${this.#namespace}.${handler}`, encode(body), {
       ...(Object.keys(all).length === 0 ? {} : { headers: toHeaders(all) }),
       timeout: 10_000,
