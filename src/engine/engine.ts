@@ -32,6 +32,11 @@ export class Engine {
     return this.parts.inFlight
   }
 
+  /** A job is here, or was. */
+  get hasHadJobs(): boolean {
+    return this.inFlight.size > 0 || this.handlers.some(({ averageMs }) => averageMs !== undefined)
+  }
+
   /** Learns what is paused and cancelled; to be awaited before `start`. Never rejects. */
   async obeyControls(): Promise<void> {
     await this.parts.controls.start()

@@ -32,9 +32,12 @@ import { createPoolListener } from './pool-listener.ts'
 import { ScheduleLoops } from './schedule-loops.ts'
 import { gatherSchedules } from './schedules.ts'
 import { serveHttp } from './serve-http.ts'
+import { collectStartGarbage } from './start-garbage.ts'
 
 /** How long one handler file may take to import. */
 const importMs = 10_000
+/** A supervisor that has had no job so long after its start can afford to stand still for a moment. */
+const restingMs = 1_000
 /** After a drain, how long a tick that is being published may still take. */
 const tickStopMs = 200
 
@@ -191,6 +194,9 @@ export class Supervisor {
       },
       'running',
     )
+    setTimeout(() => {
+      if (this.#phase === 'running' && !engine.hasHadJobs) collectStartGarbage()
+    }, restingMs).unref()
   }
 
   /** Drains, closes and reports; `hurry` skips the waiting. */

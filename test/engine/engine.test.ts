@@ -29,6 +29,18 @@ test('nothing is pulled before the start, whatever happens meanwhile', async () 
   assert.equal(broker.asked('a'), 1)
 })
 
+test('that a job was here is known while it is, and after it', async () => {
+  const { engine, addLane, deliver, end } = fakeEngine()
+  engine.start()
+  const lane = addLane()
+  assert.equal(engine.hasHadJobs, false)
+  const job = (await deliver(1))!
+  assert.equal(engine.hasHadJobs, true)
+  await end(lane, job, completed)
+  assert.equal(engine.inFlight.size, 0)
+  assert.equal(engine.hasHadJobs, true)
+})
+
 test('a new connection sends what may be lost again, renews every lease and pulls anew', async () => {
   const { broker, clock, engine, addLane, deliver, end } = fakeEngine()
   engine.start()
