@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { type KeptProcess, startKeptProcess } from '#src/broker/kept-process.js'
 import { BenchError } from '../bench-error.ts'
 import { burnVariable } from '../measure/work.ts'
@@ -13,16 +15,13 @@ export type Child = {
   /** Rejects, with its last lines, when it ends by itself; never resolves. */
   readonly failure: Promise<never>
   /** Its last lines. */
-  readonly tail: readonly string[]
+  tail(): readonly string[]
   /** Settles, never rejects, when it is gone and all that it wrote was read. */
   readonly ended: Promise<void>
   stop(): Promise<void>
 }
 
-/**
- * Starts a script with nothing of our settings in its environment, reads its output, and ends it when
- * the run is over.
- */
+/** Starts a script with nothing of our settings in its environment, and ends it when the run is over. */
 export async function startChild(
   run: RunOptions,
   options: {
@@ -32,6 +31,8 @@ export async function startChild(
     /** Whether it is what is measured, so that a profile of it is wanted. @default false */
     isProfiled?: boolean
     onLine?: (line: string) => void
+    /** Where its output goes, for one that writes much: reading it would take time from what is measured. @default it is read */
+    logFile?: string
   },
 ): Promise<Child> {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(MILLRACE|NATS|PG)/.test(name))
@@ -47,19 +48,17 @@ export async function startChild(
       [burnVariable]: String(run.burnRounds),
       ...options.environment,
     },
+    ...(options.logFile !== undefined && { logFile: options.logFile }),
   })
-  const tail: string[] = []
-  const lines = createInterface({ input: child.output! })
-  const ended = Promise.all([child.ended, once(lines, 'close')]).then(() => {})
-  lines.on('line', (line) => {
-    tail.push(line)
-    if (tail.length > shownLines) tail.shift()
-    options.onLine?.(line)
-  })
+  const { tail, closed } =
+    options.logFile === undefined
+      ? readOutput(child.output!, options.onLine)
+      : { tail: tailOf(options.logFile), closed: undefined }
+  const ended = Promise.all([child.ended, closed]).then(() => {})
   let stopping = false
   const failure = ended.then<never>(() => {
     if (stopping) return new Promise<never>(() => {})
-    throw new BenchError(`${options.script} ended by itself; its last lines:\n${tail.join('\n')}`)
+    throw new BenchError(`${options.script} ended by itself; its last lines:\n${tail().join('\n')}`)
   })
   // Whoever waits for something races against this; nobody may be waiting when it happens.
   failure.catch(() => {})
@@ -69,6 +68,21 @@ export async function startChild(
   }
   run.endings.add(stop)
   return { pid: child.pid, failure, tail, ended, stop }
+}
+
+function readOutput(output: Readable, onLine: ((line: string) => void) | undefined) {
+  const last: string[] = []
+  const lines = createInterface({ input: output })
+  lines.on('line', (line) => {
+    last.push(line)
+    if (last.length > shownLines) last.shift()
+    onLine?.(line)
+  })
+  return { tail: () => last, closed: once(lines, 'close') }
+}
+
+function tailOf(file: string): () => string[] {
+  return () => readFileSync(file, 'utf8').trimEnd().split('\n').slice(-shownLines)
 }
 
 /**
@@ -83,8 +97,8 @@ export async function runChild<Answer>(
   const child = await startChild(run, options)
   await child.ended
   try {
-    return JSON.parse(child.tail.at(-1)!) as Answer
+    return JSON.parse(child.tail().at(-1)!) as Answer
   } catch {
-    throw new BenchError(`${options.script} did not succeed; its last lines:\n${child.tail.join('\n')}`)
+    throw new BenchError(`${options.script} did not succeed; its last lines:\n${child.tail().join('\n')}`)
   }
 }

@@ -50,13 +50,13 @@ export type Ground = {
     jobs: number,
     payloadBytes: number,
   ): Promise<() => void>
-  /** Lets a process of its own enqueue jobs at a steady rate, whatever becomes of them. */
-  pace(handler: string, perSecond: number, jobs: number): Promise<void>
+  /** Lets a process of its own enqueue jobs, numbered from `first`, at a steady rate, whatever becomes of them. */
+  pace(handler: string, perSecond: number, jobs: number, first?: number): Promise<void>
   /** Lets a process of its own enqueue jobs as fast as it can. */
   enqueue(handler: string, mode: EnqueueMode, jobs: number, payloadBytes: number): Promise<Enqueued>
   /** Resolves when the process is ready to take jobs, or takes them already. */
   start(order: Order): Promise<Running>
-  /** How many of the jobs are not done, as the server or the process that takes them says. */
+  /** How many of the jobs that were put in are not done, as the server or the process that takes them says. */
   left(handler: string): Promise<number>
   /**
    * Makes sure, from the server's state, that so many jobs were stored and that none is done.

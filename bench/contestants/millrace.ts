@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { BenchError } from '../bench-error.ts'
@@ -47,11 +49,8 @@ export async function startMillrace(
   folder: string,
   settings: Record<string, string> = {},
 ): Promise<Running> {
-  let heardUrl: ((url: string) => void) | undefined
-  let hasAllLines = true
-  const listening = new Promise<string>((resolve) => {
-    heardUrl = resolve
-  })
+  // One that is read from a pipe wakes this process up for each line, beside jobs that want the processor.
+  const logFile = path.join(stage.dir, `supervisor-${randomUUID()}.log`)
   const child = await startChild(stage.options, {
     script: path.resolve(import.meta.dirname, '../../../dist/supervisor.js'),
     environment: {
@@ -64,22 +63,25 @@ export async function startMillrace(
       ...settings,
     },
     isProfiled: true,
-    onLine: (line) => {
-      const url = heardUrl && /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line)?.[1]
-      if (url !== undefined) {
-        heardUrl?.(url)
-        heardUrl = undefined
-      } else if (line.includes('"msg":"log lines dropped"')) hasAllLines = false
-    },
+    logFile,
   })
-  const url = await Promise.race([listening, child.failure, timeOut(child.tail)])
+  const url = await Promise.race([untilListening(logFile), child.failure, timeOut(child.tail)])
   await Promise.race([untilReady(url), child.failure, timeOut(child.tail)])
   return {
     ...child,
     async readMetrics() {
-      if (!hasAllLines) throw new BenchError('the supervisor has dropped lines of its log')
+      if (readFileSync(logFile, 'utf8').includes('"msg":"log lines dropped"'))
+        throw new BenchError('the supervisor has dropped lines of its log')
       return readMetrics(url)
     },
+  }
+}
+
+async function untilListening(logFile: string): Promise<string> {
+  for (;;) {
+    const url = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(readFileSync(logFile, 'utf8'))?.[1]
+    if (url !== undefined) return url
+    await wait(5)
   }
 }
 
@@ -87,9 +89,9 @@ async function untilReady(url: string): Promise<void> {
   while (!(await fetch(`${url}/readyz`)).ok) await wait(20)
 }
 
-async function timeOut(tail: readonly string[]): Promise<never> {
+async function timeOut(tail: () => readonly string[]): Promise<never> {
   await wait(readyMs, undefined, { ref: false })
   throw new BenchError(
-    `the supervisor was not ready after ${readyMs} ms; its last lines:\n${tail.join('\n')}`,
+    `the supervisor was not ready after ${readyMs} ms; its last lines:\n${tail().join('\n')}`,
   )
 }

@@ -39,7 +39,7 @@ export function onNats(name: string, { about, enqueuer = 'nats.js', ...kind }: O
           refill([running], () =>
             preload(stage.connection, `jobs.${handler}`, jobs, bytes, undefined, first),
           ),
-        pace: (handler, perSecond, jobs) => pace(stage, `jobs.${handler}`, perSecond, jobs),
+        pace: (handler, perSecond, jobs, first) => pace(stage, `jobs.${handler}`, perSecond, jobs, first),
         enqueue: (handler, mode, jobs, bytes) =>
           runChild<Enqueued>(options, {
             script: path.join(import.meta.dirname, '../stage/enqueuer.js'),

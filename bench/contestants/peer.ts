@@ -48,7 +48,7 @@ class PeerGround implements Ground {
   readonly #peer: Peer
   readonly #server: RunningServer
   readonly #options: RunOptions
-  #jobs = 0
+  #put = 0
   #runs = 1
   #done = 0
 
@@ -72,11 +72,13 @@ class PeerGround implements Ground {
   }
 
   async fill(handler: string, jobs: number, payloadBytes: number): Promise<void> {
+    this.#put += jobs
     await this.call('fill', { handler, jobs, payloadBytes })
   }
 
-  async pace(handler: string, perSecond: number, jobs: number): Promise<void> {
-    await this.call('pace', { handler, perSecond, jobs })
+  async pace(handler: string, perSecond: number, jobs: number, first = 0): Promise<void> {
+    this.#put += jobs
+    await this.call('pace', { handler, perSecond, jobs, first })
   }
 
   enqueue(handler: string, mode: string, jobs: number, payloadBytes: number): Promise<Enqueued> {
@@ -85,7 +87,6 @@ class PeerGround implements Ground {
 
   async start(order: Order): Promise<Running> {
     const { handler, jobs, runs = 1, concurrency } = order
-    this.#jobs = jobs
     this.#runs = runs
     const settings = { ...this.#peer.settings, ...(concurrency === undefined ? {} : { concurrency }) }
     let isReady: () => void
@@ -108,7 +109,7 @@ class PeerGround implements Ground {
 
   /** What the process itself counts: asking its server that often would slow it down. */
   async left(): Promise<number> {
-    return this.#jobs - this.#done
+    return this.#put - this.#done
   }
 
   async checkStored(handler: string, jobs: number): Promise<void> {

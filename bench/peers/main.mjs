@@ -82,7 +82,7 @@ function payloadOf(n) {
 async function pace() {
   const queue = await peer.openQueue(order)
   const adding = []
-  await keepPace(order.perSecond, order.jobs, (payload) => adding.push(queue.add(payload)))
+  await keepPace(order.perSecond, order.jobs, (payload) => adding.push(queue.add(payload)), order.first)
   await Promise.all(adding)
   say({ sent: order.jobs })
   process.exit(0)

@@ -26,7 +26,7 @@ export const cpu: Scenario = {
   method:
     `Jobs that compute for ${burnMs} ms (PBKDF2, as many iterations as take that long on this machine), drained by one process with so many threads. ` +
     'Compared with as many threads that do the same in a loop without any jobs, in the same round. Peers in process have one thread for everything, ' +
-    'whatever their settings say. The first fifth does not count.',
+    'whatever their settings say. The first half does not count.',
   contestants: threadCounts.flatMap((threads): (Burner | Worker)[] => [
     { name: burnersOf(threads), threads, isLoop: true },
     { ...millraceWith(ownOf(threads), { MILLRACE_THREADS: String(threads) }), threads },
@@ -68,7 +68,7 @@ function burnLoop(threads: number, jobs: number, options: RunOptions): Promise<V
 }
 
 async function drainBurns(worker: Worker, jobs: number, options: RunOptions): Promise<Values> {
-  const all = Math.ceil(jobs * 1.25)
+  const all = jobs * 2
   const ground = await worker.open(options, [handler])
   await ground.fill(handler, all, 64)
   // As many at once as there are threads for those that cannot help it, such as a pool of theirs.

@@ -5,9 +5,12 @@ import { bullmqBest, bullmqThreads, graphileWorkers, pgBoss } from '../contestan
 import { percentile } from '../measure/statistics.ts'
 import type { Measure, RunOptions, Scenario, Values } from '../scenario.ts'
 import { collectRecords } from '../stage/account.ts'
+import { warmUpJobs } from '../stage/warm-up.ts'
 import { untilEmpty } from '../stage/watch.ts'
 
 const handler = 'stamp'
+/** Of the jobs before those that count. */
+const payloadBytes = 64
 const ours: readonly Contestant[] = [bare, millrace]
 const measures: readonly Measure[] = [
   { key: 'p50', label: 'p50, ms', digits: 2 },
@@ -23,7 +26,8 @@ function latencyAt(perSecond: number): Scenario {
     title: `From publish to start, ${rate} jobs/s`,
     method:
       `A process publishes ${rate} jobs a second at instants fixed beforehand, whatever becomes of them; the handler notes how long ` +
-      'after its instant it starts. The first five seconds, in which code is compiled, do not count, and the ten after them do. Compared with the same in the callback of `consume()`, which changes no thread; ' +
+      'after its instant it starts. Before that it takes a queue full of jobs, so that it has compiled what it will compile, as a process that has run for long; ' +
+      'the first ten seconds after that do not count, and the ten after them do. Compared with the same in the callback of `consume()`, which changes no thread; ' +
       'what that change costs without anything else of Millrace is in the line of Piscina.',
     // The others commit for each job, which is more than PostgreSQL can do here 2,000 times a second.
     contestants:
@@ -67,15 +71,21 @@ async function runLatency(
   const rate = perSecond ?? Math.round(0.8 * (await findCapacity(contestant, options)))
   const isSteady = perSecond !== undefined
   const seconds = options.quick ? 1 : isSteady ? 10 : 5
+  const before = isSteady && !options.quick ? warmUpJobs(contestant) : 0
   // What came too fast for a process that was still compiling is behind it by then.
-  const warmUpSeconds = options.quick ? 1 : isSteady ? 5 : 4
+  const warmUpSeconds = options.quick ? 1 : isSteady ? 10 : 4
   const ground = await contestant.open(options, [handler])
-  const jobs = rate * (warmUpSeconds + seconds)
+  if (before > 0) await ground.fill(handler, before, payloadBytes)
+  const paced = rate * (warmUpSeconds + seconds)
+  const jobs = before + paced
   const running = await ground.start({ handler, jobs })
-  await Promise.race([ground.pace(handler, rate, jobs), running.failure])
+  if (before > 0) await untilEmpty(ground, running, handler)
+  await Promise.race([ground.pace(handler, rate, paced, before), running.failure])
   await untilEmpty(ground, running, handler)
   await ground.checkDone(handler, jobs, running)
-  const counted = (await collectRecords(ground.dir, handler, jobs)).values.slice(rate * warmUpSeconds)
+  const counted = (await collectRecords(ground.dir, handler, jobs)).values.slice(
+    before + rate * warmUpSeconds,
+  )
   return {
     p50: percentile(counted, 0.5),
     p99: percentile(counted, 0.99),

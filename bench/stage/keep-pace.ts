@@ -1,7 +1,7 @@
 import { monotonicMs } from '../measure/monotonic.ts'
 
 /**
- * Calls `send` for each job at its instant, and at once for those that are late. Each job carries the
+ * Calls `send` for each job, numbered from `first`, at its instant, and at once for those that are late. Each job carries the
  * instant at which it should have been sent, so that a publisher that is late makes latencies longer
  * instead of hiding them.
  */
@@ -9,6 +9,7 @@ export async function keepPace(
   perSecond: number,
   jobs: number,
   send: (payload: { n: number; at: number }) => void,
+  first = 0,
 ): Promise<void> {
   const intervalMs = 1_000 / perSecond
   const beginAt = monotonicMs() + 50
@@ -18,7 +19,7 @@ export async function keepPace(
     const restMs = beginAt + n * intervalMs - monotonicMs()
     if (restMs > 0) Atomics.wait(cell, 0, 0, restMs)
     for (const now = monotonicMs(); n < jobs && beginAt + n * intervalMs <= now; n += 1) {
-      send({ n, at: beginAt + n * intervalMs })
+      send({ n: first + n, at: beginAt + n * intervalMs })
     }
     await new Promise((resolve) => setImmediate(resolve))
   }
