@@ -1,11 +1,11 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { type KeptProcess, startKeptProcess } from '#src/broker/kept-process.js'
 import { BenchError } from '../bench-error.ts'
 import { burnVariable } from '../measure/work.ts'
 import type { RunOptions } from '../scenario.ts'
+import { LogFile } from './log-file.ts'
 
 const shownLines = 10
 
@@ -53,7 +53,7 @@ export async function startChild(
   const { tail, closed } =
     options.logFile === undefined
       ? readOutput(child.output!, options.onLine)
-      : { tail: tailOf(options.logFile), closed: undefined }
+      : { tail: () => new LogFile(options.logFile!).tail(shownLines), closed: undefined }
   const ended = Promise.all([child.ended, closed]).then(() => {})
   let stopping = false
   const failure = ended.then<never>(() => {
@@ -79,10 +79,6 @@ function readOutput(output: Readable, onLine: ((line: string) => void) | undefin
     onLine?.(line)
   })
   return { tail: () => last, closed: once(lines, 'close') }
-}
-
-function tailOf(file: string): () => string[] {
-  return () => readFileSync(file, 'utf8').trimEnd().split('\n').slice(-shownLines)
 }
 
 /**

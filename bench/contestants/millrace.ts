@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { BenchError } from '../bench-error.ts'
@@ -8,6 +7,7 @@ import { checkCounters } from '../stage/account.ts'
 import type { Stage } from '../stage/stage.ts'
 import { startChild } from './child.ts'
 import type { Contestant, Order, Running } from './contestant.ts'
+import { LogFile } from './log-file.ts'
 import { readMetrics } from './metrics.ts'
 import { onNats } from './nats-ground.ts'
 
@@ -50,7 +50,7 @@ export async function startMillrace(
   settings: Record<string, string> = {},
 ): Promise<Running> {
   // One that is read from a pipe wakes this process up for each line, beside jobs that want the processor.
-  const logFile = path.join(stage.dir, `supervisor-${randomUUID()}.log`)
+  const log = new LogFile(path.join(stage.dir, `supervisor-${randomUUID()}.log`))
   const child = await startChild(stage.options, {
     script: path.resolve(import.meta.dirname, '../../../dist/supervisor.js'),
     environment: {
@@ -63,24 +63,27 @@ export async function startMillrace(
       ...settings,
     },
     isProfiled: true,
-    logFile,
+    logFile: log.path,
   })
-  const url = await Promise.race([untilListening(logFile), child.failure, timeOut(child.tail)])
+  const url = await Promise.race([untilListening(log), child.failure, timeOut(child.tail)])
   await Promise.race([untilReady(url), child.failure, timeOut(child.tail)])
+  let hasAllLines = true
   return {
     ...child,
     async readMetrics() {
-      if (readFileSync(logFile, 'utf8').includes('"msg":"log lines dropped"'))
-        throw new BenchError('the supervisor has dropped lines of its log')
+      for (const lines of log.news()) hasAllLines &&= !lines.includes('"msg":"log lines dropped"')
+      if (!hasAllLines) throw new BenchError('the supervisor has dropped lines of its log')
       return readMetrics(url)
     },
   }
 }
 
-async function untilListening(logFile: string): Promise<string> {
+async function untilListening(log: LogFile): Promise<string> {
   for (;;) {
-    const url = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(readFileSync(logFile, 'utf8'))?.[1]
-    if (url !== undefined) return url
+    for (const lines of log.news()) {
+      const url = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(lines)?.[1]
+      if (url !== undefined) return url
+    }
     await wait(5)
   }
 }

@@ -13,8 +13,8 @@ export const idle: Scenario = {
   name: 'idle',
   title: 'Idle',
   method:
-    'A process that has started and never had a job, from fifteen to thirty-five seconds after it was ready: what is left of starting, ' +
-    'such as collections of garbage, is over by then. CPU time is that of all its threads; ' +
+    'A process that has started and never had a job, from fifteen to thirty-five seconds after it was ready: what starting leaves to do is over by then. ' +
+    'Millrace collects its garbage a second after the start, and V8 collects twice more within ten seconds; others leave that to V8. CPU time is that of all its threads; ' +
     'memory is what of it is in RAM (RSS) at the end. Compared with a waiting `consume()`. What it takes under load is in the table of the drain.',
   contestants: [bare, millrace, bullmqBest[1]!, graphileWorkers[0]!, pgBoss],
   quick: [millrace.name],

@@ -26,7 +26,7 @@ function latencyAt(perSecond: number): Scenario {
     title: `From publish to start, ${rate} jobs/s`,
     method:
       `A process publishes ${rate} jobs a second at instants fixed beforehand, whatever becomes of them; the handler notes how long ` +
-      'after its instant it starts. Before that it takes a queue full of jobs, so that it has compiled what it will compile, as a process that has run for long; ' +
+      'after its instant it starts. Before that it takes a queue of 150,000 jobs, as one that has run for long would have; ' +
       'the first ten seconds after that do not count, and the ten after them do. Compared with the same in the callback of `consume()`, which changes no thread; ' +
       'what that change costs without anything else of Millrace is in the line of Piscina.',
     // The others commit for each job, which is more than PostgreSQL can do here 2,000 times a second.
@@ -56,7 +56,7 @@ export const latencyNearCapacity: Scenario = {
   title: 'From publish to start, at 80 % of capacity',
   method:
     'As above, at four fifths of the rate that the contestant itself keeps up with while a process publishes as fast as it can, ' +
-    'found just before on the same server. The first four seconds do not count, and the five after them do.',
+    'found just before. The first four seconds do not count, and the five after them do.',
   contestants: ours,
   quick: [millrace.name],
   measures: [...measures, { key: 'perSecond', label: 'jobs/s', digits: 0 }],
@@ -71,7 +71,7 @@ async function runLatency(
   const rate = perSecond ?? Math.round(0.8 * (await findCapacity(contestant, options)))
   const isSteady = perSecond !== undefined
   const seconds = options.quick ? 1 : isSteady ? 10 : 5
-  const before = isSteady && !options.quick ? warmUpJobs(contestant) : 0
+  const before = options.quick ? 0 : warmUpJobs
   // What came too fast for a process that was still compiling is behind it by then.
   const warmUpSeconds = options.quick ? 1 : isSteady ? 10 : 4
   const ground = await contestant.open(options, [handler])

@@ -24,7 +24,7 @@ export const observability: Scenario = {
   title: 'Drain with more or less to see',
   method:
     'The drain of half as many jobs by Millrace: with its defaults, which is metrics and, above 500 jobs a second, one line a second for each handler; with lines for ' +
-    'failures only; with two lines for every job, written to a pipe; and with its metrics read ten times a second. Metrics are always counted.',
+    'failures only; with two lines for every job, written to a file; and with its metrics read ten times a second. Metrics are always counted.',
   contestants: variants,
   quick: ['lines for every job'],
   measures: drainMeasures,

@@ -32,7 +32,7 @@ export class Engine {
     return this.parts.inFlight
   }
 
-  /** A job is here, or was. */
+  /** A job is here, or one has ended an attempt. */
   get hasHadJobs(): boolean {
     return this.inFlight.size > 0 || this.handlers.some(({ averageMs }) => averageMs !== undefined)
   }

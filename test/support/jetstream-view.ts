@@ -8,13 +8,16 @@ import {
 import {
   connect,
   headers as createHeaders,
+  deadline,
   type MsgHdrs,
   type NatsConnection,
   type NodeConnectionOptions,
 } from '@nats-io/transport-node'
-import { eventually } from './eventually.ts'
+import { eventually, GiveUp } from './eventually.ts'
 
 const messageMissing = 10037
+/** How long a server may take to answer. */
+const answerMs = 10_000
 
 /** A dead letter as `nats stream get JOBS_DEAD` shows it. */
 export interface DeadLetter {
@@ -87,12 +90,13 @@ export class JetStreamView {
     const prefix = options.priority === undefined ? '' : `${options.priority}.`
     // What is published before the client has noticed that a connection is gone, or is back, is lost without a word.
     await eventually('the connection is up', async () => {
-      await this.nc.flush()
+      if (this.nc.isClosed()) throw new GiveUp('the connection of the test is closed')
+      await deadline(this.nc.flush(), answerMs)
       return true
     })
     const stored = await this.js.publish(`${prefix}${this.#namespace}.${handler}`, encode(body), {
       ...(Object.keys(all).length === 0 ? {} : { headers: toHeaders(all) }),
-      timeout: 10_000,
+      timeout: answerMs,
     })
     return options.id ?? `${stored.stream}:${stored.seq}`
   }
