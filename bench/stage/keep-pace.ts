@@ -1,8 +1,8 @@
 import { monotonicMs } from '../measure/monotonic.ts'
 
 /**
- * Calls `send` for each job, numbered from `first`, at its instant, and at once for those that are late. Each job carries the
- * instant at which it should have been sent, so that a publisher that is late makes latencies longer
+ * Calls `send` for each job, numbered from `first`, at its instant, and at once for those that are late. Each job
+ * carries the instant at which it should have been sent, so that a publisher that is late makes latencies longer
  * instead of hiding them.
  */
 export async function keepPace(

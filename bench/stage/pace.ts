@@ -3,8 +3,8 @@ import { runChild } from '../contestants/child.ts'
 import type { Stage } from './stage.ts'
 
 /**
- * Publishes jobs, numbered from `first`, at a steady rate from a process of its own; resolves when the last one is sent. Whether
- * the server has all of them shows in the deliveries that are counted afterwards.
+ * Publishes jobs, numbered from `first`, at a steady rate from a process of its own; resolves when the last one is sent.
+ * Whether the server has all of them shows in the deliveries that are counted afterwards.
  */
 export async function pace(
   stage: Stage,

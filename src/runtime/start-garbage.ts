@@ -1,6 +1,16 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
+/** A supervisor that has had no job so long after its start can afford to stand still for a moment. */
+const restingMs = 1_000
+
+/** Collects what starting left, once and in a moment, if the process rests then. */
+export function collectStartGarbageSoon(isResting: () => boolean): void {
+  setTimeout(() => {
+    if (isResting()) collectStartGarbage()
+  }, restingMs).unref()
+}
+
 /**
  * Collects what starting leaves, some 8 MB, while nothing else has to be done.
  *

@@ -29,15 +29,14 @@ import { startPools } from './lane-pools.ts'
 import { connectMetrics } from './metric-sources.ts'
 import { openBroker } from './open-broker.ts'
 import { createPoolListener } from './pool-listener.ts'
+import { HandlerFaults, type ReadinessParts, reasonsNotReady } from './readiness.ts'
 import { ScheduleLoops } from './schedule-loops.ts'
 import { gatherSchedules } from './schedules.ts'
 import { serveHttp } from './serve-http.ts'
-import { collectStartGarbage } from './start-garbage.ts'
+import { collectStartGarbageSoon } from './start-garbage.ts'
 
 /** How long one handler file may take to import. */
 const importMs = 10_000
-/** A supervisor that has had no job so long after its start can afford to stand still for a moment. */
-const restingMs = 1_000
 /** After a drain, how long a tick that is being published may still take. */
 const tickStopMs = 200
 
@@ -69,7 +68,7 @@ export class Supervisor {
   readonly #logger: Logger
   readonly #metrics = new Metrics(packageVersion())
   #pools: ReadonlyMap<PoolName, LanePool> = new Map()
-  readonly #faults = new Map<string, HandlerFault>()
+  readonly #faults: HandlerFaults
   readonly #hooks: SupervisorHooks
   #http: HttpServer | undefined
   #connection: BrokerConnection | undefined
@@ -81,13 +80,14 @@ export class Supervisor {
   readonly #schedules: ScheduleLoops
   #jobLog: JobLog | undefined
   #depth: DepthPoll | undefined
-  #phase: 'starting' | 'running' | 'draining' = 'starting'
+  #phase: ReadinessParts['phase'] = 'starting'
   #wantRestart: () => void = () => {}
 
   constructor(settings: Settings, logger: Logger, hooks: SupervisorHooks = {}) {
     this.#settings = settings
     this.#hooks = hooks
     this.#logger = logger.child({ supervisor: this.id })
+    this.#faults = new HandlerFaults(this.#logger)
     this.#schedules = new ScheduleLoops(this.id, new TickTelemetry(this.#logger, this.#metrics))
     this.restartWanted = new Promise((resolve) => {
       this.#wantRestart = resolve
@@ -133,7 +133,7 @@ export class Supervisor {
     )
     const unusable = [...catalog.faults, ...faults]
     this.#hooks.catalogued?.(unusable)
-    for (const fault of unusable) this.#faulty(fault)
+    for (const fault of unusable) this.#faults.add(fault)
     const profiles = usable.map(({ file, options }) => profileOf(file.name, options, this.#settings))
     const broker = await openBroker({
       connection,
@@ -165,7 +165,7 @@ export class Supervisor {
       supervisorId: this.id,
       logger: this.#logger,
       metrics: this.#metrics,
-      faulty: (fault) => this.#faulty(fault),
+      faulty: (fault) => this.#faults.add(fault),
       publishEvent: (handler, event, json) => broker.publishEvent(handler, event, json),
     })
     this.#pools = startPools(
@@ -194,9 +194,7 @@ export class Supervisor {
       },
       'running',
     )
-    setTimeout(() => {
-      if (this.#phase === 'running' && !engine.hasHadJobs) collectStartGarbage()
-    }, restingMs).unref()
+    collectStartGarbageSoon(() => this.#phase === 'running' && !engine.hasHadJobs)
   }
 
   /** Drains, closes and reports; `hurry` skips the waiting. */
@@ -256,33 +254,19 @@ export class Supervisor {
         supervisorId: this.id,
         logger: this.#logger,
         metrics: this.#metrics,
-        notReady: () => this.#notReady(),
+        notReady: () =>
+          reasonsNotReady({
+            phase: this.#phase,
+            connection: this.#connection,
+            broker: this.#broker,
+            engine: this.#engine,
+            faults: this.#faults,
+          }),
         connection: () => this.#connection,
         handlers: () => this.#handlerNames,
         refreshDepth: async () => this.#depth?.refresh(),
       },
       this.#hooks.openHttp,
-    )
-  }
-
-  /** Why this supervisor is not taking work; empty when it is. */
-  #notReady(): string[] {
-    const reasons: string[] = []
-    if (this.#phase !== 'running') reasons.push(this.#phase)
-    if (this.#connection && !this.#connection.connected) reasons.push('not connected to NATS')
-    for (const missing of this.#broker?.missing ?? []) reasons.push(`missing ${missing}`)
-    for (const pool of this.#engine?.parts.threadless.names ?? [])
-      reasons.push(`no thread of the pool ${pool} is ready`)
-    for (const fault of this.#faults.values()) reasons.push(`handler ${fault.name}: ${fault.message}`)
-    return reasons
-  }
-
-  #faulty(fault: HandlerFault): void {
-    if (this.#faults.has(fault.name)) return
-    this.#faults.set(fault.name, fault)
-    this.#logger.error(
-      { handler: fault.name, err: { code: fault.code, message: fault.message } },
-      'handler cannot be used, its jobs wait',
     )
   }
 
