@@ -99,9 +99,9 @@ export function mergeRecords(stored: AttemptRecord, since: AttemptRecord): Attem
   }
 }
 
-/** The record after a delivery that did not count. */
-export function withRelease(record: AttemptRecord): AttemptRecord {
-  return { ...record, released: record.released + 1 }
+/** The record after a delivery, or several, that did not count. */
+export function withRelease(record: AttemptRecord, deliveries = 1): AttemptRecord {
+  return { ...record, released: record.released + deliveries }
 }
 
 /** The record after an attempt that counted. */

@@ -108,10 +108,12 @@ export class Admission {
     if (!record) return undefined
     const { record: unread } = job
     job.record = record
+    job.storedReleases = record.released
     job.attempt = job.priorAttempts + countAttempt(job.deliveries, record).attempt
     const decided = this.#decide(job, problem, 0)
     if (decided.kind === 'dead') {
       job.record = unread
+      job.storedReleases = 0
       return undefined
     }
     job.hasRecord = true
@@ -125,8 +127,9 @@ export class Admission {
       const record = await this.#readRecord(job)
       job.hasRecord = record !== undefined
       job.record = withPriorHistory(record ?? noRecord, job.priorHistory)
+      job.storedReleases = job.record.released
       // It was delivered to us again while we read.
-      for (let times = job.adoptions; times > 0; times -= 1) job.record = withRelease(job.record)
+      if (job.redeliveries > 0) job.record = withRelease(job.record, job.redeliveries)
       const count = countAttempt(job.deliveries, job.record)
       job.attempt = job.priorAttempts + count.attempt
       unexplained = count.unexplained

@@ -55,8 +55,8 @@ export interface Broker {
   /** The record of the job at this place. Rejects when the bucket cannot be reached. */
   readRecord(stream: string, sequence: number): Promise<AttemptRecord | undefined>
   writeRecord(stream: string, sequence: number, record: AttemptRecord): Promise<void>
-  /** Adds a release to whatever record there is now, which may be another supervisor's. */
-  releaseRecord(stream: string, sequence: number): Promise<void>
+  /** Adds releases to whatever record there is now, which may be another supervisor's. */
+  releaseRecord(stream: string, sequence: number, deliveries: number): Promise<void>
   /**
    * Removes records, behind every ack that was given before: they must not go while their jobs may come back. Resolves
    * when that is over, whether or not it worked.

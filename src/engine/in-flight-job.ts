@@ -51,6 +51,8 @@ export class InFlightJob {
   maxAttempts: number
   deadlineMs: number
   record: AttemptRecord = noRecord
+  /** How many releases its stored record has, as far as we know; `record` may have more. */
+  storedReleases = 0
   /** What is stored of earlier deliveries could not be read; `record` says only what came since. */
   recordUnread = false
   /** Every delivery of it came to this process, and no other writes its record. */
@@ -70,7 +72,7 @@ export class InFlightJob {
   renewedAt: number
   leaseLost = false
   /** How often it was delivered to us again while we held it; these deliveries do not count. */
-  adoptions = 0
+  redeliveries = 0
   /** Its stream was deleted: what we say to the broker about it could hit a job of the next stream. */
   orphaned = false
   /** Settled for good: the broker will not hand it out again. */

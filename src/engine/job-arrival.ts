@@ -51,7 +51,7 @@ export interface ArrivalParts {
  * A job comes in.
  *
  * 1. A delivery that we finished already is acked and not run; one that we hold is adopted: its lease is new. One
- *    that lay in our socket until its lease had run out is let go of.
+ *    that lay in our socket until its lease had run out is let go of. None of these counts as an attempt.
  * 2. Anything else is admitted. While its record is read, its place at the gates is kept.
  * 3. Cancelled, expired, unreadable, or out of attempts: it goes straight to its dead letter.
  * 4. The second job of a tick, or of a replay, is acked and not run.
@@ -80,7 +80,8 @@ export class JobArrival {
     }
     const held = inFlight.find(delivery.stream, delivery.sequence)
     if (held?.storedAt === delivery.storedAt) {
-      if (!isStale) this.#adopt(held, delivery, sentAfter)
+      if (isStale) this.#miss(held, delivery)
+      else this.#adopt(held, delivery, sentAfter)
       this.#parts.roomChanged(handler)
       return
     }
@@ -104,14 +105,27 @@ export class JobArrival {
   #adopt(job: InFlightJob, delivery: Delivery, now: number): void {
     const wasElsewhere = delivery.deliveries !== job.deliveries + 1
     job.reply = delivery.reply
-    job.deliveries = delivery.deliveries
     job.arrivedAt = now
     job.renewed(now)
     job.leaseLost = false
+    this.#cameAgain(job, delivery, wasElsewhere)
+  }
+
+  /** The same, but that lease has run out as well, on the way: somebody else may have the job by now. */
+  #miss(job: InFlightJob, delivery: Delivery): void {
+    this.#cameAgain(job, delivery, true)
+  }
+
+  #cameAgain(job: InFlightJob, delivery: Delivery, mayBeElsewhere: boolean): void {
+    // A broker that was killed counts the same delivery again.
+    const isCounted = delivery.deliveries > job.deliveries
+    job.deliveries = delivery.deliveries
     job.isAllOurs = false
-    job.adoptions += 1
-    job.record = withRelease(job.record)
-    this.#parts.marks.deliveredAgain(job, wasElsewhere)
+    if (isCounted) {
+      job.redeliveries += 1
+      job.record = withRelease(job.record)
+      this.#parts.marks.deliveredAgain(job, mayBeElsewhere)
+    }
     this.#parts.observer.duplicateSuppressed(delivery.handler)
   }
 

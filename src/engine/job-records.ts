@@ -1,7 +1,24 @@
-import { mergeRecords } from '../core/attempt.ts'
+import { type AttemptRecord, mergeRecords } from '../core/attempt.ts'
 import type { Broker } from './broker-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
 import type { Observer } from './observer-port.ts'
+
+/**
+ * Stores this as the record of a job. It counts as stored from now on: what is written later comes behind it.
+ *
+ * @throws Error when it is not known to be stored. It may be: then more releases are taken for stored than may be, because
+ * a release too many would give the job an attempt that it must not have.
+ */
+export async function storeRecord(broker: Broker, job: InFlightJob, record: AttemptRecord): Promise<void> {
+  const before = job.storedReleases
+  job.storedReleases = record.released
+  try {
+    await broker.writeRecord(job.stream, job.sequence, record)
+  } catch (error) {
+    job.storedReleases = Math.max(job.storedReleases, before)
+    throw error
+  }
+}
 
 /** Writes what has become of jobs to their records, which whoever gets them next reads. */
 export class JobRecords {
@@ -18,9 +35,12 @@ export class JobRecords {
     job.hasRecord = true
     try {
       if (job.recordUnread) await this.#readLate(job)
-      // Its place in the stream may be another job's by now.
-      if (job.orphaned) return false
-      await this.#broker.writeRecord(job.stream, job.sequence, job.record)
+      // Again, if it came again meanwhile.
+      do {
+        // Its place in the stream may be another job's by now.
+        if (job.orphaned) return false
+        await storeRecord(this.#broker, job, job.record)
+      } while (job.record.released > job.storedReleases)
       return true
     } catch (error) {
       this.#observer.recordUnavailable(error)
@@ -32,6 +52,8 @@ export class JobRecords {
   async #readLate(job: InFlightJob): Promise<void> {
     const stored = await this.#broker.readRecord(job.stream, job.sequence)
     job.recordUnread = false
-    if (stored) job.record = mergeRecords(stored, job.record)
+    if (!stored) return
+    job.storedReleases = stored.released
+    job.record = mergeRecords(stored, job.record)
   }
 }

@@ -1,6 +1,7 @@
 import { withRelease, withRepeat } from '../core/attempt.ts'
 import type { Broker } from './broker-port.ts'
 import type { InFlightJob } from './in-flight-job.ts'
+import { storeRecord } from './job-records.ts'
 import type { Observer } from './observer-port.ts'
 
 /**
@@ -27,11 +28,11 @@ export class Marks {
   /**
    * The broker has delivered it once more while it waits.
    *
-   * @param wasElsewhere - somebody else has had it in between, and what stands in its record is theirs as well.
+   * @param mayBeElsewhere - somebody else has had it in between, or has it: what stands in its record is theirs as well.
    */
-  deliveredAgain(job: InFlightJob, wasElsewhere: boolean): void {
+  deliveredAgain(job: InFlightJob, mayBeElsewhere: boolean): void {
     if (!job.isMarked) return
-    this.#storing(wasElsewhere ? this.#release(job) : this.#write(job, true))
+    this.#storing(mayBeElsewhere ? this.#release(job) : this.#write(job, true))
   }
 
   #storing(stored: Promise<void>): void {
@@ -52,22 +53,21 @@ export class Marks {
 
   /** Like `clear`, for the next attempt of a job that kept its delivery since the last one. */
   async clearForRepeat(job: InFlightJob): Promise<void> {
-    const record = withRepeat(job.record)
     try {
-      if (!job.recordUnread) await this.#broker.writeRecord(job.stream, job.sequence, record)
+      if (!job.recordUnread) await storeRecord(this.#broker, job, withRepeat(job.record))
     } catch (error) {
       this.#observer.recordUnavailable(error)
     }
     // Given back meanwhile, it has not begun.
     if (!job.betweenAttempts || !job.waitsAt) return
-    job.record = record
+    job.record = withRepeat(job.record)
     job.betweenAttempts = false
   }
 
   async #write(job: InFlightJob, waiting: boolean): Promise<void> {
     job.hasRecord = true
     try {
-      await this.#broker.writeRecord(job.stream, job.sequence, waiting ? withRelease(job.record) : job.record)
+      await storeRecord(this.#broker, job, waiting ? withRelease(job.record) : job.record)
     } catch (error) {
       this.#observer.recordUnavailable(error)
     }
@@ -75,7 +75,8 @@ export class Marks {
 
   async #release(job: InFlightJob): Promise<void> {
     try {
-      await this.#broker.releaseRecord(job.stream, job.sequence)
+      job.storedReleases += 1
+      await this.#broker.releaseRecord(job.stream, job.sequence, 1)
     } catch (error) {
       this.#observer.recordUnavailable(error)
     }

@@ -16,6 +16,7 @@ export async function lookAgain(job: InFlightJob, broker: Broker): Promise<boole
   ])
   if (!isThere || stored?.dead) return false
   if (!stored || job.recordUnread) return true
+  job.storedReleases = stored.released
   // Our own mark is among them.
   const released = Math.max(stored.released - (job.isMarked ? 1 : 0), job.record.released)
   const failed = stored.failures > job.record.failures

@@ -157,13 +157,20 @@ export class Settlement {
     this.#observer.deadLettered(job, reason, error)
   }
 
-  /** Lets go of a delivery that is no longer ours, without telling the broker anything. */
+  /**
+   * Lets go of a delivery that is no longer ours, without telling the broker anything. What does not count is written
+   * to its record: this delivery, unless an attempt began under it, and those that came again while we held it. Who has
+   * the job already, and has read the record, does not know that.
+   */
   async abandon(job: InFlightJob, counted: boolean): Promise<void> {
     job.leaseLost = true
     this.#inFlight.remove(job)
-    if (counted || job.orphaned || job.isMarked || job.betweenAttempts) return
+    // The mark is for those as well.
+    if (job.orphaned || job.isMarked) return
+    const releases = job.record.released + (counted || job.betweenAttempts ? 0 : 1) - job.storedReleases
+    if (releases <= 0) return
     const written = this.#broker
-      .releaseRecord(job.stream, job.sequence)
+      .releaseRecord(job.stream, job.sequence, releases)
       .catch((error: unknown) => this.#observer.recordUnavailable(error))
     this.#abandoning.add(written)
     await written

@@ -80,15 +80,16 @@ export class AttemptsBucket {
   }
 
   /**
-   * Adds a release to the record as it is now. The delivery was lost to another supervisor, which may be
+   * Adds releases to the record as it is now. The last delivery was lost to another supervisor, which may be
    * writing too, so a record that changed meanwhile is read again.
    */
-  async release(stream: string, sequence: number): Promise<void> {
+  async release(stream: string, sequence: number, deliveries: number): Promise<void> {
     const bucket = await this.#open()
     const at = key(stream, sequence)
     for (let triesLeft = releaseTries; ; triesLeft -= 1) {
       const entry = await within(readMs, bucket.get(at))
-      const record = this.#encode(stream, withRelease(this.#decodeEntry(stream, entry) ?? noRecord))
+      const stored = this.#decodeEntry(stream, entry) ?? noRecord
+      const record = this.#encode(stream, withRelease(stored, deliveries))
       try {
         const written = entry ? bucket.update(at, record, entry.revision) : bucket.create(at, record)
         this.#isAt(stream, sequence, await within(readMs, written))

@@ -168,8 +168,8 @@ export class JetStreamBroker implements Broker {
     })
   }
 
-  releaseRecord(stream: string, sequence: number): Promise<void> {
-    return this.#parts.records.release(stream, sequence)
+  releaseRecord(stream: string, sequence: number, deliveries: number): Promise<void> {
+    return this.#parts.records.release(stream, sequence, deliveries)
   }
 
   forgetRecords(places: readonly RecordPlace[]): Promise<void> {

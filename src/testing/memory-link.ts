@@ -104,10 +104,10 @@ export class MemoryLink implements Broker {
     return this.#ask(() => this.#writeRecord(stream, sequence, record))
   }
 
-  releaseRecord(stream: string, sequence: number): Promise<void> {
+  releaseRecord(stream: string, sequence: number, deliveries: number): Promise<void> {
     return this.#ask(() => {
       const record = this.#readRecord(stream, sequence) ?? noRecord
-      this.#writeRecord(stream, sequence, withRelease(record))
+      this.#writeRecord(stream, sequence, withRelease(record, deliveries))
     })
   }
 

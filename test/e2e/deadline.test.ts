@@ -6,7 +6,8 @@ import { test } from 'node:test'
 import { eventually } from '../support/eventually.ts'
 import { World } from '../support/world.ts'
 
-const deadlineMs = 400
+// Long enough for a machine that stands still for a second: an attempt must reach its handler in this time.
+const deadlineMs = 1_500
 const graceMs = 200
 // What a loaded machine may add to a bound of the contract.
 const slackMs = 10_000
@@ -126,7 +127,7 @@ test('G3: a job past its deadline never holds the jobs behind it for longer than
   const world = await World.create(t, {
     env: {
       MILLRACE_THREADS: '1',
-      MILLRACE_DEADLINE_MS: '300',
+      MILLRACE_DEADLINE_MS: String(deadlineMs),
       MILLRACE_GRACE_MS: '100',
       MILLRACE_MAX_ATTEMPTS: '1',
     },
@@ -149,7 +150,7 @@ test('G3: a retry waits for as long as the old thread is stuck in native code, a
     env: {
       MILLRACE_THREADS: '2',
       MILLRACE_ACK_WAIT_MS: '1000',
-      MILLRACE_DEADLINE_MS: '2000',
+      MILLRACE_DEADLINE_MS: '10000',
       MILLRACE_GRACE_MS: '100',
     },
   })
@@ -158,10 +159,10 @@ test('G3: a retry waits for as long as the old thread is stuck in native code, a
   const fifo = join(world.folder, 'fifo')
   execFileSync('mkfifo', [fifo])
   const gate = world.gate('now')
-  const headers = { 'Millrace-Deadline-Ms': '200' }
+  const headers = { 'Millrace-Deadline-Ms': String(deadlineMs) }
   const stuck = await broker.enqueue('act', { do: 'read-fifo', fifo, gate: gate.path }, { headers })
   await eventually('it runs', () => ledger.starts(stuck).length === 1)
-  // Three seconds of other work: far beyond the deadline, the grace and the ack wait.
+  // Some four seconds of other work: beyond the deadline, the grace and the ack wait.
   const others = await broker.enqueueAll(
     'act',
     Array.from({ length: 6 }, () => ({ do: 'sleep', ms: 1000 })),

@@ -5,7 +5,7 @@ import { World } from '../support/world.ts'
 
 test('G3: what never ends by itself is ended at its deadline', async (t) => {
   const world = await World.create(t, {
-    env: { MILLRACE_DEADLINE_MS: '300', MILLRACE_GRACE_MS: '100', MILLRACE_MAX_ATTEMPTS: '1' },
+    env: { MILLRACE_DEADLINE_MS: '1500', MILLRACE_GRACE_MS: '1000', MILLRACE_MAX_ATTEMPTS: '1' },
   })
   const supervisor = await world.supervise()
   const { broker, ledger } = world
@@ -153,7 +153,7 @@ test('a thread that a finished job left looping is replaced, and the next job ru
 })
 
 test('G4: what has returned is completed before another job of its thread can block it', async (t) => {
-  const world = await World.create(t, { env: { MILLRACE_DEADLINE_MS: '400', MILLRACE_GRACE_MS: '0' } })
+  const world = await World.create(t, { env: { MILLRACE_DEADLINE_MS: '1500', MILLRACE_GRACE_MS: '0' } })
   const { broker, ledger } = world
   const moves = Array.from({ length: 12 }, (_, n) => ({ do: n % 4 === 3 ? ['loop', 'return'] : 'return', n }))
   await (await world.supervise()).stop()

@@ -20,7 +20,7 @@ test('jobs of a supervisor whose threads do not get ready any more go to another
     env: {
       MILLRACE_THREADS: '1',
       MILLRACE_ACK_WAIT_MS: '5000',
-      MILLRACE_DEADLINE_MS: '300',
+      MILLRACE_DEADLINE_MS: '1500',
       MILLRACE_GRACE_MS: '100',
       MILLRACE_MAX_ATTEMPTS: '1',
     },

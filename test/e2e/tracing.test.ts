@@ -30,7 +30,7 @@ test('a trace goes from whoever enqueues through every attempt, its own spans an
   const world = await World.create(t, {
     env: {
       MILLRACE_HANDLERS: join(projectRoot, 'build/test/fixtures/handlers/traced'),
-      MILLRACE_DEADLINE_MS: '300',
+      MILLRACE_DEADLINE_MS: '1500',
       MILLRACE_GRACE_MS: '250',
       MILLRACE_MAX_ATTEMPTS: '2',
       NODE_OPTIONS: `--import ${preload}`,
@@ -126,7 +126,7 @@ test('a trace goes from whoever enqueues through every attempt, its own spans an
         String(first?.attributes['millrace.where']),
         /^in job \(test\/fixtures\/handlers\/traced\/job\.ts:/,
       )
-      assert.ok(first!.ms >= 500, `${first!.ms}`)
+      assert.ok(first!.ms >= 1_700, `${first!.ms}`)
 
       assert.equal((await client.deadLetters.replay({ which: ['killed'] })).done, 1)
       await settled('killed', 'process', 3)

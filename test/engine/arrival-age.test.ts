@@ -118,6 +118,23 @@ test('a delivery that lay in the socket beyond its lease is let go of, and does 
   assert.equal(engine.handlers[0]!.held, 0)
 })
 
+test('G4: one of a job that runs here does not count either, whatever becomes of the job', async () => {
+  const clock = new StoppableClock()
+  const { broker, engine, addLane, deliver, end } = fakeEngine({ clock })
+  engine.start()
+  const lane = addLane()
+  const job = (await deliver(7))!
+  lane.begin(job)
+  broker.barrierGate = new Gate()
+  clock.stand(ackWaitMs + 5_000)
+  await deliver(7, { deliveries: 2 })
+  assert.deepEqual([job.reply, job.deliveries], ['r7.1', 2])
+  await end(lane, job, { kind: 'failed', error: { code: 'handler_error', message: 'no luck' } })
+  assert.ok(broker.take().includes('release 7'))
+  engine.fromBroker.reconnected()
+  assert.equal((await deliver(7, { deliveries: 3 }))!.attempt, 2)
+})
+
 test('a delivery that lay there for less keeps what is left of its lease', async () => {
   const clock = new StoppableClock()
   const { broker, engine, deliver } = fakeEngine({ clock })

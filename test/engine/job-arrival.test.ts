@@ -61,6 +61,53 @@ test('an adopted delivery does not count as an attempt of its job', async () => 
   assert.equal(again.suspect, false)
 })
 
+test('G4: what came again of a job that ran does not count when its lease is lost in the end', async () => {
+  const { broker, clock, addLane, deliver, end } = fakeEngine()
+  const lane = addLane()
+  const job = (await deliver(7))!
+  lane.begin(job)
+  await clock.pass(20_000)
+  await deliver(7, { deliveries: 2 })
+  job.leaseLost = true
+  await deliver(7, { deliveries: 3 })
+  job.leaseLost = true
+  await end(lane, job, failed)
+  await settled()
+  assert.ok(broker.take().includes('release 7 × 2'))
+  const again = (await deliver(7, { deliveries: 4 }))!
+  await settled()
+  assert.equal(again.attempt, 2)
+})
+
+test('G5: a delivery that the broker counts again after it was killed is not taken off', async () => {
+  const { broker, clock, addLane, deliver, end } = fakeEngine()
+  const lane = addLane()
+  const job = (await deliver(7))!
+  lane.begin(job)
+  await clock.pass(20_000)
+  assert.equal(await deliver(7), job)
+  job.leaseLost = true
+  await end(lane, job, failed)
+  assert.ok(!broker.take().includes('release 7'))
+  assert.equal((await deliver(7, { deliveries: 2 }))!.attempt, 2)
+})
+
+test('G4 G5: of a job that has a record only what is not in it yet is taken off', async () => {
+  for (const again of [false, true]) {
+    const { broker, addLane, deliver, end } = fakeEngine()
+    const lane = addLane()
+    broker.records.set(7, { released: 2, failures: 0, history: [] })
+    const job = (await deliver(7, { deliveries: 3 }))!
+    await settled()
+    assert.equal(job.attempt, 1)
+    if (again) await deliver(7, { deliveries: 4 })
+    job.leaseLost = true
+    await end(lane, job, failed)
+    await settled()
+    assert.equal(broker.records.get(7)!.released, again ? 3 : 2)
+  }
+})
+
 test('G4: the mark of a suspect that waits is for what is delivered again meanwhile, too', async () => {
   const { broker, clock, addLane, deliver } = fakeEngine()
   addLane()

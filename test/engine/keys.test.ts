@@ -44,6 +44,25 @@ test('the next of a key begins when the one before is settled; other keys and jo
   assert.equal(engine.handlers[0]!.parked, 1)
 })
 
+test('G4: what comes again while the next attempt of a key is noted does not count', async () => {
+  const { broker, clock, lane, deliver, end } = await ownerEngine()
+  const job = (await deliver(1, keyed('k')))!
+  lane.begin(job)
+  await end(lane, job, failed)
+  broker.writeGate = new Gate()
+  await clock.pass(1_000)
+  await deliver(1, { ...keyed('k'), deliveries: 2 })
+  await broker.writeGate.open()
+  await clock.pass(1)
+  assert.deepEqual([job.record.repeats, job.record.released], [1, 1])
+  lane.begin(job)
+  job.leaseLost = true
+  await end(lane, job, failed)
+  await settled()
+  const { repeats, released } = broker.records.get(1)!
+  assert.deepEqual([repeats, released], [1, 1])
+})
+
 test('a failed attempt keeps its delivery, its place and its count until the next one', async () => {
   const { broker, clock, lane, posted, deliver, end, observer } = await ownerEngine()
   const [job] = [(await deliver(1, keyed('k')))!, await deliver(2, keyed('k'))]

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { noRecord } from '#src/core/attempt.js'
 import { Finished } from '#src/engine/finished.js'
 import { InFlight } from '#src/engine/in-flight.js'
 import type { InFlightJob } from '#src/engine/in-flight-job.js'
+import { Marks } from '#src/engine/marks.js'
 import { OwnRecords } from '#src/engine/own-records.js'
 import { Receipts } from '#src/engine/receipts.js'
 import { Settlement } from '#src/engine/settlement.js'
@@ -411,6 +413,70 @@ test('letting go of a delivery says nothing to the broker; one that never began 
   await settlement.abandon(hold(2), false)
   assert.deepEqual(broker.take(), ['release 2'])
   assert.equal(inFlight.size, 0)
+})
+
+test('G4 G5: letting go of a job writes the releases that its record lacks, and none twice', async () => {
+  const { broker, settlement, hold } = createSettlement()
+  const letGo = async (
+    counted: boolean,
+    released: number,
+    storedReleases: number,
+    more: Partial<InFlightJob> = {},
+  ): Promise<string[]> => {
+    const job = Object.assign(hold(1), { record: { ...noRecord, released }, storedReleases }, more)
+    await settlement.abandon(job, counted)
+    return broker.take()
+  }
+  assert.deepEqual(await letGo(true, 2, 2), [])
+  assert.deepEqual(await letGo(false, 2, 2), ['release 1'])
+  assert.deepEqual(await letGo(true, 3, 1), ['release 1 × 2'])
+  assert.deepEqual(await letGo(false, 3, 1), ['release 1 × 3'])
+  assert.deepEqual(await letGo(false, 3, 1, { betweenAttempts: true }), ['release 1 × 2'])
+  assert.deepEqual(await letGo(false, 2, 3, { isMarked: true }), [])
+  assert.deepEqual(await letGo(true, 1, 2), [])
+  assert.deepEqual(await letGo(false, 3, 1, { orphaned: true }), [])
+})
+
+test('G4 G5: a record of which nobody knows whether it was stored counts as stored', async () => {
+  const { clock, broker, settlement, hold } = createSettlement()
+  const job = hold(1)
+  job.record = { ...noRecord, released: 1 }
+  broker.bucketError = new Error('no answer')
+  await settlement.hold(job, 0, entry)
+  await settlement.abandon(job, true)
+  assert.deepEqual(broker.take(), ['write 1 released=1 failures=1'])
+
+  // A mark that was to be taken back may still be there.
+  const marked = hold(2)
+  const marks = new Marks(broker, new FakeObserver())
+  broker.bucketError = undefined
+  marks.mark(marked)
+  await marks.stored()
+  broker.bucketError = new Error('no answer')
+  await marks.clear(marked)
+  broker.bucketError = undefined
+  await settlement.abandon(marked, false)
+  assert.ok(!broker.take().includes('release 2'))
+  await clock.pass(1)
+})
+
+test('G4: what comes again while the record of its job is written is written, too', async () => {
+  const { clock, broker, settlement, hold } = createSettlement()
+  const job = hold(1)
+  const gate = new Gate()
+  broker.writeGate = gate
+  const retried = settlement.retry(job, 0, entry)
+  await settled()
+  job.record = { ...job.record, released: job.record.released + 1 }
+  broker.writeGate = undefined
+  await gate.open()
+  await retried
+  await clock.pass(25)
+  assert.deepEqual(broker.take('barrier'), [
+    'write 1 released=0 failures=1',
+    'write 1 released=1 failures=1',
+    'nak r1.1 0',
+  ])
 })
 
 test('G4: a delivery that does not count is given back once that is on record, or when it never will be', async () => {

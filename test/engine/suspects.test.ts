@@ -77,7 +77,7 @@ test('G4: what a survivor wrote meanwhile counts when the turn of a suspect come
   add(two)
   await quiet()
   // Two is marked by now; whoever had it before says that it had not begun.
-  await broker.releaseRecord(two.stream, two.sequence)
+  await broker.releaseRecord(two.stream, two.sequence, 1)
   suspects.ended(one)
   await quiet()
   assert.deepEqual(ran, [one, two])

@@ -174,13 +174,13 @@ export class ModelLink implements Broker {
   }
 
   /** As `AttemptsBucket.release` does it. */
-  async releaseRecord(stream: string, sequence: number): Promise<void> {
+  async releaseRecord(stream: string, sequence: number, deliveries: number): Promise<void> {
     // It vanishes, and the process learns that only later.
     if (!this.connected) this.#watcher.recordFailed(sequence)
     const key = `${stream}.${sequence}`
     for (let triesLeft = releaseTries; ; triesLeft -= 1) {
       const stored = await this.#read('record', key, sequence)
-      const record = withRelease(stored?.record ?? noRecord)
+      const record = withRelease(stored?.record ?? noRecord, deliveries)
       try {
         await this.#wires.request(
           'record',

@@ -168,9 +168,9 @@ export class ProtocolLedger {
     const run = job.runs.findLast((each) => each.supervisor === supervisor && each.ending === undefined)
     if (run) run.ending = ending
     if (!charged.has(ending) && ending !== 'complete' && !leaseLost) return
-    for (const delivery of job.deliveries) {
-      if (delivery.supervisor === supervisor && delivery.open) delivery.counts = true
-    }
+    // What came again meanwhile does not count, whatever becomes of the lease.
+    const its = job.deliveries.find((each) => each.supervisor === supervisor && each.open && !each.counts)
+    if (its) its.counts = true
   }
 
   /** Its supervisor has let go of it. */

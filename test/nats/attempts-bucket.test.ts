@@ -20,8 +20,10 @@ test('releases of several supervisors add up, and none overwrites what another w
   const buckets = [1, 2, 3].map(() => new AttemptsBucket(nc, names, incarnations))
   const [first] = buckets
 
-  await Promise.all(buckets.map((bucket) => bucket.release('JOBS', 7)))
+  await Promise.all(buckets.map((bucket) => bucket.release('JOBS', 7, 1)))
   assert.equal((await first!.read('JOBS', 7))?.released, 3)
+  await first!.release('JOBS', 7, 2)
+  assert.equal((await first!.read('JOBS', 7))?.released, 5)
 
   const history = [{ attempt: 1, outcome: 'failed' }]
   await first!.write('JOBS', 8, {
@@ -30,7 +32,7 @@ test('releases of several supervisors add up, and none overwrites what another w
     history,
     dead: { reason: 'permanent', attempts: 1 },
   })
-  await buckets[1]!.release('JOBS', 8)
+  await buckets[1]!.release('JOBS', 8, 1)
   assert.deepEqual(await first!.read('JOBS', 8), {
     released: 1,
     failures: 1,
@@ -47,7 +49,7 @@ test('releases of several supervisors add up, and none overwrites what another w
   // A record of another incarnation of the stream is none.
   incarnations.seen('JOBS', '2026-02-02T00:00:00Z')
   assert.equal(await first!.read('JOBS', 8), undefined)
-  await first!.release('JOBS', 8)
+  await first!.release('JOBS', 8, 1)
   assert.deepEqual(await first!.read('JOBS', 8), { released: 1, failures: 0, history: [] })
 })
 
@@ -93,7 +95,7 @@ test('a record is removed by its place, however it is known, and one that somebo
   await one.write('JOBS', 1, failed)
   await two.write('JOBS', 2, failed)
   await one.read('JOBS', 2)
-  await one.release('JOBS', 3)
+  await one.release('JOBS', 3, 1)
   await one.write('JOBS', 4, failed)
   await two.write('JOBS', 4, released)
   await one.forget(placesOf(1, 2, 3, 4))

@@ -139,11 +139,11 @@ export class FakeBroker implements Broker {
     this.records.set(sequence, record)
   }
 
-  async releaseRecord(_stream: string, sequence: number): Promise<void> {
-    this.calls.push(`release ${sequence}`)
+  async releaseRecord(_stream: string, sequence: number, deliveries: number): Promise<void> {
+    this.calls.push(deliveries === 1 ? `release ${sequence}` : `release ${sequence} × ${deliveries}`)
     if (this.bucketError) throw this.bucketError
     const record = this.records.get(sequence) ?? { released: 0, failures: 0, history: [] }
-    this.records.set(sequence, { ...record, released: record.released + 1 })
+    this.records.set(sequence, { ...record, released: record.released + deliveries })
   }
 
   async forgetRecords(places: readonly RecordPlace[]): Promise<void> {
