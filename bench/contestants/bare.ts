@@ -1,3 +1,4 @@
+import os from 'node:os'
 import path from 'node:path'
 import { recordsVariable } from '../measure/records.ts'
 import type { Stage } from '../stage/stage.ts'
@@ -29,6 +30,13 @@ export const rawWithIds: Contestant = onNats('raw protocol with ids', {
   isRecorded: () => false,
 })
 
+/** The same with threads that do the work: the least supervisor. */
+export const rawThreads: Contestant = onNats('raw protocol, threads', {
+  about:
+    'The raw protocol, in a main thread that hands jobs to threads, some ahead, and acks each when it is done; nothing else.',
+  start: (stage, order) => startLoop(stage, order, 'raw-threads.js', os.availableParallelism()),
+})
+
 /** What one writes first: a pool, `piscina.run()` for each job, and a timer that aborts it at its deadline. */
 export const naive: Contestant = {
   ...onNats('naive Piscina', {
@@ -41,14 +49,19 @@ export const naive: Contestant = {
 }
 
 /** Starts a script of this folder that takes jobs and prints a line when it does. */
-export async function startLoop(stage: Stage, order: Order, script: string): Promise<Running> {
+export async function startLoop(
+  stage: Stage,
+  order: Order,
+  script: string,
+  threads = stage.options.threads,
+): Promise<Running> {
   let isReady: () => void
   const ready = new Promise<void>((resolve) => {
     isReady = resolve
   })
   const child = await startChild(stage.options, {
     script: path.join(import.meta.dirname, script),
-    args: [stage.broker.url, order.handler, String(stage.options.threads)],
+    args: [stage.broker.url, order.handler, String(threads)],
     environment: { [recordsVariable]: stage.dir },
     isProfiled: true,
     onLine: () => isReady(),

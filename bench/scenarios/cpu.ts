@@ -1,5 +1,6 @@
 import os from 'node:os'
 import path from 'node:path'
+import { rawThreads } from '../contestants/bare.ts'
 import { runChild } from '../contestants/child.ts'
 import type { Contestant } from '../contestants/contestant.ts'
 import { millraceWith } from '../contestants/millrace.ts'
@@ -26,10 +27,12 @@ export const cpu: Scenario = {
   method:
     `Jobs that compute for ${burnMs} ms (PBKDF2, as many iterations as take that long on this machine), drained by one process with so many threads. ` +
     'Compared with as many threads that do the same in a loop without any jobs, in the same round. Peers in process have one thread for everything, ' +
-    'whatever their settings say. The first half does not count.',
+    'whatever their settings say. The raw protocol shows what is left of the processors beside a server and a main thread that does nothing but ' +
+    'hand jobs to threads and ack them. The first half does not count.',
   contestants: threadCounts.flatMap((threads): (Burner | Worker)[] => [
     { name: burnersOf(threads), threads, isLoop: true },
     { ...millraceWith(ownOf(threads), { MILLRACE_THREADS: String(threads) }), threads },
+    ...(threads === cores ? [{ ...rawThreads, threads }] : []),
     ...(threads === 2
       ? [bullmqBest[1]!, bullmqThreads, graphileWorkers[0]!].map((peer) => ({ ...peer, threads: 1 }))
       : []),
