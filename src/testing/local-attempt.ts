@@ -23,7 +23,7 @@ export async function runLocally(
   json: boolean,
 ): Promise<LocalEnd> {
   try {
-    const value = await runHandler(handler, context, decodePayload(bytes, json))
+    const value = await runHandler(handler, context, decodePayload(Buffer.from(bytes), json))
     return { outcome: completed, value, thrown: undefined }
   } catch (thrown) {
     return { outcome: outcomeOfAttempt(thrown), value: undefined, thrown }

@@ -118,7 +118,7 @@ export function testDeadLetterOf({ letter, headers: entries, data }: StoredLette
 /** What the bytes of a job say; undefined when they cannot be read. */
 export function payloadOf(data: Uint8Array, headers: Readonly<Record<string, string>>): unknown {
   try {
-    return decodePayload(data, isJsonType(headers['content-type']))
+    return decodePayload(Buffer.from(data), isJsonType(headers['content-type']))
   } catch (error) {
     if (error instanceof InvalidPayload) return undefined
     throw error

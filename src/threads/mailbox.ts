@@ -13,7 +13,8 @@ export interface ClaimedJob {
   readonly numbers: Float64Array
   /** Where the job's numbers begin. */
   readonly at: number
-  readonly bytes: Uint8Array
+  /** Of all jobs that came with it. */
+  readonly payloads: Buffer
   readonly extras: JobExtras | undefined
   /** On the monotonic clock. */
   readonly startedAt: number
@@ -22,7 +23,7 @@ export interface ClaimedJob {
 interface OpenBatch {
   readonly count: number
   readonly numbers: Float64Array
-  readonly payloads: Uint8Array
+  readonly payloads: Buffer
   readonly extras: JobBatch['extras']
 }
 
@@ -49,7 +50,7 @@ export class Mailbox {
 
   put({ count, buffer, extras }: JobBatch): void {
     const numbers = new Float64Array(buffer, 0, count * fieldCount)
-    this.#batches.push({ count, numbers, payloads: new Uint8Array(buffer, numbers.byteLength), extras })
+    this.#batches.push({ count, numbers, payloads: Buffer.from(buffer, numbers.byteLength), extras })
   }
 
   /**
@@ -72,9 +73,7 @@ export class Mailbox {
         this.skipped = true
         continue
       }
-      const offset = numbers[at + fields.offset]!
-      const bytes = batch.payloads.subarray(offset, offset + numbers[at + fields.length]!)
-      return { numbers, at, bytes, extras: batch.extras?.[position], startedAt: now }
+      return { numbers, at, payloads: batch.payloads, extras: batch.extras?.[position], startedAt: now }
     }
   }
 
