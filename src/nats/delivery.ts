@@ -4,6 +4,8 @@ import { type ReceivedMessage, readHeaders } from './header-block.ts'
 
 /** What the reply subject of a delivered message says. */
 export interface AckSubject {
+  /** The whole of it. */
+  readonly reply: string
   readonly stream: string
   readonly consumer: string
   readonly deliveries: number
@@ -51,7 +53,7 @@ export function readAckSubject(reply: string): AckSubject | undefined {
   cursor = timeEnd + 1
   // Newer servers put a token behind it.
   const pending = nextNumber(reply)
-  return { stream, consumer, deliveries, pending, sequence, delivered, storedAt }
+  return { reply, stream, consumer, deliveries, pending, sequence, delivered, storedAt }
 }
 
 function readOrigin(reply: string): Origin | undefined {
@@ -126,7 +128,7 @@ export function toDelivery(
     deliveries: ack.deliveries,
     pending: ack.pending,
     storedAt: ack.storedAt,
-    reply: message.reply!,
+    reply: ack.reply,
     data: message.data,
     headers,
     headerProblem: problem,

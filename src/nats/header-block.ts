@@ -1,5 +1,6 @@
 import { type HeaderEntry, isKeptInDeadLetter } from '../core/dead-letter.ts'
 import { mostHeaders, mostOwnHeaders } from '../core/job-headers.ts'
+import { hasNoHeaders } from './message-parser.ts'
 
 /** What the client knows of a message, without having looked at its headers. */
 export interface ReceivedMessage {
@@ -34,6 +35,7 @@ const tooMany = `the job has more than ${mostHeaders} headers; put what they say
  * @param subject - of the message, so that its length is known without decoding it.
  */
 export function readHeaders(message: ReceivedMessage, subject: string): HeaderReading {
+  if (hasNoHeaders(message)) return none
   const { data, reply = '' } = message
   const total = message.size?.()
   if (total === undefined) return readDecoded(message)

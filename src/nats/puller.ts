@@ -2,6 +2,7 @@ import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
 import { consumerName, type Names, type Priority, priorities } from '../core/names.ts'
 import type { BrokerListener } from '../engine/broker-port.ts'
 import { type AckSubject, type DeliverySource, readAckSubject, toDelivery } from './delivery.ts'
+import { replyOf } from './message-parser.ts'
 
 /** How long a pull waits at the server. Short, because a stop lets the open pulls expire. */
 export const pullExpiresMs = 1_000
@@ -157,7 +158,8 @@ export class Puller {
   }
 
   #receive(message: Msg): void {
-    const ack = message.reply ? readAckSubject(message.reply) : undefined
+    const reply = replyOf(message)
+    const ack = reply ? readAckSubject(reply) : undefined
     if (!ack) {
       this.#status(message)
       return

@@ -12,6 +12,7 @@ const source = (handler: string): DeliverySource => ({
   subject: `jobs.${handler}`,
 })
 const read = {
+  reply,
   stream: 'JOBS',
   consumer: 'email_send',
   deliveries: 3,
@@ -27,8 +28,8 @@ test('the reply of a delivered message says where it is from, how often it came 
 
 test('the longer form with domain and account is read as well, with or without the token at its end', () => {
   const long = `$JS.ACK._.account.JOBS.email_send.3.42.57.${storedAt}456789.7`
-  assert.deepEqual(readAckSubject(long), read)
-  assert.deepEqual(readAckSubject(`${long}.random`), read)
+  assert.deepEqual(readAckSubject(long), { ...read, reply: long })
+  assert.deepEqual(readAckSubject(`${long}.random`), { ...read, reply: `${long}.random` })
 })
 
 test('what is no ack subject is none', () => {
@@ -51,7 +52,7 @@ test('a reply that only begins like the last one is none', () => {
     assert.equal(readAckSubject(tokens.slice(0, count).join('.')), undefined, String(count))
   }
   const other = `$JS.ACK.JOBS.email_sender.3.42.57.${storedAt}456789.7`
-  assert.deepEqual(readAckSubject(other), { ...read, consumer: 'email_sender' })
+  assert.deepEqual(readAckSubject(other), { ...read, reply: other, consumer: 'email_sender' })
 })
 
 test('any numbers that a server can write are read exactly, to the millisecond', () => {
@@ -71,6 +72,7 @@ test('any numbers that a server can write are read exactly, to the millisecond',
         const time = `${at}${String(nanoseconds).padStart(6, '0')}`
         const subject = `$JS.ACK.${long ? 'hub.A1.' : ''}${stream}.${consumer}.${deliveries}.${sequence}.1.${time}.${deliveries + 1}`
         assert.deepEqual(readAckSubject(subject), {
+          reply: subject,
           stream,
           consumer,
           deliveries,

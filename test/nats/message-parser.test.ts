@@ -4,7 +4,13 @@ import { createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { connect, Kind, type MsgArg, Parser, type ParserEvent } from '@nats-io/transport-node'
 import fc from 'fast-check'
-import { type ClientParser, hastenMessages, MessageParser } from '#src/nats/message-parser.js'
+import {
+  type ClientParser,
+  hasNoHeaders,
+  hastenMessages,
+  MessageParser,
+  replyOf,
+} from '#src/nats/message-parser.js'
 
 type Read = { kind: number; line?: Record<string, unknown>; data?: string | undefined }
 
@@ -23,6 +29,9 @@ function read(pieces: readonly Uint8Array[], isOurs: boolean): { reads: Read[]; 
   const client = new Parser({ push: (event) => reads.push(asRead(event as ParserEvent)) })
   const ours = new MessageParser(client as unknown as ClientParser, (line, data) => {
     whole += 1
+    const message: { reply?: string; _msg: unknown } = { _msg: line }
+    const reply = line.reply && new TextDecoder().decode(line.reply)
+    assert.deepEqual([line.reply && replyOf(message), hasNoHeaders(message)], [reply, line.hdr < 0])
     reads.push(asRead({ kind: Kind.MSG, msg: line as MsgArg, data }))
   })
   try {
@@ -147,7 +156,7 @@ test('the client in use lets itself be hastened, on its first connection and on 
     socket.write('INFO {"max_payload":1000,"version":"2.9.10","headers":true,"proto":1}\r\n')
     socket.on('data', (data) => {
       if (data.includes('PING')) socket.write('PONG\r\n')
-      if (data.includes('SUB a')) socket.write(`MSG a 1 1\r\n${sockets.length}\r\n`)
+      if (data.includes('SUB a')) socket.write(`MSG a 1 re.${sockets.length} 1\r\n${sockets.length}\r\n`)
     })
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -161,7 +170,10 @@ test('the client in use lets itself be hastened, on its first connection and on 
   const first = protocol.parser
   assert.ok(first instanceof MessageParser)
   const messages = nc.subscribe('a')[Symbol.asyncIterator]()
-  assert.equal((await messages.next()).value?.string(), '1')
+  const { value } = await messages.next()
+  assert.equal(value?.string(), '1')
+  assert.ok(hasNoHeaders(value!))
+  assert.deepEqual([replyOf(value!), value!.reply], ['re.1', 're.1'])
   sockets[0]!.destroy()
   assert.equal((await messages.next()).value?.string(), '2')
   assert.ok(protocol.parser instanceof MessageParser)
