@@ -11,7 +11,10 @@ const acksInText = 64
 /** So many empty chunks are kept for what comes. */
 const mostSpare = 32
 
-/** Some acks in a row, each three lines of text: reply, handler, stream. */
+/** Begins a line that says whose the acks of the lines after it are; no reply begins like this. */
+const originMark = ' '
+
+/** Some acks in a row, as lines of text: the reply of each, and before the first of a handler and a stream these two. */
 interface Chunk {
   readonly bytes: Buffer
   used: number
@@ -30,8 +33,11 @@ interface Chunk {
 export class AckJournal {
   readonly #chunks: Chunk[] = []
   readonly #spare: Buffer[] = []
-  /** Reply, handler and stream of the last acks, which are in no chunk yet. */
+  /** Of the last acks, which are in no chunk yet. */
   #lines: string[] = []
+  /** Handler and stream of the last of them. */
+  #handler = ''
+  #stream = ''
   /** Those with smaller numbers are in chunks. */
   #written = 0
   #end = 0
@@ -41,9 +47,14 @@ export class AckJournal {
     return this.#end
   }
 
-  /** None of the three may contain a line end; no subject and no name does. */
+  /** None of the three may contain white space; no subject and no name does. */
   add(reply: string, handler: string, stream: string): void {
-    this.#lines.push(reply, handler, stream)
+    if (this.#lines.length === 0 || handler !== this.#handler || stream !== this.#stream) {
+      this.#handler = handler
+      this.#stream = stream
+      this.#lines.push(`${originMark}${handler} ${stream}`)
+    }
+    this.#lines.push(reply)
     this.#end += 1
     if (this.#end - this.#written === acksInText) this.#write()
   }
@@ -86,10 +97,12 @@ export class AckJournal {
   }
 }
 
-function readChunk({ bytes, used, first, end }: Chunk): SentAck[] {
-  const lines = bytes.toString('utf8', 0, used).split('\n')
-  return Array.from({ length: end - first }, (_, index) => {
-    const [reply, handler, stream] = lines.slice(3 * index, 3 * index + 3) as [string, string, string]
-    return { reply, handler, stream }
-  })
+function readChunk({ bytes, used }: Chunk): SentAck[] {
+  const acks: SentAck[] = []
+  let [handler, stream] = ['', '']
+  for (const line of bytes.toString('utf8', 0, used - 1).split('\n')) {
+    if (line.startsWith(originMark)) [handler, stream] = line.slice(1).split(' ') as [string, string]
+    else acks.push({ reply: line, handler, stream })
+  }
+  return acks
 }

@@ -60,15 +60,17 @@ export interface ArrivalParts {
  */
 export class JobArrival {
   readonly #parts: ArrivalParts
+  /** On the monotonic clock; when the piece was read that is gone through now. */
+  #readAt: number | undefined
 
   constructor(parts: ArrivalParts) {
     this.#parts = parts
   }
 
   delivered(delivery: Delivery): void {
-    const { broker, clock, observer, finished, inFlight, handlers } = this.#parts
+    const { broker, observer, finished, inFlight, handlers } = this.#parts
     const handler = handlers.get(delivery.handler)!
-    const now = clock.monotonicMs()
+    const now = this.#now()
     const sentAfter = this.#parts.arrivalAge.sentAfter(now)
     const isStale = now - sentAfter >= this.#parts.ackWaitMs
     handler.sources[delivery.priority].arrived(delivery.pending, now)
@@ -99,6 +101,16 @@ export class JobArrival {
       this.#parts.suspects.expect(admitted.then((late) => this.#admitLate(job, late)))
     } else this.#admit(job, admitted)
     this.#parts.roomChanged(handler)
+  }
+
+  /** The clock is read once for all that is in one piece of what the socket brought. */
+  #now(): number {
+    if (this.#readAt !== undefined) return this.#readAt
+    queueMicrotask(() => {
+      this.#readAt = undefined
+    })
+    this.#readAt = this.#parts.clock.monotonicMs()
+    return this.#readAt
   }
 
   /** The broker gave us again what we hold: its lease had run out, and now it is ours anew. */
