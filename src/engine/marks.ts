@@ -54,11 +54,15 @@ export class Marks {
   /** Like `clear`, for the next attempt of a job that kept its delivery since the last one. */
   async clearForRepeat(job: InFlightJob): Promise<void> {
     try {
-      if (!job.recordUnread) await storeRecord(this.#broker, job, withRepeat(job.record))
+      if (!job.recordUnread) {
+        await storeRecord(this.#broker, job, withRepeat(job.record))
+        // Lost meanwhile, it has not begun.
+        if (job.betweenAttempts && job.leaseLost) await this.#release(job)
+      }
     } catch (error) {
       this.#observer.recordUnavailable(error)
     }
-    // Given back meanwhile, it has not begun.
+    // Given back meanwhile, it has not begun either, and its record is written once more.
     if (!job.betweenAttempts || !job.waitsAt) return
     job.record = withRepeat(job.record)
     job.betweenAttempts = false

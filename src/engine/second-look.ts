@@ -16,9 +16,9 @@ export async function lookAgain(job: InFlightJob, broker: Broker): Promise<boole
   ])
   if (!isThere || stored?.dead) return false
   if (!stored || job.recordUnread) return true
+  // What we know to be stored, our own mark among it, is in our record as well.
+  const released = job.record.released + Math.max(0, stored.released - job.storedReleases)
   job.storedReleases = stored.released
-  // Our own mark is among them.
-  const released = Math.max(stored.released - (job.isMarked ? 1 : 0), job.record.released)
   const failed = stored.failures > job.record.failures
   if (!failed && released === job.record.released) return true
   job.record = { ...(failed ? withPriorHistory(stored, job.priorHistory) : job.record), released }

@@ -206,6 +206,8 @@ export class ThreadLane {
   }
 
   #traced(spans: AttemptSpans, job: ThreadJob): typeof runHandler {
+    // What an SDK begins with a span is nobody's, and least of all the job's before.
+    this.#leave()
     const span = spans.begin(job.facts(), job.startedAtMs)
     job.span = span
     return span ? (...args) => span.run(() => runHandler(...args)) : runHandler

@@ -63,6 +63,22 @@ test('G4: what comes again while the next attempt of a key is noted does not cou
   assert.deepEqual([repeats, released], [1, 1])
 })
 
+test('G4: an attempt of a key that is noted, and does not begin because the lease is lost, does not count', async () => {
+  const { broker, clock, lane, deliver, end } = await ownerEngine()
+  const job = (await deliver(1, keyed('k')))!
+  lane.begin(job)
+  await end(lane, job, failed)
+  broker.writeGate = new Gate()
+  await clock.pass(1_000)
+  broker.barrierGate = new Gate()
+  await clock.pass(2 * ackWaitMs)
+  assert.ok(job.leaseLost)
+  await broker.writeGate.open()
+  await settled()
+  const { repeats, released, failures } = broker.records.get(1)!
+  assert.deepEqual([repeats, released, failures], [1, 1, 1])
+})
+
 test('a failed attempt keeps its delivery, its place and its count until the next one', async () => {
   const { broker, clock, lane, posted, deliver, end, observer } = await ownerEngine()
   const [job] = [(await deliver(1, keyed('k')))!, await deliver(2, keyed('k'))]

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { noRecord } from '#src/core/attempt.js'
 import type { InFlightJob } from '#src/engine/in-flight-job.js'
 import { Marks } from '#src/engine/marks.js'
 import { lookAgain } from '#src/engine/second-look.js'
@@ -83,6 +84,23 @@ test('G4: what a survivor wrote meanwhile counts when the turn of a suspect come
   assert.deepEqual(ran, [one, two])
   assert.equal(two.attempt, 1)
   assert.equal(broker.records.get(2)?.released, 1)
+})
+
+test('G4: what a survivor wrote, and what came again here, both count at the second look', async () => {
+  const broker = new FakeBroker()
+  for (const isMarked of [false, true]) {
+    const job = heldJob(1, { deliveries: 4 })
+    // The fourth delivery came while it was held, and the second was another one's; a mark is stored as one more.
+    job.record = { ...noRecord, released: 1 }
+    job.isMarked = isMarked
+    job.storedReleases = isMarked ? 2 : 0
+    broker.records.set(1, { ...noRecord, released: job.storedReleases + 1 })
+    assert.ok(await lookAgain(job, broker))
+    assert.deepEqual([job.record.released, job.attempt], [2, 2])
+    assert.equal(job.storedReleases, isMarked ? 3 : 1)
+    await lookAgain(job, broker)
+    assert.equal(job.record.released, 2)
+  }
 })
 
 test('a suspect that is taken out while the broker is asked keeps its mark', async () => {
