@@ -82,7 +82,8 @@ export class JobArrival {
     }
     const held = inFlight.find(delivery.stream, delivery.sequence)
     if (held?.storedAt === delivery.storedAt) {
-      if (isStale) this.#miss(held, delivery)
+      // That lease has run out on the way as well: somebody else may have the job by now.
+      if (isStale) this.#cameAgain(held, delivery, true)
       else this.#adopt(held, delivery, sentAfter)
       this.#parts.roomChanged(handler)
       return
@@ -123,11 +124,7 @@ export class JobArrival {
     this.#cameAgain(job, delivery, wasElsewhere)
   }
 
-  /** The same, but that lease has run out as well, on the way: somebody else may have the job by now. */
-  #miss(job: InFlightJob, delivery: Delivery): void {
-    this.#cameAgain(job, delivery, true)
-  }
-
+  /** What is delivered again while we hold it does not count. */
   #cameAgain(job: InFlightJob, delivery: Delivery, mayBeElsewhere: boolean): void {
     // A broker that was killed counts the same delivery again.
     const isCounted = delivery.deliveries > job.deliveries

@@ -192,7 +192,7 @@ export class ThreadLane {
 
   /**
    * From here on what is begun is this job's, until another one is entered or `#leave`: `run()` would do both for each
-   * job, and either takes Node 24 a tenth of what a small job takes in all.
+   * job, and either takes Node 24 some 70 ns.
    */
   #enter(job: ThreadJob): void {
     this.#owner.enterWith(job)

@@ -44,15 +44,23 @@ test('the next of a key begins when the one before is settled; other keys and jo
   assert.equal(engine.handlers[0]!.parked, 1)
 })
 
-test('G4: what comes again while the next attempt of a key is noted does not count', async () => {
-  const { broker, clock, lane, deliver, end } = await ownerEngine()
+/** A job with a key has failed, and that its next attempt begins is being written to its record. */
+async function nextIsNoted() {
+  const parts = await ownerEngine()
+  const { broker, clock, lane, deliver, end } = parts
   const job = (await deliver(1, keyed('k')))!
   lane.begin(job)
   await end(lane, job, failed)
-  broker.writeGate = new Gate()
+  const writeGate = new Gate()
+  broker.writeGate = writeGate
   await clock.pass(1_000)
+  return { ...parts, job, writeGate }
+}
+
+test('G4: what comes again while the next attempt of a key is noted does not count', async () => {
+  const { broker, clock, lane, deliver, end, job, writeGate } = await nextIsNoted()
   await deliver(1, { ...keyed('k'), deliveries: 2 })
-  await broker.writeGate.open()
+  await writeGate.open()
   await clock.pass(1)
   assert.deepEqual([job.record.repeats, job.record.released], [1, 1])
   lane.begin(job)
@@ -64,16 +72,11 @@ test('G4: what comes again while the next attempt of a key is noted does not cou
 })
 
 test('G4: an attempt of a key that is noted, and does not begin because the lease is lost, does not count', async () => {
-  const { broker, clock, lane, deliver, end } = await ownerEngine()
-  const job = (await deliver(1, keyed('k')))!
-  lane.begin(job)
-  await end(lane, job, failed)
-  broker.writeGate = new Gate()
-  await clock.pass(1_000)
+  const { broker, clock, job, writeGate } = await nextIsNoted()
   broker.barrierGate = new Gate()
   await clock.pass(2 * ackWaitMs)
   assert.ok(job.leaseLost)
-  await broker.writeGate.open()
+  await writeGate.open()
   await settled()
   const { repeats, released, failures } = broker.records.get(1)!
   assert.deepEqual([repeats, released, failures], [1, 1, 1])
