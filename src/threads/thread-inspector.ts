@@ -10,15 +10,30 @@ export type ThreadAnswer =
 
 const unavailable: ThreadAnswer = { kind: 'unavailable' }
 
+let opened: Promise<ThreadInspector | undefined> | undefined
+
+/**
+ * Lets this process ask its threads, from now on and for as long as it lives. To be called before it starts the first:
+ * Node.js crashes (20 to 24, a segmentation fault) when a thread starts or ends at the moment at which a session
+ * attaches to those that are there. A session that is there first learns of each as it starts.
+ *
+ * Never rejects. Without an inspector, or without the permission to use it, every answer is `unavailable`.
+ */
+export async function openThreadInspector(): Promise<void> {
+  opened ??= import('node:inspector')
+    .then(({ Session }) => new ThreadInspector(new Session()))
+    .catch(() => undefined)
+  await opened
+}
+
 /**
  * Evaluates an expression inside a thread of this process, whatever the thread is doing, and gives back its value.
  *
- * 1. No port is opened: the inspector's session is inside the process, and there is none before and after.
+ * 1. No port is opened: the inspector's session is inside the process, and costs a thread nothing that is not asked.
  * 2. The thread is not paused, so there is nothing that could be left paused. The expression runs at the next
  *    point at which V8 lets itself be interrupted: inside a loop, a regular expression or `Atomics.wait`, or at
  *    once when the thread waits for events. Inside other native code there is no such point.
- * 3. Questions at the same time share the session, which attaches to every thread.
- * 4. Its answer comes at such a point, too: in the middle of whatever this thread is running, which may be Node's own
+ * 3. Its answer comes at such a point, too: in the middle of whatever this thread is running, which may be Node's own
  *    book-keeping of timers. So nothing is done then but to ask for a turn.
  *
  * Never rejects, and answers within `limitMs`.
@@ -28,33 +43,20 @@ export async function askThread(
   expression: string,
   limitMs: number,
 ): Promise<ThreadAnswer> {
-  let link: InspectorLink | undefined
   try {
-    const { Session } = await import('node:inspector')
-    link = InspectorLink.take(Session)
-    return await link.evaluate(threadId, expression, limitMs)
+    const inspector = await opened
+    return inspector ? await inspector.evaluate(threadId, expression, limitMs) : unavailable
   } catch {
     return unavailable
-  } finally {
-    link?.leave()
   }
 }
 
-/** The session that is open while somebody asks. */
-class InspectorLink {
-  static #open: InspectorLink | undefined
-
-  static take(SessionClass: new () => Session): InspectorLink {
-    InspectorLink.#open ??= new InspectorLink(new SessionClass())
-    InspectorLink.#open.#users += 1
-    return InspectorLink.#open
-  }
-
+/** The session of this process with all its threads. */
+class ThreadInspector {
   readonly #session: Session
   /** The name of each thread's own session, by its thread id. */
   readonly #threads = new Map<number, string>()
   readonly #waiting = new Map<number, { sessionId: string; answered(answer: ThreadAnswer): void }>()
-  #users = 0
   #lastId = 0
 
   constructor(session: Session) {
@@ -92,13 +94,6 @@ class InspectorLink {
         if (error) answered(unavailable)
       })
     })
-  }
-
-  leave(): void {
-    this.#users -= 1
-    if (this.#users > 0) return
-    InspectorLink.#open = undefined
-    this.#session.disconnect()
   }
 
   // `workerId` counts attachments; only the title has the thread's id.

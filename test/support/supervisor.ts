@@ -157,6 +157,12 @@ export class Supervisor {
     return JSON.stringify(this.output.slice(-1500))
   }
 
+  /** What comes of waiting for what only this supervisor can bring about, which fails as soon as it has ended. */
+  async during<T>(wait: Promise<T>): Promise<T> {
+    const ended = this.exited.then(() => this.#stillRuns())
+    return Promise.race([wait, ended]) as Promise<T>
+  }
+
   #stillRuns(): undefined {
     if (this.exit !== undefined) {
       throw new GiveUp(`the supervisor ended with ${JSON.stringify(this.exit)} and said ${this.tail()}`)

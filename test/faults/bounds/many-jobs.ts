@@ -22,10 +22,11 @@ export function manyJobs({ jobs }: { jobs: number }): Promise<Row> {
       await broker.enqueueAll('tally', bodies)
       if (n % Math.max(batch, Math.floor(jobs / 200)) < batch) {
         rss.push(footprintOf(supervisor.pid).rssMb)
-        await eventually('most have run', async () => (await broker.jobsLeft()) <= mostWaiting, 600_000)
+        const someLeft = async (): Promise<boolean> => (await broker.jobsLeft()) <= mostWaiting
+        await supervisor.during(eventually('most have run', someLeft, 600_000))
       }
     }
-    await broker.drained(600_000)
+    await supervisor.during(broker.drained(600_000))
     const tookS = (performance.now() - startedAt) / 1_000
 
     const runs = new Uint8Array(jobs)

@@ -47,7 +47,7 @@ export function threadRestarts({ restarts, warmUp }: ThreadRestarts): Promise<Ro
           doomed.add(await broker.enqueue('act', job, headers ? { headers } : {}))
           if (n % 4 === 3) healthy.add(await broker.enqueue('act', { do: 'return' }))
         }
-        await broker.drained(600_000)
+        await supervisor.during(broker.drained(600_000))
       }
       return restingFootprint(supervisor.pid)
     }
