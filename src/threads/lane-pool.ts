@@ -45,6 +45,9 @@ const youngGenerationMb = 32
 /** Pause before a thread that keeps dying is replaced once more; the first replacements are immediate. */
 const quickRestarts = 20
 const longestPauseMs = 1_000
+/** A thread that was told to end and has not is told again, each time after twice as long. */
+const firstTellMs = 50
+const longestTellMs = 6_400
 /** How long the threads may take to end when the pool is closed. */
 const closeMs = 1_000
 
@@ -215,8 +218,20 @@ export class LanePool implements LaneOwner {
       this.#listener.laneStuck(lane)
       if (this.#allGone) this.#whenGone()
     }, this.#options.stuckMs)
+    // Who was asked where it is, and was in the middle of its answer, takes being told for the end of that alone: V8's
+    // inspector takes the termination back.
+    let telling: NodeJS.Timeout
+    const tellIn = (pauseMs: number): void => {
+      const tell = (): void => {
+        void worker.terminate()
+        if (pauseMs < longestTellMs) tellIn(2 * pauseMs)
+      }
+      telling = setTimeout(tell, pauseMs)
+    }
+    tellIn(firstTellMs)
     worker.once('exit', () => {
       clearTimeout(timer)
+      clearTimeout(telling)
       exited()
     })
   }

@@ -2,17 +2,26 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import type { InFlightJob } from '#src/engine/in-flight-job.js'
-import { LanePool } from '#src/threads/lane-pool.js'
+import type { StartedJob } from '#src/engine/lanes-port.js'
+import type { ThreadLaneHandle } from '#src/threads/lane.js'
+import { LanePool, type LanePoolListener } from '#src/threads/lane-pool.js'
 import { monotonicMs } from '#src/threads/monotonic.js'
+import { askThread, openThreadInspector } from '#src/threads/thread-inspector.js'
 import { handlerState, heldJob } from '../support/fake-engine-parts.ts'
 import { until } from '../support/until.ts'
 
 const ackWaitMs = 500
 
-test('G2: a thread begins nothing whose lease nobody has renewed, and says so', async (t) => {
+interface SpinningPool {
+  readonly lane: ThreadLaneHandle
+  post(durations: readonly number[], renewedAt: number): InFlightJob[]
+}
+
+/** A pool with one thread, whose jobs spin for as many milliseconds as they say, and a way to post some. */
+async function spinningPool(t: TestContext, listener: Partial<LanePoolListener>): Promise<SpinningPool> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-lane-pool-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const file = join(folder, 'spin.mjs')
@@ -20,8 +29,6 @@ test('G2: a thread begins nothing whose lease nobody has renewed, and says so', 
     file,
     'export default ({ ms }) => { const end = performance.now() + ms; while (performance.now() < end); }',
   )
-  const ended: InFlightJob[] = []
-  const late: InFlightJob[] = []
   const pool = new LanePool(
     {
       name: 'cpu',
@@ -40,8 +47,8 @@ test('G2: a thread begins nothing whose lease nobody has renewed, and says so', 
     },
     {
       laneReady: () => {},
-      jobEnded: (_lane, job) => ended.push(job),
-      jobsLate: (jobs) => late.push(...jobs),
+      jobEnded: () => {},
+      jobsLate: () => {},
       resultsHandled: () => {},
       laneEnded: () => {},
       laneStuck: () => {},
@@ -50,26 +57,50 @@ test('G2: a thread begins nothing whose lease nobody has renewed, and says so', 
       leaked: () => {},
       progressed: () => {},
       poolError: (_pool, error) => assert.fail(String(error)),
+      ...listener,
     },
   )
   t.after(() => pool.close())
   await pool.firstReady
-  const [lane] = pool.lanes
+  const lane = pool.lanes[0]!
   const handler = handlerState()
   const post = (durations: readonly number[], renewedAt: number): InFlightJob[] => {
     const jobs = durations.map((ms, index) =>
       heldJob(index + 1, { handler, now: renewedAt, data: Buffer.from(JSON.stringify({ ms })) }),
     )
-    for (const job of jobs) lane!.put(job)
-    lane!.send()
+    for (const job of jobs) lane.put(job)
+    lane.send()
     return jobs
   }
+  return { lane, post }
+}
+
+test('G2: a thread begins nothing whose lease nobody has renewed, and says so', async (t) => {
+  const ended: InFlightJob[] = []
+  const late: InFlightJob[] = []
+  const { lane, post } = await spinningPool(t, {
+    jobEnded: (_lane, job) => ended.push(job),
+    jobsLate: (jobs) => late.push(...jobs),
+  })
   const [blocking, behind, renewed] = post([ackWaitMs * 2, 0, 0], monotonicMs())
   renewed!.renewed(monotonicMs() + 60_000)
-  await until(() => lane!.outstanding === 0, 'nothing is left on the thread', 10_000)
+  await until(() => lane.outstanding === 0, 'nothing is left on the thread', 10_000)
   assert.deepEqual(ended, [blocking, renewed])
   assert.deepEqual(late, [behind])
   const [next] = post([0], monotonicMs() + 60_000)
-  await until(() => lane!.outstanding === 0, 'the thread goes on', 10_000)
+  await until(() => lane.outstanding === 0, 'the thread goes on', 10_000)
   assert.deepEqual(ended, [blocking, renewed, next])
+})
+
+test('G3: a thread that is killed while it answers where it is ends all the same', async (t) => {
+  await openThreadInspector()
+  const gone: StartedJob[] = []
+  const { lane, post } = await spinningPool(t, { laneEnded: (_lane, started) => gone.push(...started) })
+  const [job] = post([3_600_000], monotonicMs() + 60_000)
+  await until(() => lane.startedAt(job!) !== undefined, 'the job runs')
+  const slowAnswer = 'for (const until = Date.now() + 600; Date.now() < until; );'
+  assert.deepEqual(await askThread(lane.threadId, slowAnswer, 200), { kind: 'silent' })
+  lane.kill('deadline')
+  await until(() => gone.length > 0, 'the thread has ended', 10_000)
+  assert.equal(gone[0]!.job, job)
 })
