@@ -20,7 +20,6 @@ import { catalogHandlers } from '../threads/handler-catalog.ts'
 import { findHandlers } from '../threads/handlers-folder.ts'
 import type { LanePool } from '../threads/lane-pool.ts'
 import type { HandlerFault } from '../threads/lane-protocol.ts'
-import { openThreadInspector } from '../threads/thread-inspector.ts'
 import { answerWhere } from './answer-where.ts'
 import { logConnectionEvent } from './connection-log.ts'
 import { createEngine } from './create-engine.ts'
@@ -101,7 +100,6 @@ export class Supervisor {
    * @throws {MillraceError} what stops a start; see the exit codes. `signal.reason` when it is aborted.
    */
   async start(signal: AbortSignal): Promise<void> {
-    if (this.#settings.autopsy === 'on') await openThreadInspector()
     await this.#startHttp()
     const files = findHandlers(this.#settings.handlersFolder)
     this.#handlerNames = files.map((file) => file.name)

@@ -1,4 +1,4 @@
-import { MessageChannel } from 'node:worker_threads'
+import { MessageChannel, type Worker } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import type { PoolName } from '../core/handler-definition.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
@@ -45,7 +45,7 @@ const youngGenerationMb = 32
 /** Pause before a thread that keeps dying is replaced once more; the first replacements are immediate. */
 const quickRestarts = 20
 const longestPauseMs = 1_000
-/** A thread that was told to end and has not is told again, each time after twice as long. */
+/** When a thread that was told to end is told again, and how long the last pause is of those that double. */
 const firstTellMs = 50
 const longestTellMs = 6_400
 /** How long the threads may take to end when the pool is closed. */
@@ -218,20 +218,10 @@ export class LanePool implements LaneOwner {
       this.#listener.laneStuck(lane)
       if (this.#allGone) this.#whenGone()
     }, this.#options.stuckMs)
-    // Who was asked where it is, and was in the middle of its answer, takes being told for the end of that alone: V8's
-    // inspector takes the termination back.
-    let telling: NodeJS.Timeout
-    const tellIn = (pauseMs: number): void => {
-      const tell = (): void => {
-        void worker.terminate()
-        if (pauseMs < longestTellMs) tellIn(2 * pauseMs)
-      }
-      telling = setTimeout(tell, pauseMs)
-    }
-    tellIn(firstTellMs)
+    const stopTelling = tellToEnd(worker)
     worker.once('exit', () => {
       clearTimeout(timer)
-      clearTimeout(telling)
+      stopTelling()
       exited()
     })
   }
@@ -269,6 +259,27 @@ export class LanePool implements LaneOwner {
     }
     return states
   }
+}
+
+/**
+ * Tells a thread to end that has been told before, again and again until it is gone or 12 s are over. V8's inspector
+ * cancels a termination that arrives while it evaluates a question: the answer ends, and what the thread ran before
+ * goes on.
+ *
+ * @returns what stops it.
+ */
+function tellToEnd(worker: Worker): () => void {
+  // Each telling waits for the exit.
+  worker.setMaxListeners(0)
+  let timer: NodeJS.Timeout
+  const tellIn = (pauseMs: number): void => {
+    timer = setTimeout(() => {
+      void worker.terminate()
+      if (pauseMs < longestTellMs) tellIn(2 * pauseMs)
+    }, pauseMs)
+  }
+  tellIn(firstTellMs)
+  return () => clearTimeout(timer)
 }
 
 function causeOf(error: unknown): AttemptError {

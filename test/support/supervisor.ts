@@ -89,7 +89,7 @@ export class Supervisor {
     const fits = typeof what === 'string' ? (line: LogLine) => line.msg === what : what
     return eventually(
       `a log line that fits ${what}`,
-      () => this.lines.find(fits) ?? this.#stillRuns(),
+      () => this.lines.find(fits) ?? this.stillRuns(),
       withinMs,
     )
   }
@@ -133,7 +133,7 @@ export class Supervisor {
   }
 
   async get(path: string): Promise<{ status: number; body: string }> {
-    this.#stillRuns()
+    this.stillRuns()
     const response = await fetch(`${await this.url()}${path}`, { signal: AbortSignal.timeout(10_000) })
     return { status: response.status, body: await response.text() }
   }
@@ -157,13 +157,8 @@ export class Supervisor {
     return JSON.stringify(this.output.slice(-1500))
   }
 
-  /** What comes of waiting for what only this supervisor can bring about, which fails as soon as it has ended. */
-  async during<T>(wait: Promise<T>): Promise<T> {
-    const ended = this.exited.then(() => this.#stillRuns())
-    return Promise.race([wait, ended]) as Promise<T>
-  }
-
-  #stillRuns(): undefined {
+  /** @throws {GiveUp} when it has ended, so that who waits for something that only it can do waits no longer. */
+  stillRuns(): undefined {
     if (this.exit !== undefined) {
       throw new GiveUp(`the supervisor ended with ${JSON.stringify(this.exit)} and said ${this.tail()}`)
     }

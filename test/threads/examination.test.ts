@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { before, type TestContext, test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { examineThread, type Finding } from '#src/threads/examination.js'
-import { openThreadInspector } from '#src/threads/thread-inspector.js'
-
-before(openThreadInspector)
 
 const secret = 'canary_4711'
 const source = readFileSync('test/fixtures/threads/stuck-thread.ts', 'utf8').split('\n')

@@ -9,7 +9,7 @@ import type { StartedJob } from '#src/engine/lanes-port.js'
 import type { ThreadLaneHandle } from '#src/threads/lane.js'
 import { LanePool, type LanePoolListener } from '#src/threads/lane-pool.js'
 import { monotonicMs } from '#src/threads/monotonic.js'
-import { askThread, openThreadInspector } from '#src/threads/thread-inspector.js'
+import { askThread } from '#src/threads/thread-inspector.js'
 import { handlerState, heldJob } from '../support/fake-engine-parts.ts'
 import { until } from '../support/until.ts'
 
@@ -93,7 +93,6 @@ test('G2: a thread begins nothing whose lease nobody has renewed, and says so', 
 })
 
 test('G3: a thread that is killed while it answers where it is ends all the same', async (t) => {
-  await openThreadInspector()
   const gone: StartedJob[] = []
   const { lane, post } = await spinningPool(t, { laneEnded: (_lane, started) => gone.push(...started) })
   const [job] = post([3_600_000], monotonicMs() + 60_000)

@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { before, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
-import { askThread, openThreadInspector } from '#src/threads/thread-inspector.js'
-
-before(openThreadInspector)
+import { askThread } from '#src/threads/thread-inspector.js'
 
 test('an answer does nothing in the middle of what the asking thread runs', async (t) => {
   const worker = new Worker('setInterval(() => {}, 1000)', { eval: true })
@@ -36,6 +34,6 @@ test('an answer does nothing in the middle of what the asking thread runs', asyn
 
 test('asking a thread while others start and end does not crash the process', async () => {
   const program = fileURLToPath(new URL('../fixtures/threads/ask-as-threads-end.js', import.meta.url))
-  const { stdout } = await promisify(execFile)(process.execPath, [program])
+  const { stdout } = await promisify(execFile)(process.execPath, [program], { timeout: 120_000 })
   assert.ok(Number(stdout) > 0, stdout)
 })

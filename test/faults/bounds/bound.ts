@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { projectRoot } from '../../support/supervisor.ts'
+import { eventually } from '../../support/eventually.ts'
+import type { JetStreamView } from '../../support/jetstream-view.ts'
+import { projectRoot, type Supervisor } from '../../support/supervisor.ts'
 
 /** Few handlers with small graces, so that a stop has the bound that its settings say. */
 export const boundsHandlers = join(projectRoot, 'test/fixtures/handlers/bounds')
@@ -39,6 +41,15 @@ export class Scope {
       await scope.end()
     }
   }
+}
+
+/** Waits until no more than so many jobs are left of those that only this supervisor takes. */
+export async function untilLeft(broker: JetStreamView, supervisor: Supervisor, most: number): Promise<void> {
+  await eventually(
+    `at most ${most} jobs are left`,
+    async () => supervisor.stillRuns() ?? (await broker.jobsLeft()) <= most,
+    600_000,
+  )
 }
 
 /** Milliseconds of the clock that the ledger's lines are timed by. */

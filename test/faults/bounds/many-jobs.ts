@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { eventually } from '../../support/eventually.ts'
 import { World } from '../../support/world.ts'
-import { boundsHandlers, footprintOf, quantile, type Row, Scope } from './bound.ts'
+import { boundsHandlers, footprintOf, quantile, type Row, Scope, untilLeft } from './bound.ts'
 
 const growthLimitMb = 20
 const batch = 500
@@ -22,11 +21,10 @@ export function manyJobs({ jobs }: { jobs: number }): Promise<Row> {
       await broker.enqueueAll('tally', bodies)
       if (n % Math.max(batch, Math.floor(jobs / 200)) < batch) {
         rss.push(footprintOf(supervisor.pid).rssMb)
-        const someLeft = async (): Promise<boolean> => (await broker.jobsLeft()) <= mostWaiting
-        await supervisor.during(eventually('most have run', someLeft, 600_000))
+        await untilLeft(broker, supervisor, mostWaiting)
       }
     }
-    await supervisor.during(broker.drained(600_000))
+    await untilLeft(broker, supervisor, 0)
     const tookS = (performance.now() - startedAt) / 1_000
 
     const runs = new Uint8Array(jobs)

@@ -1,6 +1,6 @@
 import { eventually } from '../../support/eventually.ts'
 import { World } from '../../support/world.ts'
-import { boundsHandlers, type Footprint, footprintOf, quantile, type Row, Scope } from './bound.ts'
+import { boundsHandlers, type Footprint, footprintOf, quantile, type Row, Scope, untilLeft } from './bound.ts'
 
 const growthLimitMb = 30
 /** About as many as fit into three seconds. */
@@ -47,7 +47,7 @@ export function threadRestarts({ restarts, warmUp }: ThreadRestarts): Promise<Ro
           doomed.add(await broker.enqueue('act', job, headers ? { headers } : {}))
           if (n % 4 === 3) healthy.add(await broker.enqueue('act', { do: 'return' }))
         }
-        await supervisor.during(broker.drained(600_000))
+        await untilLeft(broker, supervisor, 0)
       }
       return restingFootprint(supervisor.pid)
     }
