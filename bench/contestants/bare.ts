@@ -30,11 +30,17 @@ export const rawWithIds: Contestant = onNats('raw protocol with ids', {
   isRecorded: () => false,
 })
 
+/** Jobs of each thread that computes, as many as 30 ms take, the one that runs included: what Millrace has at hand. */
+const computingAhead = 7
+/** Jobs of each thread when they wait or take no time. */
+const waitingAhead = 500
+
 /** The same with threads that do the work: the least supervisor. */
 export const rawThreads: Contestant = onNats('raw protocol, threads', {
   about:
-    'The raw protocol, in a main thread that hands jobs to threads, some ahead, and acks each when it is done; nothing else.',
-  start: (stage, order) => startLoop(stage, order, 'raw-threads.js', os.availableParallelism()),
+    'The raw protocol, in a main thread that hands jobs to threads and acks each when it is done; nothing else. As many threads as processors, with 7 ' +
+    'jobs each, for jobs that compute; one with 500 for others.',
+  start: (stage, order) => startRawThreads(stage, order),
 })
 
 /** What one writes first: a pool, `piscina.run()` for each job, and a timer that aborts it at its deadline. */
@@ -43,9 +49,15 @@ export const naive: Contestant = {
     about:
       'One `piscina.run()` for each job, with an AbortController and a timer for its deadline; at most 500 under way. ' +
       'No retries, leases, metrics or logs.',
-    start: (stage, order) => startLoop(stage, order, 'naive-loop.js'),
+    start: (stage, order) => startLoop(stage, order, 'naive-loop.js', stage.options.threads),
   }),
   share: 0.25,
+}
+
+/** As many threads as processors for jobs that compute, and one for others. */
+export function startRawThreads(stage: Stage, order: Order): Promise<Running> {
+  const args = order.handler === 'burn' ? [os.availableParallelism(), computingAhead] : [1, waitingAhead]
+  return startLoop(stage, order, 'raw-threads.js', ...args)
 }
 
 /** Starts a script of this folder that takes jobs and prints a line when it does. */
@@ -53,7 +65,7 @@ export async function startLoop(
   stage: Stage,
   order: Order,
   script: string,
-  threads = stage.options.threads,
+  ...args: number[]
 ): Promise<Running> {
   let isReady: () => void
   const ready = new Promise<void>((resolve) => {
@@ -61,7 +73,7 @@ export async function startLoop(
   })
   const child = await startChild(stage.options, {
     script: path.join(import.meta.dirname, script),
-    args: [stage.broker.url, order.handler, String(threads)],
+    args: [stage.broker.url, order.handler, ...args.map(String)],
     environment: { [recordsVariable]: stage.dir },
     isProfiled: true,
     onLine: () => isReady(),

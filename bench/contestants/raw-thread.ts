@@ -4,9 +4,10 @@ import { type WorkPayload, works } from '../measure/work.ts'
 
 const work = works[String(workerData)]!()
 
-parentPort!.on('message', async (jobs: readonly (readonly [reply: string, body: string])[]) => {
+parentPort!.on('message', (jobs: readonly (readonly [reply: string, body: string])[]) => {
   for (const [reply, body] of jobs) {
-    await work(JSON.parse(body) as WorkPayload)
-    parentPort!.postMessage(reply)
+    const done = work(JSON.parse(body) as WorkPayload)
+    if (done === undefined) parentPort!.postMessage(reply)
+    else void done.then(() => parentPort!.postMessage(reply))
   }
 })

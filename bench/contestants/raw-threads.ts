@@ -1,13 +1,12 @@
 /**
- * Takes jobs without a client and has threads do their work: `node raw-threads.js <url> <handler> <threads>`. Prints a
- * line when it is up. No thread waits for a job, and the ack of one that is done leaves at once; there is nothing else.
+ * Takes jobs without a client and has threads do their work: `node raw-threads.js <url> <handler> <threads> <jobs of each
+ * thread>`. Prints a line when it is up. No thread waits for a job, and the ack of one that is done leaves at once; there
+ * is nothing else.
  */
 import { Worker } from 'node:worker_threads'
 import { RawJobs } from './raw-jobs.ts'
 
-const [url, handler, threadCount] = process.argv.slice(2)
-/** As many as 30 ms take, the one that runs included: what Millrace has at hand. */
-const jobsPerThread = 7
+const [url, handler, threadCount, jobsPerThread] = process.argv.slice(2)
 
 type Thread = { readonly worker: Worker; outstanding: number; arrived: [reply: string, body: string][] }
 
@@ -16,7 +15,7 @@ const threads = Array.from({ length: Number(threadCount) }, (): Thread => {
   const worker = new Worker(new URL('raw-thread.js', import.meta.url), { workerData: handler })
   return { worker, outstanding: 0, arrived: [] }
 })
-const room = jobsPerThread * threads.length
+const room = Number(jobsPerThread) * threads.length
 let outstanding = 0
 let asked = 0
 for (const thread of threads) {

@@ -1,4 +1,4 @@
-import { bare, naive } from '../contestants/bare.ts'
+import { bare, naive, rawThreads } from '../contestants/bare.ts'
 import type { Contestant } from '../contestants/contestant.ts'
 import { millrace } from '../contestants/millrace.ts'
 import { bullmqBest, bullmqThreads, graphileWorkers, pgBoss } from '../contestants/peers.ts'
@@ -28,12 +28,12 @@ function latencyAt(perSecond: number): Scenario {
       `A process publishes ${rate} jobs a second at instants fixed beforehand, whatever becomes of them; the handler notes how long ` +
       'after its instant it starts. Before that it takes a queue of 150,000 jobs, as one that has run for long would have; ' +
       'the first ten seconds after that do not count, and the ten after them do. Compared with the same in the callback of `consume()`, which changes no thread; ' +
-      'what that change costs without anything else of Millrace is in the line of Piscina.',
+      'what that change costs without anything else of Millrace is in the lines of Piscina and of the raw protocol with a thread.',
     // The others commit for each job, which is more than PostgreSQL can do here 2,000 times a second.
     contestants:
       perSecond > 1_000
-        ? [...ours, naive, bullmqBest[1]!, bullmqThreads]
-        : [...ours, naive, bullmqBest[1]!, bullmqThreads, graphileWorkers[0]!, pgBoss],
+        ? [...ours, rawThreads, naive, bullmqBest[1]!, bullmqThreads]
+        : [...ours, rawThreads, naive, bullmqBest[1]!, bullmqThreads, graphileWorkers[0]!, pgBoss],
     quick: perSecond > 1_000 ? [] : [bare.name],
     measures,
     goals: [
