@@ -23,6 +23,11 @@ export function askThread(threadId: number, expression: string, limitMs: number)
   return Asker.current.ask(threadId, expression, limitMs)
 }
 
+/** Has the first question answered as soon as the others, for which it would start a thread. */
+export function prepareToAsk(): void {
+  Asker.current ??= new Asker()
+}
+
 /** This thread's end of the thread that asks. */
 class Asker {
   static current: Asker | undefined
