@@ -2,7 +2,7 @@
 import { connect, type Socket } from 'node:net'
 import { jobStream } from '../stage/stage.ts'
 
-const inbox = '_INBOX.raw'
+const inbox = `_INBOX.raw-${process.pid}`
 const space = 0x20
 const lineEnd = Buffer.from('\r\n')
 
