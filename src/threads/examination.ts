@@ -32,10 +32,10 @@ export async function examineThread(threadId: number, limitMs: number): Promise<
 }
 
 async function look(threadId: number, until: number): Promise<Finding> {
+  let found: Finding | undefined
   for (let looks = 1; ; looks += 1) {
     const answer = await askThread(threadId, probeExpression, Math.max(0, until - performance.now()))
-    if (answer.kind === 'silent') return { kind: 'native' }
-    if (answer.kind === 'unavailable') return { kind: 'unknown' }
+    if (answer.kind !== 'value') return found ?? { kind: answer.kind === 'silent' ? 'native' : 'unknown' }
     const probe = readAnswer(answer.value)
     if (!probe) return { kind: 'unknown' }
     const { slot, ticket, frames } = probe
@@ -43,8 +43,8 @@ async function look(threadId: number, until: number): Promise<Finding> {
     const resources = count(probe.resources)
     // Who goes on from micro-task to micro-task has no stack now and then, and waits for nothing.
     const isBetween = stack.length > 0 ? stack.every(isNative) : Object.keys(resources).length === 0
-    if (isBetween && looks < mostLooks && performance.now() < until) continue
-    return { kind: 'found', slot, ticket, stack, resources }
+    found = { kind: 'found', slot, ticket, stack, resources }
+    if (!isBetween || looks === mostLooks || performance.now() >= until) return found
   }
 }
 

@@ -3,6 +3,9 @@ import { parentPort } from 'node:worker_threads'
 import { type Question, type Reply, type ThreadAnswer, unavailable } from './inspector-protocol.ts'
 import { monotonicMs } from './monotonic.ts'
 
+/** So long a thread may take to answer that is not blocked, on a machine with more to do than it can. */
+const slowMs = 100
+
 /** The session that is open while somebody asks. Questions at the same time share it, because it attaches to every thread. */
 class InspectorLink {
   static #open: InspectorLink | undefined
@@ -40,7 +43,9 @@ class InspectorLink {
         this.#waiting.delete(id)
         resolve(answer)
       }
-      const giveUp = (): void => answered(this.#waiting.has(id) ? { kind: 'silent' } : unavailable)
+      let deliveredAt = Number.POSITIVE_INFINITY
+      const giveUp = (): void =>
+        answered(monotonicMs() - deliveredAt >= slowMs ? { kind: 'silent' } : unavailable)
       const timer = setTimeout(giveUp, Math.max(0, untilMs - monotonicMs()))
       const ask = (): void => {
         const sessionId = this.#threads.get(threadId)
@@ -53,6 +58,7 @@ class InspectorLink {
         const message = JSON.stringify({ id, method: 'Runtime.evaluate', params })
         this.#session.post('NodeWorker.sendMessageToWorker', { sessionId, message }, (error) => {
           if (error) answered(unavailable)
+          else deliveredAt = monotonicMs()
         })
       }
       this.#enabled.then(ask).catch(() => answered(unavailable))

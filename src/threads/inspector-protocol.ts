@@ -3,7 +3,7 @@ export type ThreadAnswer =
   | { readonly kind: 'value'; readonly value: unknown }
   /** It is there, and did not answer in time. */
   | { readonly kind: 'silent' }
-  /** It cannot be asked: it is gone, or this Node.js has no inspector, or does not permit it. */
+  /** It cannot be asked, or not in this time: it is gone, or this Node.js has no inspector, or does not permit it. */
   | { readonly kind: 'unavailable' }
 
 export const unavailable: ThreadAnswer = { kind: 'unavailable' }

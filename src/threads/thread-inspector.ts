@@ -33,26 +33,40 @@ class Asker {
   static current: Asker | undefined
 
   readonly #waiting = new Map<number, (answer: ThreadAnswer) => void>()
+  /** Undefined where there can be none, such as in a Node.js without an inspector. */
   #worker: Worker | undefined
   #lastId = 0
 
   constructor() {
+    try {
+      this.#worker = this.#start()
+    } catch {
+      // It is not permitted to start threads.
+    }
+  }
+
+  #start(): Worker {
     // Nothing that the process was told to load first is for this thread.
-    const worker = new Worker(new URL('inspector-entry.js', import.meta.url), { execArgv: [] })
-    worker.on('message', ({ id, answer }: Reply) => this.#waiting.get(id)?.(answer))
+    const worker = new Worker(new URL('inspector-entry.js', import.meta.url), { execArgv: [], env: {} })
+    let hasAnswered = false
+    worker.on('message', ({ id, answer }: Reply) => {
+      hasAnswered = true
+      this.#waiting.get(id)?.(answer)
+    })
     // A listener for messages holds the process, so not before.
     worker.unref()
     worker.on('error', () => {})
     worker.once('exit', () => {
       this.#worker = undefined
+      // The next question starts another one, unless that would end as well.
+      if (hasAnswered) Asker.current = undefined
       for (const answered of [...this.#waiting.values()]) answered(unavailable)
     })
-    this.#worker = worker
+    return worker
   }
 
   ask(threadId: number, expression: string, limitMs: number): Promise<ThreadAnswer> {
     const worker = this.#worker
-    // This Node.js has no inspector.
     if (!worker) return Promise.resolve(unavailable)
     this.#lastId += 1
     const id = this.#lastId
@@ -62,7 +76,8 @@ class Asker {
         this.#waiting.delete(id)
         resolve(answer)
       }
-      const timer = setTimeout(() => answered(unavailable), limitMs)
+      // After a look at what has arrived, for which this thread may have had no time.
+      const timer = setTimeout(() => setImmediate(() => answered(unavailable)), limitMs)
       this.#waiting.set(id, answered)
       const question: Question = { id, threadId, expression, untilMs: monotonicMs() + limitMs - replyMs }
       worker.postMessage(question)

@@ -83,7 +83,7 @@ test('a thread in native code does not answer, and ends as it would have', async
   const exited = once(worker, 'exit')
   // It is asked in vain at most so often as it takes to be there.
   let finding: Finding = { kind: 'unknown' }
-  while (finding.kind !== 'native') finding = await examineThread(worker.threadId, 50)
+  while (finding.kind !== 'native') finding = await examineThread(worker.threadId, 300)
   void worker.terminate()
   await exited
 })
