@@ -8,7 +8,7 @@ const signalMs = 10
 
 /**
  * The longest that it takes to find out where a job is on its thread. A thread that runs JavaScript, or waits,
- * answers in 2 to 20 ms, on a machine with more to do than it can in up to 70; one in native code never does.
+ * answers in 1 to 20 ms, on a machine with more to do than it can in up to 70; one in native code never does.
  */
 export const examineMs = 250
 

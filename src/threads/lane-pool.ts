@@ -1,4 +1,4 @@
-import { MessageChannel, type Worker } from 'node:worker_threads'
+import { MessageChannel } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import type { PoolName } from '../core/handler-definition.ts'
 import type { AttemptError, Outcome } from '../core/outcome.ts'
@@ -7,6 +7,7 @@ import type { Lane, PoolListener, ThreadEnd } from '../engine/lanes-port.ts'
 import { describeThrown } from './error-transfer.ts'
 import { type LaneOwner, ThreadLaneHandle } from './lane.ts'
 import type { FromThread, HandlerFault, HandlerFile, LaneTask, ProgressMessage } from './lane-protocol.ts'
+import { tellToEnd } from './tell-to-end.ts'
 
 export interface LanePoolOptions {
   readonly name: PoolName
@@ -45,9 +46,6 @@ const youngGenerationMb = 32
 /** Pause before a thread that keeps dying is replaced once more; the first replacements are immediate. */
 const quickRestarts = 20
 const longestPauseMs = 1_000
-/** When a thread that was told to end is told again, and how long the last pause is of those that double. */
-const firstTellMs = 50
-const longestTellMs = 6_400
 /** How long the threads may take to end when the pool is closed. */
 const closeMs = 1_000
 
@@ -259,27 +257,6 @@ export class LanePool implements LaneOwner {
     }
     return states
   }
-}
-
-/**
- * Tells a thread to end that has been told before, again and again until it is gone or 12 s are over. V8's inspector
- * cancels a termination that arrives while it evaluates a question: the answer ends, and what the thread ran before
- * goes on.
- *
- * @returns what stops it.
- */
-function tellToEnd(worker: Worker): () => void {
-  // Each telling waits for the exit.
-  worker.setMaxListeners(0)
-  let timer: NodeJS.Timeout
-  const tellIn = (pauseMs: number): void => {
-    timer = setTimeout(() => {
-      void worker.terminate()
-      if (pauseMs < longestTellMs) tellIn(2 * pauseMs)
-    }, pauseMs)
-  }
-  tellIn(firstTellMs)
-  return () => clearTimeout(timer)
 }
 
 function causeOf(error: unknown): AttemptError {

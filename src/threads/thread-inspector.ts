@@ -16,7 +16,7 @@ const replyMs = 20
  *    starts or ends while this thread attaches to those that are there: JavaScript runs meanwhile, and in the middle
  *    of that the list of threads changes. For a session of another thread none runs.
  *
- * Never rejects, and answers within `limitMs`.
+ * Never rejects, and answers within `limitMs`, or in the first turn that this thread has after that.
  */
 export function askThread(threadId: number, expression: string, limitMs: number): Promise<ThreadAnswer> {
   Asker.current ??= new Asker()
