@@ -1,5 +1,5 @@
 import type { InFlightJob } from '../engine/in-flight-job.ts'
-import { fieldCount, fields, type JobBatch, type JobExtras } from './lane-protocol.ts'
+import { fieldCount, fields, headCount, type JobBatch, type JobExtras } from './lane-protocol.ts'
 
 /** Jobs on their way to a thread: their numbers and their payloads in one buffer, which is transferred. */
 export function encodeJobs(jobs: readonly InFlightJob[]): JobBatch {
@@ -13,12 +13,14 @@ export function encodeJobs(jobs: readonly InFlightJob[]): JobBatch {
       extras[position] = { id: job.id, headers: job.headers }
     }
   }
-  const numbersBytes = jobs.length * fieldCount * 8
+  const numberCount = headCount + jobs.length * fieldCount
+  const numbersBytes = numberCount * 8
   const buffer = new ArrayBuffer(numbersBytes + bytes)
-  const numbers = new Float64Array(buffer, 0, jobs.length * fieldCount)
+  const numbers = new Float64Array(buffer, 0, numberCount)
   const payloads = new Uint8Array(buffer, numbersBytes)
   let offset = 0
-  let at = 0
+  let at = headCount
+  numbers[0] = jobs.length
   for (const job of jobs) {
     payloads.set(job.data, offset)
     numbers[at + fields.slot] = job.slot
@@ -38,5 +40,5 @@ export function encodeJobs(jobs: readonly InFlightJob[]): JobBatch {
     offset += job.data.length
     at += fieldCount
   }
-  return { kind: 'jobs', count: jobs.length, buffer, extras }
+  return extras ? { kind: 'jobs', buffer, extras } : buffer
 }

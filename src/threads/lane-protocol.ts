@@ -104,6 +104,8 @@ export const fields = {
   level: 13,
 } as const
 export const fieldCount = 14
+/** How many numbers come before those of the first job: how many jobs there are. */
+export const headCount = 1
 
 /** A job's parts that are not numbers; most jobs have none. */
 export interface JobExtras {
@@ -111,14 +113,19 @@ export interface JobExtras {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** Supervisor to thread: jobs. The buffer holds `count` × `fieldCount` numbers, then all payloads. */
-export interface JobBatch {
+/** Supervisor to thread: jobs of which some have extras. */
+export interface JobsWithExtras {
   readonly kind: 'jobs'
-  readonly count: number
   readonly buffer: ArrayBuffer
-  /** By position in the batch; undefined when no job of the batch has any. */
-  readonly extras: (JobExtras | undefined)[] | undefined
+  /** By position in the batch. */
+  readonly extras: (JobExtras | undefined)[]
 }
+
+/**
+ * Supervisor to thread: jobs. The buffer holds how many, `fieldCount` numbers for each, then all payloads. It is the
+ * whole message where no job has extras, because an object around it would take a thread longer to read than the rest.
+ */
+export type JobBatch = ArrayBuffer | JobsWithExtras
 
 /** Supervisor to thread: abort one job's signal. */
 export interface AbortRequest {

@@ -112,7 +112,7 @@ export class ThreadLaneHandle implements Lane {
     const jobs = this.#unsent
     this.#unsent = []
     const batch = encodeJobs(jobs)
-    this.#port.postMessage(batch, [batch.buffer])
+    this.#port.postMessage(batch, [batch instanceof ArrayBuffer ? batch : batch.buffer])
   }
 
   renewed(job: InFlightJob): void {

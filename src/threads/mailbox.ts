@@ -2,6 +2,7 @@ import {
   cell,
   fieldCount,
   fields,
+  headCount,
   type JobBatch,
   type JobExtras,
   type LaneTable,
@@ -24,7 +25,7 @@ interface OpenBatch {
   readonly count: number
   readonly numbers: Float64Array
   readonly payloads: Buffer
-  readonly extras: JobBatch['extras']
+  readonly extras: readonly (JobExtras | undefined)[] | undefined
 }
 
 /** The jobs that were posted to a thread and have not begun, in the order in which they came. */
@@ -48,9 +49,17 @@ export class Mailbox {
     return this.#batches.length === 0
   }
 
-  put({ count, buffer, extras }: JobBatch): void {
-    const numbers = new Float64Array(buffer, 0, count * fieldCount)
-    this.#batches.push({ count, numbers, payloads: Buffer.from(buffer, numbers.byteLength), extras })
+  put(batch: JobBatch): void {
+    if (batch instanceof ArrayBuffer) this.#open(batch, undefined)
+    else this.#open(batch.buffer, batch.extras)
+  }
+
+  #open(buffer: ArrayBuffer, extras: OpenBatch['extras']): void {
+    // It goes on over the payloads, whose beginning is not known before the first of the numbers is read.
+    const numbers = new Float64Array(buffer, 0, buffer.byteLength >> 3)
+    const count = numbers[0]!
+    const payloads = Buffer.from(buffer, (headCount + count * fieldCount) * 8)
+    this.#batches.push({ count, numbers, payloads, extras })
   }
 
   /**
@@ -68,7 +77,7 @@ export class Mailbox {
         this.#next = 0
       }
       const { numbers } = batch
-      const at = position * fieldCount
+      const at = headCount + position * fieldCount
       if (!this.#claim(numbers[at + fields.slot]!, numbers[at + fields.ticket]!, now)) {
         this.skipped = true
         continue

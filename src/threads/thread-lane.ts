@@ -89,11 +89,10 @@ export class ThreadLane {
     this.#spans = AttemptSpans.create()
     this.#task.port.on('message', (message: ToThread) => {
       this.#turnStartedAt = monotonicMs()
-      if (message.kind === 'abort') this.#abort(message)
-      else {
+      if (message instanceof ArrayBuffer || message.kind === 'jobs') {
         this.#mailbox.put(message)
         this.#fill()
-      }
+      } else this.#abort(message)
     })
     return { traces: this.#spans !== undefined }
   }
