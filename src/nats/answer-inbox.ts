@@ -6,6 +6,7 @@ import {
   type Status,
   type Subscription,
 } from '@nats-io/transport-node'
+import { subscriber } from './subscriber.ts'
 
 export type PermissionViolation = InstanceType<typeof errors.PermissionViolationError>
 
@@ -38,9 +39,9 @@ export class AnswerInbox {
     const { options } = this.#nc as unknown as { options?: { inboxPrefix?: string } }
     this.#prefix = `${createInbox(options?.inboxPrefix)}.`
     this.#subscription = this.#nc.subscribe(`${this.#prefix}*`, {
-      callback: (error, message) => {
+      callback: subscriber((error, message) => {
         if (!error) this.#listener.answered(Number(message.subject.slice(this.#prefix.length)), message)
-      },
+      }),
     })
   }
 

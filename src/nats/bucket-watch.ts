@@ -2,6 +2,7 @@ import { AckPolicy, DeliverPolicy, type JetStreamManager, ReplayPolicy } from '@
 import { createInbox, type Msg, type NatsConnection, nanos, type Subscription } from '@nats-io/transport-node'
 import { readAckSubject } from './delivery.ts'
 import { readHeaders } from './header-block.ts'
+import { subscriber } from './subscriber.ts'
 
 /** How often the server says that it has nothing to say. */
 const heartbeatMs = 800
@@ -98,20 +99,13 @@ export class BucketWatch {
     if (this.#ended || this.#bucket.nc.isClosed()) return
     const inbox = createInbox(this.#bucket.inboxPrefix)
     const subscription = this.#bucket.nc.subscribe(inbox, {
-      // The client stops reading its socket for good when a callback throws.
-      callback: (error, message) => {
-        try {
-          if (error) this.#again()
-          else if (turn === this.#turn) {
-            this.#receive(turn, message)
-            this.#heard(turn)
-          }
-        } catch (defect) {
-          setImmediate(() => {
-            throw defect
-          })
+      callback: subscriber((error, message) => {
+        if (error) this.#again()
+        else if (turn === this.#turn) {
+          this.#receive(turn, message)
+          this.#heard(turn)
         }
-      },
+      }),
     })
     const turn: Turn = {
       name: `millrace_${inbox.slice(inbox.lastIndexOf('.') + 1)}`,

@@ -18,6 +18,7 @@ import { askSupervisors, type Listening } from './questions.ts'
 import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
 import { RecordedAttempts } from './recorded-attempts.ts'
 import { ResultsBucket } from './results-bucket.ts'
+import { subscriber } from './subscriber.ts'
 
 export type { NatsConnection, QueueDepth }
 
@@ -152,9 +153,9 @@ export class ClientBroker {
   onEvent(subject: string, callback: (subject: string, text: string) => void): () => void {
     this.#requireOpen()
     const subscription = this.#nc.subscribe(subject, {
-      callback: (error, message) => {
+      callback: subscriber((error, message) => {
         if (!error) callback(message.subject, message.string())
-      },
+      }),
     })
     return () => subscription.unsubscribe()
   }

@@ -7,6 +7,7 @@ import { createAuthenticator, type DialedServer, tlsOptions } from './credential
 import { connectFirst, isRefusal } from './first-connection.ts'
 import { hastenMessages } from './message-parser.ts'
 import { createReconnectDelay, type ReconnectDelay } from './reconnect-delay.ts'
+import { readAtOnce } from './socket-reader.ts'
 import { forgetAttemptsAhead, letGo } from './unstick-client.ts'
 
 /** Something that happened to the connection, for logs, metrics and readiness. */
@@ -137,6 +138,7 @@ export async function connectBroker(
   )
   client = nc
   hastenMessages(nc)
+  readAtOnce(nc, complain)
   state.connected = true
   state.version = noteVersion(nc, onEvent)
   delay.reset()

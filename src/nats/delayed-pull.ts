@@ -4,6 +4,7 @@ import type { Delivery } from '../engine/broker-port.ts'
 import { moverName } from './delayed-topology.ts'
 import { readAckSubject, toDelivery } from './delivery.ts'
 import { pullExpiresMs } from './puller.ts'
+import { subscriber } from './subscriber.ts'
 
 /** A pull that has said nothing this long after it should have expired is written off. */
 const writeOffMs = 500
@@ -45,17 +46,10 @@ export class DelayedPull {
     this.close()
     this.#inbox = this.#newInbox()
     this.#subscription = this.#nc.subscribe(`${this.#inbox}.*`, {
-      // The client stops reading its socket for good when a callback throws.
-      callback: (error, message) => {
-        try {
-          if (error) this.#trouble()
-          else this.#receive(message)
-        } catch (defect) {
-          setImmediate(() => {
-            throw defect
-          })
-        }
-      },
+      callback: subscriber((error, message) => {
+        if (error) this.#trouble()
+        else this.#receive(message)
+      }),
     })
   }
 

@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net'
 import type { NatsConnection } from '@nats-io/transport-node'
 
 /** What the line before a message says, as the client keeps it. */
@@ -88,17 +87,7 @@ export interface ClientParser {
 /** Undeclared parts of the client. */
 interface Protocol {
   parser: ClientParser | MessageParser
-  transport: Transport
   processMsg(line: MessageLine, data: Uint8Array): void
-}
-
-/** Undeclared parts of one connection of the client. */
-interface Transport {
-  readonly socket: Socket | undefined
-  /** Begins to read. */
-  setupHandlers(): void
-  /** Lets go of the connection; the client makes another one. */
-  close(error: Error): Promise<void>
 }
 
 /**
@@ -115,40 +104,6 @@ export function hastenMessages(nc: NatsConnection): void {
     // It makes a new one for each connection.
     set: (anew: ClientParser) => {
       parser = new MessageParser(anew, deliver)
-    },
-  })
-  readAtOnce(protocol as Protocol)
-}
-
-/**
- * Has the parser read what comes as soon as it comes: the client lets an iterator pass it on, for which, where little
- * else happens, as many promises, closures and micro-tasks have to be looked at as for all the rest of a job's arrival.
- */
-function readAtOnce(protocol: Protocol): void {
-  const read = (transport: Transport): void => {
-    const socket = transport.socket
-    const [listener, ...others] = socket?.listeners('data') ?? []
-    if (!socket || !listener || others.length > 0) return
-    socket.off('data', listener as () => void)
-    socket.on('data', (piece) => {
-      try {
-        protocol.parser.parse(piece)
-      } catch (error) {
-        void transport.close(error as Error)
-      }
-    })
-  }
-  let transport = protocol.transport
-  read(transport)
-  Object.defineProperty(protocol, 'transport', {
-    get: () => transport,
-    set: (anew: Transport) => {
-      transport = anew
-      const setUp = anew.setupHandlers.bind(anew)
-      anew.setupHandlers = () => {
-        setUp()
-        read(anew)
-      }
     },
   })
 }

@@ -3,6 +3,7 @@ import { consumerName, type Names, type Priority, priorities } from '../core/nam
 import type { BrokerListener } from '../engine/broker-port.ts'
 import { type AckSubject, type DeliverySource, readAckSubject, toDelivery } from './delivery.ts'
 import { replyOf } from './message-parser.ts'
+import { subscriber } from './subscriber.ts'
 
 /** How long a pull waits at the server. Short, because a stop lets the open pulls expire. */
 export const pullExpiresMs = 1_000
@@ -96,17 +97,10 @@ export class Puller {
     this.close()
     this.#inbox = this.#newInbox()
     this.#subscription = this.#nc.subscribe(`${this.#inbox}.*`, {
-      // The client stops reading its socket for good when a callback throws.
-      callback: (error, message) => {
-        try {
-          if (error) this.#trouble('refused')
-          else this.#receive(message)
-        } catch (defect) {
-          setImmediate(() => {
-            throw defect
-          })
-        }
-      },
+      callback: subscriber((error, message) => {
+        if (error) this.#trouble('refused')
+        else this.#receive(message)
+      }),
     })
   }
 

@@ -40,5 +40,5 @@ export function encodeJobs(jobs: readonly InFlightJob[]): JobBatch {
     offset += job.data.length
     at += fieldCount
   }
-  return extras ? { kind: 'jobs', buffer, extras } : buffer
+  return extras ? { buffer, extras } : buffer
 }

@@ -115,7 +115,6 @@ export interface JobExtras {
 
 /** Supervisor to thread: jobs of which some have extras. */
 export interface JobsWithExtras {
-  readonly kind: 'jobs'
   readonly buffer: ArrayBuffer
   /** By position in the batch. */
   readonly extras: (JobExtras | undefined)[]

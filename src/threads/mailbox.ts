@@ -50,13 +50,13 @@ export class Mailbox {
   }
 
   put(batch: JobBatch): void {
-    if (batch instanceof ArrayBuffer) this.#open(batch, undefined)
-    else this.#open(batch.buffer, batch.extras)
+    if ('extras' in batch) this.#open(batch.buffer, batch.extras)
+    else this.#open(batch, undefined)
   }
 
   #open(buffer: ArrayBuffer, extras: OpenBatch['extras']): void {
     // It goes on over the payloads, whose beginning is not known before the first of the numbers is read.
-    const numbers = new Float64Array(buffer, 0, buffer.byteLength >> 3)
+    const numbers = new Float64Array(buffer, 0, Math.floor(buffer.byteLength / 8))
     const count = numbers[0]!
     const payloads = Buffer.from(buffer, (headCount + count * fieldCount) * 8)
     this.#batches.push({ count, numbers, payloads, extras })

@@ -89,10 +89,11 @@ export class ThreadLane {
     this.#spans = AttemptSpans.create()
     this.#task.port.on('message', (message: ToThread) => {
       this.#turnStartedAt = monotonicMs()
-      if (message instanceof ArrayBuffer || message.kind === 'jobs') {
+      if ('kind' in message) this.#abort(message)
+      else {
         this.#mailbox.put(message)
         this.#fill()
-      } else this.#abort(message)
+      }
     })
     return { traces: this.#spans !== undefined }
   }

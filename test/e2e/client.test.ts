@@ -209,3 +209,22 @@ test('a waiter hears of the progress of its job and of no other', async (t) => {
   assert.deepEqual(heard, { all: [{ done: 2 }], some: [{ done: 2 }], wrong: [] })
   await client.close()
 })
+
+test('a callback that throws costs the client nothing, and is told as any uncaught exception', async (t) => {
+  const world = await World.create(t)
+  await world.supervise()
+  const client = await open(t, world)
+  const thrown: Error[] = []
+  process.setUncaughtExceptionCaptureCallback((error) => thrown.push(error))
+  t.after(() => process.setUncaughtExceptionCaptureCallback(null))
+  const onProgress = (): never => {
+    throw new Error('a mistake')
+  }
+  const waiting = client.waitFor('one', { timeoutMs: 60_000, onProgress }).catch(() => {})
+  await client.enqueue('act', { do: 'progress', values: [1] }, { id: 'one' })
+  await eventually('it is told', () => thrown.length > 0)
+  assert.equal(thrown[0]?.message, 'a mistake')
+  await client.enqueue('act', { do: 'complete' }, { id: 'two' })
+  await client.close()
+  await waiting
+})
