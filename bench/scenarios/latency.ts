@@ -27,7 +27,7 @@ function latencyAt(perSecond: number): Scenario {
     method:
       `A process publishes ${rate} jobs a second at instants fixed beforehand, whatever becomes of them; the handler notes how long ` +
       'after its instant it starts. Before that it takes a queue of 150,000 jobs, as one that has run for long would have; ' +
-      'the first ten seconds after that do not count, and the ten after them do. Compared with the same in the callback of `consume()`, which changes no thread; ' +
+      'the first ten seconds after that do not count, and the twenty after them do. Compared with the same in the callback of `consume()`, which changes no thread; ' +
       'what that change costs without anything else of Millrace is in the lines of Piscina and of the raw protocol with a thread.',
     // The others commit for each job, which is more than PostgreSQL can do here 2,000 times a second.
     contestants:
@@ -70,7 +70,7 @@ async function runLatency(
 ): Promise<Values> {
   const rate = perSecond ?? Math.round(0.8 * (await findCapacity(contestant, options)))
   const isSteady = perSecond !== undefined
-  const seconds = options.quick ? 1 : isSteady ? 10 : 5
+  const seconds = options.quick ? 1 : isSteady ? 20 : 5
   const before = options.quick ? 0 : warmUpJobs
   // What came too fast for a process that was still compiling is behind it by then.
   const warmUpSeconds = options.quick ? 1 : isSteady ? 10 : 4
