@@ -1,6 +1,7 @@
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
 import type { NatsConnection, Subscription } from '@nats-io/transport-node'
 import type { Names, Priority } from '../core/names.ts'
+import { subscriber } from './subscriber.ts'
 
 /** The priorities whose consumers are made when the first job is there. */
 export const rarePriorities = ['high', 'low'] as const satisfies readonly Priority[]
@@ -98,10 +99,10 @@ export class PrioritySources {
       if (this.#closed || this.#nc.isClosed()) return
       const hint = this.#nc.subscribe(subject, {
         max: 1,
-        callback: (error) => {
+        callback: subscriber((error) => {
           this.#hints.delete(hint)
           if (!error && !this.#closed) this.#notice(priority, subject)
-        },
+        }),
       })
       const isFirst = this.#hints.size === 0
       this.#hints.add(hint)

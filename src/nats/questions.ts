@@ -8,6 +8,7 @@ import {
 import { MillraceError } from '../core/errors.ts'
 import type { Names } from '../core/names.ts'
 import { explainRequest } from './broker-errors.ts'
+import { subscriber } from './subscriber.ts'
 
 /** How long somebody who asks listens. */
 export interface Listening {
@@ -49,9 +50,9 @@ export class Answers {
     if (this.#nc.isClosed()) return
     this.#subscription = this.#nc.subscribe(this.#subject, {
       // Without the permission nothing is heard; the connection tells of that.
-      callback: (error, message) => {
+      callback: subscriber((error, message) => {
         if (!error) void this.#hear(message)
-      },
+      }),
     })
   }
 
@@ -96,7 +97,7 @@ export async function askSupervisors(
       timer = setTimeout(() => (arrived ? resolve() : reject(unreachable(firstMs))), firstMs)
       void refusalOf(statuses, [subject, reply]).then((refusal) => refusal && reject(refusal))
       subscription = nc.subscribe(reply, {
-        callback: (error, message) => {
+        callback: subscriber((error, message) => {
           if (error) reject(explainRequest(error, firstMs))
           else if (message.data.length === 0 && message.headers?.code === noResponders) resolve()
           else {
@@ -104,7 +105,7 @@ export async function askSupervisors(
             clearTimeout(timer)
             timer = setTimeout(resolve, moreMs)
           }
-        },
+        }),
       })
       nc.publish(subject, text, { reply })
       nc.flush().then(

@@ -4,6 +4,7 @@ import { bucketKey, longestKeyedIdBytes } from '../core/control-keys.ts'
 import { MillraceError } from '../core/errors.ts'
 import { decodeOutcome, type JobOutcome } from '../core/job-outcome.ts'
 import type { Names } from '../core/names.ts'
+import { subscriber } from './subscriber.ts'
 
 const publishMs = 2_000
 /** What an entry holds besides the result itself: ids, an error, the protocol's headers. */
@@ -75,7 +76,7 @@ export class ResultsBucket {
    * ends it.
    */
   onEntry(jobId: string, callback: () => void): () => void {
-    const subscription = this.#nc.subscribe(this.#subject(jobId), { callback: () => callback() })
+    const subscription = this.#nc.subscribe(this.#subject(jobId), { callback: subscriber(() => callback()) })
     return () => subscription.unsubscribe()
   }
 

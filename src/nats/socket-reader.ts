@@ -29,9 +29,14 @@ export function readAtOnce(nc: NatsConnection, failed: (error: unknown) => void)
   const { protocol } = nc as unknown as { protocol?: Protocol }
   const first: Partial<Transport> | undefined = protocol?.transport
   if (typeof protocol?.parser?.parse !== 'function' || typeof first?.setupHandlers !== 'function') return
-  const parse: Read = (piece) => protocol.parser.parse(piece)
   let transport = protocol.transport
-  read(transport, parse, failed)
+  const parserOf =
+    (from: Transport): Read =>
+    (piece) => {
+      // One that has connected too late brings something, too, until the client lets go of it.
+      if (from === transport) protocol.parser.parse(piece)
+    }
+  read(transport, parserOf(transport), failed)
   Object.defineProperty(protocol, 'transport', {
     get: () => transport,
     // It makes a new one for each connection.
@@ -40,7 +45,7 @@ export function readAtOnce(nc: NatsConnection, failed: (error: unknown) => void)
       const setUp = anew.setupHandlers.bind(anew)
       anew.setupHandlers = () => {
         setUp()
-        read(anew, parse, failed)
+        read(anew, parserOf(anew), failed)
       }
     },
   })

@@ -17,7 +17,7 @@ async function connected(t: TestContext) {
   const failures: unknown[] = []
   const heard: string[] = []
   readAtOnce(nc, (error) => failures.push(error))
-  const { protocol } = nc as unknown as { protocol: { transport: { socket: Socket } } }
+  const { protocol } = nc as unknown as { protocol: { transport: { socket: Socket; setupHandlers(): void } } }
   const parts = {
     failures,
     heard,
@@ -31,7 +31,7 @@ async function connected(t: TestContext) {
       parts.onHeard(message.string())
     },
   })
-  return { ...parts, nc, parts }
+  return { ...parts, nc, protocol, parts }
 }
 
 const message = (text: string) => `MSG b 1 ${text.length}\r\n${text}\r\n`
@@ -61,6 +61,17 @@ test('a piece that comes while another one is read waits for its end', async (t)
   }
   bring(message('one') + message('two') + message('three').slice(0, 5))
   assert.deepEqual(heard, ['one', 'two', 'three', 'four'])
+})
+
+test('what a connection brings that the client has left is not read', async (t) => {
+  const { protocol, bring, heard } = await connected(t)
+  const { transport } = protocol
+  const { socket } = transport
+  protocol.transport = { socket, setupHandlers() {} }
+  socket.emit('data', Buffer.from(message('late')))
+  protocol.transport = transport
+  bring(message('in time'))
+  assert.deepEqual(heard, ['in time'])
 })
 
 for (const [what, brings] of [
