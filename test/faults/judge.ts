@@ -22,6 +22,8 @@ export interface Judgement {
 
 /** A supervisor that is told to stop is gone within this, on however slow a machine. */
 const unseenBeforeEndMs = 5_000
+/** Between the last word of a handler and the main thread's hearing of its end a fault may strike; a busy machine makes it long. */
+const unheardMs = 1_000
 /** A delivery that was lost may have waited for so long for its turn. */
 const lateMs = 5_000
 /** For so long the stream of dead letters knows which it has, by the supervisor's default. */
@@ -271,7 +273,7 @@ class Judge {
 
   /**
    * What supervisors that lived to the end counted is what the ledger has of them. A run that failed just when its
-   * lease was lost may have failed before it heard of that, and counts as interrupted.
+   * lease was lost may have failed before it heard of that, or a moment before the fault, and counts as interrupted.
    */
   #counters(): void {
     const runs = [...this.#runs.values()].flat().filter(({ id }) => !id.startsWith('tick:'))
@@ -280,7 +282,7 @@ class Judge {
       const returned = own.filter((run) => run.how === 'returned').length
       const threw = own.filter((run) => run.how === 'threw' && failedItself(run))
       const unsure = threw.filter((run) =>
-        this.#strike('overlap', run.startedAt, run.lastSeenAt, [pid]),
+        this.#strike('overlap', run.startedAt, run.lastSeenAt + unheardMs, [pid]),
       ).length
       if (completed !== returned) {
         this.#findings.push(
@@ -288,9 +290,11 @@ class Judge {
         )
       }
       if (failed > threw.length || failed < threw.length - unsure) {
-        const uncharged = threw.filter((run) => this.#isUncharged(run)).map(({ id }) => this.#story(id))
+        // Most likely it is one of those that nobody charged.
+        const suspects = threw.toSorted((a, b) => Number(this.#isUncharged(b)) - Number(this.#isUncharged(a)))
+        const stories = suspects.slice(0, 3).map(({ id }) => this.#story(id))
         this.#findings.push(
-          `process ${pid} counted ${failed} failed attempts, the ledger has ${threw.length}; not charged: ${uncharged.slice(0, 3).join(' / ') || 'none'}`,
+          `process ${pid} counted ${failed} failed attempts, the ledger has ${threw.length}: ${stories.join(' / ') || 'none'}`,
         )
       }
     }
