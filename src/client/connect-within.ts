@@ -11,7 +11,8 @@ export interface ConnectWithinOptions {
 }
 
 /**
- * Connects within `connectMs`, also when a server takes the connection and says nothing.
+ * Connects within `connectMs`, also when a server takes the connection and says nothing. What a server sends later that
+ * is not of its protocol is a warning of the process (`process.on('warning')`): nobody else would be told.
  *
  * @throws {MillraceError} `broker_unreachable`, `not_permitted` or `jetstream_disabled`; `invalid_settings` for
  *   malformed credentials.
@@ -42,6 +43,7 @@ export async function connectWithin(
         inboxPrefix,
         onEvent: (event) => {
           if (event.kind === 'waiting') lastFailure = event.error
+          else if (event.kind === 'unreadable') warn(event.error)
           onEvent?.(event)
         },
         signal: search.signal,
@@ -50,4 +52,11 @@ export async function connectWithin(
   } finally {
     clearTimeout(timer)
   }
+}
+
+function warn(error: Error): void {
+  process.emitWarning(`the NATS server is not understood, connecting again: ${error.message}`, {
+    type: 'MillraceWarning',
+    code: 'nats_protocol',
+  })
 }

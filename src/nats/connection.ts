@@ -25,6 +25,8 @@ export type ConnectionEvent =
     }
   /** The server complained. The same complaint is passed on once per outage. */
   | { readonly kind: 'error'; readonly error: Error; readonly refused: 'credentials' | 'permission' | null }
+  /** What the server sent cannot be read; some seconds later the connection is replaced. */
+  | { readonly kind: 'unreadable'; readonly error: Error }
   /** The server is about to shut down and will disconnect us. */
   | { readonly kind: 'lame_duck'; readonly server: string }
   /** The end. Without an error it was `close()`. */
@@ -99,7 +101,7 @@ export async function connectBroker(
   const delay = createReconnectDelay()
   let complaints = new Set<string>()
   const complain = (problem: unknown) => {
-    const error = problem instanceof Error ? problem : new Error(String(problem))
+    const error = errorOf(problem)
     if (!state.connected) {
       if (complaints.has(error.message)) return
       complaints.add(error.message)
@@ -138,7 +140,7 @@ export async function connectBroker(
   )
   client = nc
   hastenMessages(nc)
-  readAtOnce(nc, complain)
+  readAtOnce(nc, (error) => onEvent({ kind: 'unreadable', error: errorOf(error) }))
   state.connected = true
   state.version = noteVersion(nc, onEvent)
   delay.reset()
@@ -270,6 +272,10 @@ async function atMost(limitMs: number, work: Promise<void>): Promise<void> {
 /** An ack has no answer; who must not publish it hears of that by the way. */
 function refusesAck(error: Error): boolean {
   return error instanceof errors.PermissionViolationError && error.subject.startsWith('$JS.ACK.')
+}
+
+function errorOf(problem: unknown): Error {
+  return problem instanceof Error ? problem : new Error(String(problem))
 }
 
 function refusedBy(error: Error): 'credentials' | 'permission' | null {

@@ -20,6 +20,9 @@ export function logConnectionEvent(logger: Logger, event: ConnectionEvent): void
     case 'error':
       logger.warn({ err: plainError(event.error), refused: event.refused }, 'NATS error')
       return
+    case 'unreadable':
+      logger.error({ err: plainError(event.error) }, 'NATS server not understood, connecting again')
+      return
     case 'lame_duck':
       logger.info({ server: event.server }, 'NATS server is shutting down')
       return

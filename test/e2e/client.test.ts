@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { connect } from '@nats-io/transport-node'
 import { type ClientOptions, createClient } from '#src/client/index.js'
 import { eventually } from '../support/eventually.ts'
+import { linkTo } from '../support/link.ts'
 import { World } from '../support/world.ts'
 
 async function open(t: TestContext, world: World, options: ClientOptions = {}) {
@@ -51,6 +53,18 @@ test('a job arrives at its handler as the client described it', async (t) => {
   assert.equal(line['maxAttempts'], 2)
   assert.equal((seen('bytes') as unknown as Record<string, unknown>)['hex'], '00ff0d0a')
   assert.equal((seen('nothing') as unknown as Record<string, unknown>)['type'], 'undefined')
+})
+
+test('a server that says what is not NATS is a warning of the process, and the client connects again', async (t) => {
+  const world = await prepared(t, { JOBS: { subjects: ['jobs.>'] } })
+  const bad = await linkTo(t, world.server.url)
+  const client = await open(t, world, { servers: bad.url, requestMs: 20_000 })
+  const warned = once(process, 'warning', { signal: AbortSignal.timeout(10_000) })
+  bad.inject('HTTP/1.1 400 Bad Request\r\n')
+  const [warning] = (await warned) as [Error & { code?: string }]
+  assert.equal(warning.code, 'nats_protocol')
+  assert.match(warning.message, /not understood, connecting again/)
+  assert.equal((await client.enqueue('act', 1)).sequence, 1)
 })
 
 test('priority, key and instants are on the wire what the contract says', async (t) => {

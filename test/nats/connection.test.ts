@@ -314,6 +314,16 @@ test('a dead link is left although its buffers are full', async (t) => {
   assert.deepEqual(kinds(), ['disconnected', 'reconnected'])
 })
 
+test('a server that says what is not NATS is told of, and left', async (t) => {
+  const server = await startTestServer(t, {})
+  const bad = await linkTo(t, server.url)
+  const { connection, kinds } = await link(t, { NATS_URL: bad.url })
+  bad.inject('HTTP/1.1 400 Bad Request\r\n')
+  await until(() => connection.epoch === 2, 'it is connected again', 15_000)
+  await connection.nc.flush()
+  assert.deepEqual(kinds(), ['unreadable', 'disconnected', 'reconnected'])
+})
+
 test('a clock that is set back during an outage does not keep it from dialing', async (t) => {
   const server = await startTestServer(t, {})
   const { connection } = await link(t, { NATS_URL: server.url })

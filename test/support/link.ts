@@ -86,6 +86,11 @@ export class Link {
     for (const pair of this.#pairs) pair.forsake()
   }
 
+  /** Sends clients what their server has not said. */
+  inject(text: string): void {
+    for (const pair of this.#pairs) pair.inject(text)
+  }
+
   async close(): Promise<void> {
     this.#server.close()
     for (const client of this.#early) client.destroy()
@@ -154,6 +159,10 @@ class Pair {
     toServer!.hold(both || mode === 'to-server-lost')
     toClient!.hold(both || mode === 'to-client-lost')
     if (mode === 'pass' && !this.#forsaken && this.#sockets.some((socket) => socket.destroyed)) this.close()
+  }
+
+  inject(text: string): void {
+    this.#sockets[0]!.write(text)
   }
 
   forsake(): void {
