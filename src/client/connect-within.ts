@@ -11,8 +11,8 @@ export interface ConnectWithinOptions {
 }
 
 /**
- * Connects within `connectMs`, also when a server takes the connection and says nothing. What a server sends later that
- * is not of its protocol is a warning of the process (`process.on('warning')`): nobody else would be told.
+ * Connects within `connectMs`, also when a server takes the connection and says nothing. What a server sends after
+ * its first line that cannot be read is a warning of the process (`process.on('warning')`): nobody else would be told.
  *
  * @throws {MillraceError} `broker_unreachable`, `not_permitted` or `jetstream_disabled`; `invalid_settings` for
  *   malformed credentials.
@@ -55,7 +55,7 @@ export async function connectWithin(
 }
 
 function warn(error: Error): void {
-  process.emitWarning(`the NATS server is not understood, connecting again: ${error.message}`, {
+  process.emitWarning(`${error.message}, connecting again`, {
     type: 'MillraceWarning',
     code: 'nats_protocol',
   })

@@ -25,7 +25,7 @@ export type ConnectionEvent =
     }
   /** The server complained. The same complaint is passed on once per outage. */
   | { readonly kind: 'error'; readonly error: Error; readonly refused: 'credentials' | 'permission' | null }
-  /** What the server sent cannot be read; some seconds later the connection is replaced. */
+  /** What the server sent cannot be read, of which nothing is quoted; some seconds later the connection is replaced. */
   | { readonly kind: 'unreadable'; readonly error: Error }
   /** The server is about to shut down and will disconnect us. */
   | { readonly kind: 'lame_duck'; readonly server: string }
@@ -100,13 +100,19 @@ export async function connectBroker(
   const { onEvent, signal } = options
   const delay = createReconnectDelay()
   let complaints = new Set<string>()
+  const isSaid = ({ message }: Error): boolean => {
+    if (state.connected) return false
+    if (complaints.has(message)) return true
+    complaints.add(message)
+    return false
+  }
   const complain = (problem: unknown) => {
-    const error = errorOf(problem)
-    if (!state.connected) {
-      if (complaints.has(error.message)) return
-      complaints.add(error.message)
-    }
-    onEvent({ kind: 'error', error, refused: refusedBy(error) })
+    const error = problem instanceof Error ? problem : new Error(String(problem))
+    if (!isSaid(error)) onEvent({ kind: 'error', error, refused: refusedBy(error) })
+  }
+  const unreadable = (problem: unknown) => {
+    const error = withoutBytes(problem)
+    if (state.closing === undefined && !isSaid(error)) onEvent({ kind: 'unreadable', error })
   }
   const state = {
     connected: false,
@@ -140,7 +146,7 @@ export async function connectBroker(
   )
   client = nc
   hastenMessages(nc)
-  readAtOnce(nc, (error) => onEvent({ kind: 'unreadable', error: errorOf(error) }))
+  readAtOnce(nc, unreadable)
   state.connected = true
   state.version = noteVersion(nc, onEvent)
   delay.reset()
@@ -274,8 +280,13 @@ function refusesAck(error: Error): boolean {
   return error instanceof errors.PermissionViolationError && error.subject.startsWith('$JS.ACK.')
 }
 
-function errorOf(problem: unknown): Error {
-  return problem instanceof Error ? problem : new Error(String(problem))
+/** What a parser throws quotes what it could not read, which may be a payload. */
+function withoutBytes(problem: unknown): Error {
+  const { name, message, stack = '' } = problem instanceof Error ? problem : new Error()
+  const [where = name] = /^parse error \[\d+\]/.exec(message) ?? []
+  const error = new Error(`what the NATS server sent could not be read (${where})`)
+  error.stack = [`Error: ${error.message}`, ...(stack.match(/^ {4}at .+:\d+:\d+\)?$/gm) ?? [])].join('\n')
+  return error
 }
 
 function refusedBy(error: Error): 'credentials' | 'permission' | null {

@@ -281,23 +281,29 @@ class Judge {
       const own = runs.filter((run) => run.pid === pid)
       const returned = own.filter((run) => run.how === 'returned').length
       const threw = own.filter((run) => run.how === 'threw' && failedItself(run))
-      const unsure = threw.filter((run) =>
-        this.#strike('overlap', run.startedAt, run.lastSeenAt + unheardMs, [pid]),
-      ).length
+      const unsure = threw.filter((run) => this.#mayHaveLostItsLease(run)).length
       if (completed !== returned) {
         this.#findings.push(
           `process ${pid} counted ${completed} completed attempts, the ledger has ${returned}`,
         )
       }
       if (failed > threw.length || failed < threw.length - unsure) {
-        // Most likely it is one of those that nobody charged.
+        // Most likely one of those that nobody charged is missing.
         const suspects = threw.toSorted((a, b) => Number(this.#isUncharged(b)) - Number(this.#isUncharged(a)))
         const stories = suspects.slice(0, 3).map(({ id }) => this.#story(id))
         this.#findings.push(
-          `process ${pid} counted ${failed} failed attempts, the ledger has ${threw.length}: ${stories.join(' / ') || 'none'}`,
+          `process ${pid} counted ${failed} failed attempts, the ledger has ${threw.length}; some that threw: ${stories.join(' / ') || 'none'}`,
         )
       }
     }
+  }
+
+  #mayHaveLostItsLease({ pid, startedAt, lastSeenAt }: Run): boolean {
+    if (this.#strike('overlap', startedAt, lastSeenAt, [pid])) return true
+    // Only what holds up the process itself keeps it from hearing of the end.
+    return this.#strikes('overlap', lastSeenAt, lastSeenAt + unheardMs).some(({ pids }) =>
+      pids?.includes(pid),
+    )
   }
 
   /** The next run of its job does not count it. */

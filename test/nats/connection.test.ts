@@ -317,11 +317,15 @@ test('a dead link is left although its buffers are full', async (t) => {
 test('a server that says what is not NATS is told of, and left', async (t) => {
   const server = await startTestServer(t, {})
   const bad = await linkTo(t, server.url)
-  const { connection, kinds } = await link(t, { NATS_URL: bad.url })
-  bad.inject('HTTP/1.1 400 Bad Request\r\n')
+  const { connection, events, kinds } = await link(t, { NATS_URL: bad.url })
+  bad.inject('MSG x 1 1\r\na\r\nsecret payload\r\n')
   await until(() => connection.epoch === 2, 'it is connected again', 15_000)
   await connection.nc.flush()
   assert.deepEqual(kinds(), ['unreadable', 'disconnected', 'reconnected'])
+  const [first] = events
+  assert.ok(first?.kind === 'unreadable')
+  assert.match(String(first.error.stack), /parse error \[\d+\]\)\n {4}at /)
+  assert.equal(String(first.error.stack).includes('payload'), false)
 })
 
 test('a clock that is set back during an outage does not keep it from dialing', async (t) => {

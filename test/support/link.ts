@@ -86,7 +86,7 @@ export class Link {
     for (const pair of this.#pairs) pair.forsake()
   }
 
-  /** Sends clients what their server has not said. */
+  /** Sends the clients that are connected what their server has not said, whatever the mode. */
   inject(text: string): void {
     for (const pair of this.#pairs) pair.inject(text)
   }
