@@ -285,7 +285,10 @@ function withoutBytes(problem: unknown): Error {
   const { name, message, stack = '' } = problem instanceof Error ? problem : new Error()
   const [where = name] = /^parse error \[\d+\]/.exec(message) ?? []
   const error = new Error(`what the NATS server sent could not be read (${where})`)
-  error.stack = [`Error: ${error.message}`, ...(stack.match(/^ {4}at .+:\d+:\d+\)?$/gm) ?? [])].join('\n')
+  error.stack = [
+    `Error: ${error.message}`,
+    ...(stack.replace(message, '').match(/^ {4}at .+:\d+:\d+\)?$/gm) ?? []),
+  ].join('\n')
   return error
 }
 

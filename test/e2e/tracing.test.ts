@@ -122,9 +122,14 @@ test('a trace goes from whoever enqueues through every attempt, its own spans an
       )
       assert.deepEqual([first?.isMainThread, first?.status.code], [true, failed])
       assert.equal(first?.attributes['error.type'], 'timed_out')
-      // The thread has 250 ms to answer, which a busy machine may not give it; see `autopsy.test.ts`.
-      const where = first?.attributes['millrace.where'] ?? 'in job (test/fixtures/handlers/traced/job.ts:'
-      assert.match(String(where), /^in job \(test\/fixtures\/handlers\/traced\/job\.ts:/)
+      // The thread has 250 ms to answer, which a busy machine may not give it; then its dead letter does not know, either.
+      const { history } = await world.broker.deadLetter('killed')
+      if ((history[0]?.['where'] as { kind?: string } | undefined)?.kind === 'running') {
+        assert.match(
+          String(first?.attributes['millrace.where']),
+          /^in job \(test\/fixtures\/handlers\/traced\/job\.ts:/,
+        )
+      }
       assert.ok(first!.ms >= 1_700, `${first!.ms}`)
 
       assert.equal((await client.deadLetters.replay({ which: ['killed'] })).done, 1)
