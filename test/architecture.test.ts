@@ -163,6 +163,7 @@ const caughtBareErrors: Record<string, string> = {
   'broker/apt-source.ts': 'obtain-server.ts collects the reasons of all sources into server_not_found',
   'broker/release-source.ts': 'obtain-server.ts collects the reasons of all sources into server_not_found',
   'nats/attempts-bucket.ts': 'a bucket that does not answer is told to the observer and done without',
+  'nats/complaints.ts': 'an error that is reported, as an event of the connection, and never thrown',
   'nats/connection.ts': 'wraps what the client reports as something else than an error',
   'nats/requests.ts': 'as with attempts-bucket.ts, which asks through it',
   'threads/handlers-folder.ts': 'caught three lines below as the cause of handlers_missing',

@@ -3,11 +3,11 @@ import type { ErrorCode, MillraceError } from '../core/errors.ts'
 import { whereQuestion } from '../core/job-position.ts'
 import { consumerName, isHandlerName, type Names } from '../core/names.ts'
 import { coversSubject, subjectsMeet } from '../core/subject-cover.ts'
-import type { ServerVersion } from '../nats/connection.ts'
 import { hasSoundSchedules } from '../nats/delayed-topology.ts'
 import type { TopologyReport } from '../nats/ensure.ts'
 import type { AccountUse, ConsumerFacts, Rights, StreamFacts, UserRights } from '../nats/examination.ts'
 import type { QueueDepth } from '../nats/queue-depth.ts'
+import type { ServerVersion } from '../nats/server-version.ts'
 import { advice, type Finding, fine, wrong } from './finding.ts'
 
 const fullShare = 0.8

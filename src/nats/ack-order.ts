@@ -1,5 +1,5 @@
-import type { ServerVersion } from './connection.ts'
 import { readAckSubject } from './delivery.ts'
+import type { ServerVersion } from './server-version.ts'
 
 /** An ack waits for those before it for one to two of these. */
 const turnMs = 10

@@ -1,6 +1,6 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 import { AckOrder, needsAckOrder } from './ack-order.ts'
-import type { ServerVersion } from './connection.ts'
+import type { ServerVersion } from './server-version.ts'
 
 /** The client's own writer, below `publish`. */
 interface Protocol {

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { errors, type NatsConnection, type NodeConnectionOptions, type Status } from '@nats-io/transport-node'
+import type { NatsConnection, NodeConnectionOptions, Status } from '@nats-io/transport-node'
 import type { NatsSettings, Settings } from '../config/settings.ts'
 import type { MillraceError } from '../core/errors.ts'
+import { refusedBy, refusesAck, withoutBytes } from './complaints.ts'
 import { createAuthenticator, type DialedServer, tlsOptions } from './credentials.ts'
-import { connectFirst, isRefusal } from './first-connection.ts'
+import { connectFirst } from './first-connection.ts'
 import { hastenMessages } from './message-parser.ts'
 import { createReconnectDelay, type ReconnectDelay } from './reconnect-delay.ts'
+import { isUntested, parseServerVersion, type ServerVersion } from './server-version.ts'
 import { readAtOnce } from './socket-reader.ts'
 import { forgetAttemptsAhead, letGo } from './unstick-client.ts'
 
@@ -31,13 +33,6 @@ export type ConnectionEvent =
   | { readonly kind: 'lame_duck'; readonly server: string }
   /** The end. Without an error it was `close()`. */
   | { readonly kind: 'closed'; readonly error: Error | undefined }
-
-/** The version of a NATS server. */
-export interface ServerVersion {
-  readonly major: number
-  readonly minor: number
-  readonly patch: number
-}
 
 /** The one connection of a supervisor. It outlives the loss of its server for as long as it takes. */
 export interface BrokerConnection {
@@ -76,7 +71,6 @@ export interface ConnectBrokerOptions {
   readonly signal: AbortSignal
 }
 
-const oldestTested: ServerVersion = { major: 2, minor: 9, patch: 10 }
 const flushMs = 1_000
 const closeMs = 2_000
 /** Every other server gets so long to show that it serves us better. */
@@ -119,7 +113,7 @@ export async function connectBroker(
     epoch: 1,
     offlineSince: 0,
     movedAt: Number.NEGATIVE_INFINITY,
-    version: { major: 0, minor: 0, patch: 0 } as ServerVersion,
+    version: parseServerVersion(''),
     closing: undefined as Promise<void> | undefined,
     acksRefused: 0,
   }
@@ -275,42 +269,15 @@ async function atMost(limitMs: number, work: Promise<void>): Promise<void> {
   clearTimeout(timer)
 }
 
-/** An ack has no answer; who must not publish it hears of that by the way. */
-function refusesAck(error: Error): boolean {
-  return error instanceof errors.PermissionViolationError && error.subject.startsWith('$JS.ACK.')
-}
-
-/** What a parser throws quotes what it could not read, which may be a payload. */
-function withoutBytes(problem: unknown): Error {
-  const { name, message, stack = '' } = problem instanceof Error ? problem : new Error()
-  const [where = name] = /^parse error \[\d+\]/.exec(message) ?? []
-  const error = new Error(`what the NATS server sent could not be read (${where})`)
-  error.stack = [
-    `Error: ${error.message}`,
-    ...(stack.replace(message, '').match(/^ {4}at .+:\d+:\d+\)?$/gm) ?? []),
-  ].join('\n')
-  return error
-}
-
-function refusedBy(error: Error): 'credentials' | 'permission' | null {
-  if (error instanceof errors.PermissionViolationError) return 'permission'
-  return isRefusal(error) ? 'credentials' : null
-}
-
 /** Reads the version now, because the client forgets it while it is disconnected. */
 function noteVersion(nc: NatsConnection, onEvent: (event: ConnectionEvent) => void): ServerVersion {
   const text = nc.info?.version ?? ''
-  const [, major, minor, patch] = /^(\d+)\.(\d+)\.(\d+)/.exec(text) ?? []
-  const version = { major: Number(major ?? 0), minor: Number(minor ?? 0), patch: Number(patch ?? 0) }
-  if (isOlder(version, oldestTested)) {
+  const version = parseServerVersion(text)
+  if (isUntested(version)) {
     onEvent({
       kind: 'warning',
       message: `nats-server ${text} is older than 2.9.10, the oldest that Millrace is tested with; upgrade it`,
     })
   }
   return version
-}
-
-function isOlder(one: ServerVersion, other: ServerVersion): boolean {
-  return (one.major - other.major || one.minor - other.minor || one.patch - other.patch) < 0
 }

@@ -1,8 +1,8 @@
 import { DiscardPolicy, RetentionPolicy, type StorageType } from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
 import type { Names } from '../core/names.ts'
-import type { ServerVersion } from './connection.ts'
 import { ensureDurable, ensureStream, type Look } from './ensure.ts'
+import type { ServerVersion } from './server-version.ts'
 
 /** The durable that all supervisors share. */
 export const moverName = 'mover'

@@ -7,7 +7,6 @@ import {
 } from '@nats-io/jetstream'
 import { type NatsConnection, nanos } from '@nats-io/transport-node'
 import { consumerName, type Names, type Priority } from '../core/names.ts'
-import type { ServerVersion } from './connection.ts'
 import { type DelayedTopology, ensureDelayed } from './delayed-topology.ts'
 import {
   ensureBucket,
@@ -18,6 +17,7 @@ import {
   type TopologySettings,
 } from './ensure.ts'
 import { type RarePriority, rarePriorities } from './priority-sources.ts'
+import type { ServerVersion } from './server-version.ts'
 
 /** What is left free below the server's `max_payload`, so that every dead letter fits. */
 export const deadLetterRoomBytes = 16 * 1024
