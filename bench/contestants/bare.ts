@@ -30,6 +30,14 @@ export const rawWithIds: Contestant = onNats('raw protocol with ids', {
   isRecorded: () => false,
 })
 
+/** The same with a subject of its own for the answer to each job, by which a client knows whose answer it is. */
+export const rawWithReplies: Contestant = onNats('raw protocol with ids and replies', {
+  about: 'The same, with a reply subject of its own for each job.',
+  start: (stage, order) => startLoop(stage, order, 'raw-loop.js'),
+  enqueuer: 'raw with ids and replies',
+  isRecorded: () => false,
+})
+
 /** Jobs of each thread that computes, as many as 30 ms take, the one that runs included: what Millrace has at hand. */
 const computingAhead = 7
 /** Jobs of each thread when they wait or take no time. */

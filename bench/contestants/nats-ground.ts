@@ -15,7 +15,7 @@ export type OnNats = {
   about?: string
   start(stage: Stage, order: Order): Promise<Running>
   /** Who enqueues for it; a mode of `stage/enqueuer.ts`. @default 'nats.js' */
-  enqueuer?: 'raw' | 'raw with ids' | 'nats.js' | 'millrace'
+  enqueuer?: 'raw' | 'raw with ids' | 'raw with ids and replies' | 'nats.js' | 'millrace'
   /** What can be said beyond the server's state and the records of its jobs; throws a `BenchError`. */
   check?(handler: string, jobs: number, running: Running): Promise<void>
   /** Whether its jobs leave records; a loop that does nothing but ack is known from the server's state. @default true */

@@ -27,7 +27,7 @@ const answer = {
 process.stdout.write(`${JSON.stringify(answer)}\n`, () => process.exit(0))
 
 async function publisher() {
-  const { publish } = await openRawPublisher(url!, 'jobs.noop', 1, false)
+  const { publish } = await openRawPublisher(url!, 'jobs.noop', { ahead: 1 })
   return (from: number, to: number) => publish(from, to, (n) => numberedPayload(n, payloadBytes))
 }
 

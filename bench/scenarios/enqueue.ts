@@ -1,4 +1,4 @@
-import { bare, raw, rawWithIds } from '../contestants/bare.ts'
+import { bare, raw, rawWithIds, rawWithReplies } from '../contestants/bare.ts'
 import type { Contestant, EnqueueMode } from '../contestants/contestant.ts'
 import { millrace } from '../contestants/millrace.ts'
 import { bullmqBest, graphileWorkers, pgBoss } from '../contestants/peers.ts'
@@ -31,11 +31,13 @@ export const enqueue: Scenario = {
     'A process enqueues jobs as fast as it can, and every job counts when the server has confirmed it: one by one; pipelined, which is many calls ' +
     'of which none waits for another (2,000 on NATS, 100 elsewhere); in bulk, which is one call for many (an iterator with Millrace, ' +
     '1,000 jobs a call elsewhere). The first half does not count. Compared with messages written by hand to a socket and confirmed by the ' +
-    'server, 2,000 under way, without ids; what ids cost the server is in the line of the same with ids, which Millrace always has. A run counts only if the server has exactly the jobs that were sent.',
+    'server, 2,000 under way, without ids and with one subject for all answers. Millrace gives each job an id, and a reply subject by which it knows whose answer it is; what these ' +
+    'cost the server is in the lines of the raw protocol with them. A run counts only if the server has exactly the jobs that were sent.',
   contestants: [
     enqueuer(raw, 'raw protocol', 'pipelined', 4),
     enqueuer(raw, 'raw protocol', 'one by one', 0.1),
     enqueuer(rawWithIds, 'raw protocol with ids', 'pipelined', 4),
+    enqueuer(rawWithReplies, 'raw protocol with ids and replies', 'pipelined', 4),
     enqueuer(bare, 'nats.js', 'pipelined', 0.5),
     enqueuer(bare, 'nats.js', 'one by one', 0.1),
     enqueuer(millrace, 'millrace', 'bulk', 4),

@@ -1,6 +1,6 @@
 /**
  * Enqueues jobs as fast as it can and prints how long that took:
- * `node enqueuer.js <url> <raw | raw with ids | nats.js | millrace> <one by one | pipelined | bulk> <handler> <jobs> <payload bytes>`.
+ * `node enqueuer.js <url> <raw | raw with ids | raw with ids and replies | nats.js | millrace> <one by one | pipelined | bulk> <handler> <jobs> <payload bytes>`.
  *
  * Every job is confirmed by the server before it counts. The first half does not count.
  */
@@ -9,7 +9,7 @@ import { connect } from '@nats-io/transport-node'
 import { createClient } from 'millrace/client'
 import type { Enqueued, EnqueueMode } from '../contestants/contestant.ts'
 import { numberedPayload } from './preload.ts'
-import { openRawPublisher } from './raw-publisher.ts'
+import { openRawPublisher, type RawPublisherOptions } from './raw-publisher.ts'
 
 /** Enqueues jobs `from` to `to` - 1 and resolves when all are confirmed. */
 type Enqueue = (from: number, to: number) => Promise<void>
@@ -20,8 +20,9 @@ const ahead = 2_000
 const payloadOf = (n: number) => numberedPayload(n, Number(payloadBytes))
 
 const openers: Record<string, () => Promise<Enqueue>> = {
-  raw: () => openRaw(false),
-  'raw with ids': () => openRaw(true),
+  raw: () => openRaw(),
+  'raw with ids': () => openRaw({ withIds: true }),
+  'raw with ids and replies': () => openRaw({ withIds: true, withReplies: true }),
   'nats.js': openNats,
   millrace: openMillrace,
 }
@@ -37,13 +38,11 @@ const { user, system } = process.cpuUsage(before)
 const enqueued: Enqueued = { jobs: jobs - warmUp, elapsedMs, clientCpuMs: (user + system) / 1_000 }
 process.stdout.write(`${JSON.stringify(enqueued)}\n`, () => process.exit(0))
 
-async function openRaw(withIds: boolean): Promise<Enqueue> {
-  const publisher = await openRawPublisher(
-    url!,
-    `jobs.${handler}`,
-    mode === 'one by one' ? 1 : ahead,
-    withIds,
-  )
+async function openRaw(each: Omit<RawPublisherOptions, 'ahead'> = {}): Promise<Enqueue> {
+  const publisher = await openRawPublisher(url!, `jobs.${handler}`, {
+    ...each,
+    ahead: mode === 'one by one' ? 1 : ahead,
+  })
   return (from, to) => publisher.publish(from, to, payloadOf)
 }
 
