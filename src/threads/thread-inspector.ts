@@ -16,6 +16,10 @@ const replyMs = 20
  *    starts or ends while this thread attaches to those that are there: JavaScript runs meanwhile, and in the middle
  *    of that the list of threads changes. For a session of another thread none runs.
  *
+ * One race is left, inside Node.js 20: a thread that ends while this one attaches may be met after the last reference
+ * to its inspector is gone and before that is marked, and `MainThreadInterface::Post` calls `abort`. Seen twice in some
+ * 60 runs of 300 ends of threads each, most of them on a busy machine, all while a thread was asked without a pause.
+ *
  * Never rejects, and answers within `limitMs`, or in the first turn that this thread has after that.
  */
 export function askThread(threadId: number, expression: string, limitMs: number): Promise<ThreadAnswer> {

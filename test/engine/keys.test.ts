@@ -327,6 +327,21 @@ class Witness {
     return this.#done.size === this.#keys.length
   }
 
+  /** Where everything is, for a failure that does not come again. */
+  get story(): string {
+    const { engine, lane, clock, shared } = this.#parts
+    const { parked, paused, halted } = engine.handlers[0]!
+    const jobs = lane
+      .jobs()
+      .map((job) => `${job.sequence} ${lane.startedAt(job) === undefined ? 'posted' : 'begun'}`)
+    const deliveries = [...this.#deliveries].map(([sequence, times]) => `${sequence}x${times}`)
+    return (
+      `done ${[...this.#done]}; delivered ${deliveries}; to come again ${this.#again}; on the thread ${jobs}; ` +
+      `parked ${parked}, paused ${paused}, halted ${halted}; ${clock.timers} timers, the next at ${clock.nextAt}, ` +
+      `now ${clock.monotonicMs()}; the owner is ${shared.peek(name)}`
+    )
+  }
+
   hear(): void {
     for (const call of this.#parts.broker.take()) {
       const [, verb, sequence] = /^(ack|nak) r(\d+)\./.exec(call) ?? []
@@ -407,7 +422,7 @@ test('whatever happens, jobs of a key never overlap, never overtake, and all end
         if (rounds % 10 === 9) await clock.pass(2_000)
         witness.hear()
       }
-      assert.ok(witness.isOver, 'some never ended')
+      assert.ok(witness.isOver, witness.isOver ? '' : `some never ended: ${witness.story}`)
     }),
     { numRuns: 100 },
   )
