@@ -514,6 +514,8 @@ export function fakeEngine(
       durationMs = 1,
     ): Promise<void> {
       const startedAt = lane.startedAt(job) ?? clock.monotonicMs()
+      // As with a real thread: who reports is not stalled.
+      lane.stalled = false
       lane.remove(job)
       engine.fromPools.jobEnded(lane, job, outcome, startedAt, durationMs)
       engine.fromPools.resultsHandled()
