@@ -4,7 +4,7 @@ import { recordsVariable } from '../measure/records.ts'
 import type { Stage } from '../stage/stage.ts'
 import { startChild } from './child.ts'
 import type { Contestant, Order, Running } from './contestant.ts'
-import { onNats } from './nats-ground.ts'
+import { type OnNats, onNats } from './nats-ground.ts'
 
 /** nats.js alone, consuming and acking in one process and one thread: what everything is compared with. */
 export const bare: Contestant = onNats('bare nats.js', {
@@ -14,29 +14,25 @@ export const bare: Contestant = onNats('bare nats.js', {
 })
 
 /** The protocol by hand: what no client can be faster than. */
-export const raw: Contestant = onNats('raw protocol', {
-  about:
-    'The least work that the protocol allows, over a socket: two pulls of 500 under way, acks written together.',
-  start: (stage, order) => startLoop(stage, order, 'raw-loop.js'),
-  enqueuer: 'raw',
-  isRecorded: () => false,
-})
+export const raw = byHand(
+  'raw',
+  'raw protocol',
+  'The least work that the protocol allows, over a socket: two pulls of 500 under way, acks written together.',
+)
 
 /** The same with an id for each job, as the client of Millrace gives it; the server then looks for duplicates. */
-export const rawWithIds: Contestant = onNats('raw protocol with ids', {
-  about: 'The raw protocol, with a `Nats-Msg-Id` for each job.',
-  start: (stage, order) => startLoop(stage, order, 'raw-loop.js'),
-  enqueuer: 'raw with ids',
-  isRecorded: () => false,
-})
+export const rawWithIds = byHand(
+  'raw with ids',
+  'raw protocol with ids',
+  'The raw protocol, with a `Nats-Msg-Id` for each job.',
+)
 
 /** The same with a subject of its own for the answer to each job, by which a client knows whose answer it is. */
-export const rawWithReplies: Contestant = onNats('raw protocol with ids and replies', {
-  about: 'The same, with a reply subject of its own for each job.',
-  start: (stage, order) => startLoop(stage, order, 'raw-loop.js'),
-  enqueuer: 'raw with ids and replies',
-  isRecorded: () => false,
-})
+export const rawWithReplies = byHand(
+  'raw with ids and replies',
+  'raw protocol with ids and replies',
+  'The same, with a reply subject of its own for each job.',
+)
 
 /** Jobs of each thread that computes, as many as 30 ms take, the one that runs included: what Millrace has at hand. */
 const computingAhead = 7
@@ -60,6 +56,16 @@ export const naive: Contestant = {
     start: (stage, order) => startLoop(stage, order, 'naive-loop.js', stage.options.threads),
   }),
   share: 0.25,
+}
+
+/** `enqueuer` is the name by which `stage/enqueuer.ts` knows how it publishes. */
+function byHand(enqueuer: NonNullable<OnNats['enqueuer']>, name: string, about: string): Contestant {
+  return onNats(name, {
+    about,
+    start: (stage, order) => startLoop(stage, order, 'raw-loop.js'),
+    enqueuer,
+    isRecorded: () => false,
+  })
 }
 
 /** As many threads as processors for jobs that compute, and one for others. */

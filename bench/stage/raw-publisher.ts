@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 
-/** What each job has of its own. */
+/** How far it goes ahead of the answers, and what each job has of its own. */
 export type RawPublisherOptions = {
   /** Jobs that may be under way at once. */
   readonly ahead: number
