@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url'
 import { eventually } from '../support/eventually.ts'
 import type { Link } from '../support/link.ts'
 import { projectRoot, Supervisor } from '../support/supervisor.ts'
+import type { Disconnection } from './aftermath.ts'
 import { type Counted, machineMs, type ProcessLife, type Told } from './evidence.ts'
 
 const preload = (name: string): string =>
@@ -37,6 +38,7 @@ export class Fleet {
   readonly saidDead = new Set<string>()
   /** Processes that did not get a processor for a while, by what they logged. */
   readonly heldUp: { pid: number; from: number; to: number }[] = []
+  readonly disconnections: Disconnection[] = []
   readonly #linesRead = new Map<readonly unknown[], number>()
   readonly #everybody: Supervisor[] = []
   readonly #env: Record<string, string>
@@ -206,6 +208,8 @@ export class Fleet {
       for (let at = this.#linesRead.get(lines) ?? 0; at < lines.length; at += 1) {
         const line = lines[at]!
         if (line.msg === 'job dead-lettered') this.saidDead.add(String(line['job_id']))
+        if (line.msg === 'disconnected from NATS')
+          this.disconnections.push({ pid, at: Number(line['time']) - sinceEpochMs() })
         if (line.msg === 'held up, leases renewed late') {
           const to = Number(line['time']) - sinceEpochMs()
           const from = to - Number(line['late_ms'])

@@ -7,6 +7,7 @@ import { JetStreamView } from '../support/jetstream-view.ts'
 import { Ledger } from '../support/ledger.ts'
 import { Link } from '../support/link.ts'
 import { projectRoot } from '../support/supervisor.ts'
+import { aftermathOf } from './aftermath.ts'
 import { poisonPowers, poisonPrefix } from './catalogue/job-faults.ts'
 import { CollectedLetters } from './collected-letters.ts'
 import { type Evidence, machineMs, type Power, type Strike } from './evidence.ts'
@@ -276,7 +277,7 @@ export class Stage {
 
   /**
    * Faults that nobody meant, on a machine that is too busy: this process, which is the network, or a supervisor stood
-   * still; the server cut somebody off who did not read.
+   * still; the server cut somebody off who did not read; somebody was cut off by a fault that was healed by then.
    */
   #unmeant(): Strike[] {
     this.fleet.readSaid()
@@ -284,7 +285,7 @@ export class Stage {
     const stillnesses = this.#stillness.found.map((span) => ({ pids: undefined, ...span }))
     const heldUp = this.fleet.heldUp.map(({ pid, ...span }) => ({ pids: [pid], ...span }))
     const cuts = this.broker.cuts().map((date) => ({ from: date - sinceEpochMs, to: date - sinceEpochMs }))
-    return [
+    const busy = [
       ...stillnesses.map((span) => ({ fault: 'the network stood still', powers: powersOf(span), ...span })),
       ...heldUp.map((span) => ({ fault: 'a supervisor got no processor', powers: powersOf(span), ...span })),
       ...cuts.map((span) => ({
@@ -293,7 +294,8 @@ export class Stage {
         pids: undefined,
         ...span,
       })),
-    ].map((strike) => ({ ...strike, unmeant: true }))
+    ].map((strike) => ({ ...strike, unmeant: true as const }))
+    return [...busy, ...aftermathOf(this.#strikes, this.fleet.disconnections)]
   }
 
   /**
