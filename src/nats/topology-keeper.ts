@@ -20,6 +20,8 @@ const verifyAgainMs = 100
  * just before a leader is elected never gets it. An election takes up to 9 s.
  */
 const hastyLooks = 8
+/** So soon answers a server that has got over its trouble while a look still waited. */
+const answerMs = 250
 /** Signs of trouble within this are one. */
 const troubleMs = 50
 
@@ -49,7 +51,8 @@ export interface TopologyHooks {
  * 1. It looks at the start, after each reconnect, and at every sign of trouble; while something is missing, once
  *    a second.
  * 2. After a reconnect the connection counts as verified only once the streams with jobs were seen.
- * 3. A server that does not answer is left for another one.
+ * 3. A server that does not answer, nor when it is asked once more, is left for another one; so is one on which look
+ *    after look fails.
  * 4. The consumers of the rare priorities are made when their first job is noticed.
  */
 export class TopologyKeeper {
@@ -190,9 +193,27 @@ export class TopologyKeeper {
     } catch (error) {
       this.#failedInARow += 1
       this.#hooks.failed(error)
-      if (hasCause(error, errors.TimeoutError)) this.#connection.moveOn('it does not answer')
+      if (hasCause(error, errors.TimeoutError)) await this.#leaveUnlessItAnswers()
       if (this.missing.length === 0) this.missing = [`an answer: ${explainBrokerError(error).message}`]
     }
+  }
+
+  /**
+   * What was asked during an election or a partition is never answered, and times out when that may be over. Leaving a
+   * server that serves us then would lose the jobs that are on their way from it until their leases run out.
+   */
+  async #leaveUnlessItAnswers(): Promise<void> {
+    const answers = this.#failedInARow <= hastyLooks && (await this.#answersNow())
+    if (!answers && this.#connection.epoch === this.#epoch) this.#connection.moveOn('it does not answer')
+  }
+
+  async #answersNow(): Promise<boolean> {
+    const { nc } = this.#connection
+    const subject = `$JS.API.STREAM.INFO.${this.#needed.names.jobStream}`
+    return nc.request(subject, undefined, { timeout: answerMs }).then(
+      () => true,
+      () => false,
+    )
   }
 
   /** What was seen was seen on the connection that there is. */

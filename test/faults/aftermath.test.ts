@@ -19,5 +19,7 @@ test('one that has no such fault before it has to be explained by something else
   assert.deepEqual(aftermathOf([], lost), [])
   assert.deepEqual(aftermathOf([strike(['repeat'], 10_000)], lost), [])
   assert.deepEqual(aftermathOf([strike(['charge'], 2_000)], lost), [], 'long before')
-  assert.deepEqual(aftermathOf([strike(['charge'], 13_000)], lost), [], 'it has not ended')
+  assert.deepEqual(aftermathOf([strike(['charge'], 13_000)], lost), [], 'before it')
+  const during = strike(['charge'], 12_500)
+  assert.deepEqual(aftermathOf([strike(['charge'], 10_000), during], lost), [], 'that explains it itself')
 })

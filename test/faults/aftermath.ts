@@ -19,8 +19,9 @@ export function aftermathOf(
   const mayCharge = strikes.filter(
     ({ powers }) => powers.includes('charge') || powers.includes('charge often'),
   )
+  const isExplained = (at: number) => mayCharge.some(({ from, to }) => from <= at && at <= to)
   return disconnections
-    .filter(({ at }) => mayCharge.some(({ to }) => at >= to && at - to < aftermathMs))
+    .filter(({ at }) => !isExplained(at) && mayCharge.some(({ to }) => at > to && at - to < aftermathMs))
     .map(({ pid, at }) => ({
       fault: 'a connection was lost in the aftermath of a fault',
       powers: ['charge'],

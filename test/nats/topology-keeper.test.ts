@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import type { JetStreamManager } from '@nats-io/jetstream'
+import { errors } from '@nats-io/transport-node'
+import { namesFor } from '#src/core/names.js'
+import type { BrokerConnection } from '#src/nats/connection.js'
+import { Incarnations } from '#src/nats/incarnations.js'
+import { type TopologyHooks, TopologyKeeper } from '#src/nats/topology-keeper.js'
+
+/** A keeper whose looks all time out, on a server that answers what it is asked after them, or does not. */
+async function keep(
+  t: TestContext,
+  {
+    answersThen,
+    looks = 1,
+    reconnects = false,
+  }: { answersThen: boolean; looks?: number; reconnects?: boolean },
+) {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const left: string[] = []
+  const asked: string[] = []
+  let failed = 0
+  const connection = {
+    connected: true,
+    epoch: 1,
+    version: { major: 2, minor: 9, patch: 10 },
+    moveOn: (why: string) => left.push(why),
+    nc: {
+      request: async (subject: string) => {
+        asked.push(subject)
+        if (!answersThen) throw new errors.TimeoutError()
+      },
+    },
+  }
+  const deaf = async () => {
+    throw new errors.TimeoutError()
+  }
+  const jsm = { streams: { info: deaf, add: deaf } } as unknown as JetStreamManager
+  const hooks = {
+    failed: () => {
+      failed += 1
+      if (reconnects) connection.epoch += 1
+    },
+  }
+  const keeper = new TopologyKeeper(
+    {
+      nc: connection.nc,
+      jsm,
+      names: namesFor('jobs'),
+      settings: { manage: true, replicas: 1, storage: 'file' },
+      handlers: [],
+      hasSchedules: false,
+      keepsResults: false,
+      noticed: { high: new Set(), low: new Set() },
+    } as unknown as ConstructorParameters<typeof TopologyKeeper>[0],
+    jsm,
+    connection as unknown as BrokerConnection,
+    new Incarnations(),
+    hooks as unknown as TopologyHooks,
+  )
+  keeper.reconnected()
+  while (failed < looks) {
+    t.mock.timers.tick(1_000)
+    await new Promise(setImmediate)
+  }
+  keeper.close()
+  return { left: left.length, asked }
+}
+
+test('a server that does not answer, nor when it is asked once more, is left', async (t) => {
+  assert.deepEqual(await keep(t, { answersThen: false }), { left: 1, asked: ['$JS.API.STREAM.INFO.JOBS'] })
+})
+
+test('a server that answers again when a look has timed out is not left', async (t) => {
+  assert.deepEqual(await keep(t, { answersThen: true }), { left: 0, asked: ['$JS.API.STREAM.INFO.JOBS'] })
+})
+
+test('a server is left when look after look times out, whatever else it answers', async (t) => {
+  const { left, asked } = await keep(t, { answersThen: true, looks: 9 })
+  assert.equal(left, 1)
+  assert.equal(asked.length, 8)
+})
+
+test('a look that began on an earlier connection says nothing of the server that there is', async (t) => {
+  assert.equal((await keep(t, { answersThen: false, reconnects: true })).left, 0)
+})
