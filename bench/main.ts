@@ -63,13 +63,14 @@ export type BenchResult = {
  * 3. A run without a number does not end the others.
  *
  * @param from - the scenarios that there are; only tests have others.
- * @throws {BenchError} when a scenario's name is unknown.
+ * @throws {BenchError} when a scenario's name is unknown, or nobody's name has what was asked for.
  */
 export async function runBench(
   options: BenchOptions,
   from: readonly Scenario[] = scenarios,
 ): Promise<BenchResult> {
   const chosen = choose(options.only, from)
+  checkContestants(options.contestants, chosen)
   const runs: Run[] = [...(options.journal?.runs ?? [])]
   const endAt = Date.now() + options.minutes * 60_000
   // Warms the machine's caches and shows that everything works; each run has processes of its own anyway.
@@ -103,9 +104,28 @@ function choose(only: readonly string[], from: readonly Scenario[]): Scenario[] 
   return from.filter(({ name }) => only.length === 0 || only.includes(name))
 }
 
+function checkContestants(parts: readonly string[], chosen: readonly Scenario[]): void {
+  const all = chosen.flatMap(({ contestants }) => contestants)
+  const [taking, missing] = [
+    new Set(all.filter((one) => one.isAvailable?.() !== false).map(({ name }) => name)),
+    all.filter((one) => one.isAvailable?.() === false).map(({ name }) => name),
+  ]
+  for (const part of parts) {
+    if ([...taking].some((name) => isNamed(name, part))) continue
+    const isPeer = missing.some((name) => isNamed(name, part))
+    const there = isPeer ? 'only with --peers, and if it can be had' : `there are ${[...taking].join('; ')}`
+    throw new BenchError(`nobody who takes part has ${JSON.stringify(part)} in the name; ${there}`)
+  }
+}
+
+/** Part of a name is enough, in whatever case. */
+function isNamed(name: string, part: string): boolean {
+  return name.toLowerCase().includes(part.toLowerCase())
+}
+
 function orderOf(scenario: Scenario, round: number, { quick, only, contestants }: BenchOptions): Named[] {
   const isWanted = (name: string) =>
-    contestants.length === 0 || contestants.some((part) => name.toLowerCase().includes(part.toLowerCase()))
+    contestants.length === 0 || contestants.some((part) => isNamed(name, part))
   // Whoever names scenarios or contestants wants to see just those.
   const isNeeded = (name: string) =>
     !quick || only.length + contestants.length > 0 || (scenario.quick?.includes(name) ?? true)

@@ -5,6 +5,8 @@ import type { Endings } from './stage/endings.ts'
 export type BenchOptions = {
   /** The nats-server to run. */
   binary: string
+  /** Its version. */
+  natsVersion: string
   /** The Node that every process under test runs on, so that none has a newer one than another. */
   node: string
   /** Measured rounds of each scenario. */

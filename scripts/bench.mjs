@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { narrate, root, runMain, ScriptError } from './console.mjs'
@@ -12,6 +12,7 @@ const usage = `usage: npm run bench -- [scenario]... [options]
   npm run bench -- --quick           a second or two for each scenario, to see that it works
   npm run bench -- drain --rounds 9  one scenario, more rounds
 
+  --help          show this and the names of the scenarios
   --peers         let other job systems take part: BullMQ, graphile-worker, pg-boss
   --with TEXT     only contestants whose names contain this; can be given several times
   --jobs N        jobs of a drain that count (200000)
@@ -22,15 +23,19 @@ const usage = `usage: npm run bench -- [scenario]... [options]
   --server PATH   the nats-server to run
   --node PATH     the Node that everything under test runs on
   --json FILE     write the environment and every run there
-  --write-docs    write docs/benchmarks.md and its pictures; needs all scenarios and 3 rounds or more
+  --write-docs    write docs/benchmarks.md and its pictures; needs all scenarios and 5 rounds or more
   --profile DIR   write a CPU profile of every process under test there; numbers then mean little`
 
 const docsDir = path.join(root, 'docs')
 const journalFile = path.join(root, '.cache', 'bench', 'runs.jsonl')
-const leastRounds = 3
+const leastRounds = 5
 
 await runMain(async () => {
   const options = readArguments()
+  if (options.help) return showHelp()
+  // In an hour it would be too late to hear of these.
+  const nodeUnderTest = nodeVersion(options.node ?? process.execPath)
+  if (options.json !== undefined) requireWritable(options.json)
   if (options.server !== undefined) process.env['MILLRACE_NATS_SERVER'] = options.server
   const server = await setUp()
   const { runBench } = await import('../build/bench/main.js')
@@ -44,24 +49,32 @@ await runMain(async () => {
   const atHand = options.peers ? await findPeers(wantedNode) : { node: wantedNode, versions: {}, leftOut: [] }
   const { node } = atHand
   const environment = await describeEnvironment(server.path, commandLine(), {
-    node: nodeVersion(node),
+    node: node === wantedNode ? nodeUnderTest : nodeVersion(node),
     peers: atHand.versions,
     leftOut: atHand.leftOut,
   })
   const { commit, cpu, natsServer } = environment
-  const { jobs, threads } = options
-  const conditions = JSON.stringify({ commit, cpu, node: environment.node, natsServer, jobs, threads })
+  const { jobs, threads, contestants } = options
+  const conditions = JSON.stringify({
+    ...{ commit, cpu, node: environment.node, natsServer, jobs, threads, contestants },
+    peers: atHand.versions,
+  })
   const { results, isCutShort } = await runBench({
     ...options,
     node,
     binary: server.path,
+    natsVersion: server.version,
     burnRounds: calibrateBurn(node),
     journal: options.quick
       ? undefined
       : Journal[options.resume ? 'resume' : 'begin'](journalFile, conditions),
     narrate: (line) => process.stderr.write(`${line}\n`),
   })
-  for (const result of results) process.stdout.write(`\n${describeResult(result)}\n`)
+  for (const result of results) {
+    // What a quick run comes to means nothing, so nothing is said of goals.
+    const shown = options.quick ? { ...result, judgements: [] } : result
+    process.stdout.write(`\n${describeResult(shown)}\n`)
+  }
   for (const line of atHand.leftOut) narrate(`left out: ${line}`)
   if (isCutShort) narrate(`time is over after ${options.minutes} minutes; --resume goes on from here`)
   if (options.json !== undefined) writeReport(options.json, toJson(environment, results))
@@ -86,7 +99,8 @@ async function findPeers(node) {
 
 function readArguments() {
   const { values, positionals } = parse()
-  const quick = values.quick
+  const { quick, help, resume } = values
+  if (quick && resume) throw new ScriptError('--quick keeps no runs, so --resume has nothing to go on with')
   const rounds = wholeNumber('rounds', values.rounds, quick ? 1 : 5)
   const writeDocs = values['write-docs']
   if (
@@ -102,13 +116,14 @@ function readArguments() {
     )
   }
   return {
+    help,
     quick,
     rounds,
     writeDocs,
     warmUp: !quick,
     peers: values.peers,
     contestants: values.with,
-    resume: values.resume,
+    resume,
     minutes: wholeNumber('minutes', values.minutes, 120),
     jobs: wholeNumber('jobs', values.jobs, quick ? 5_000 : 200_000),
     threads: wholeNumber('threads', values.threads, 2),
@@ -121,13 +136,36 @@ function readArguments() {
 }
 
 function nodeVersion(node) {
-  return execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
+  try {
+    return execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
+  } catch (error) {
+    throw new ScriptError(`--node ${node} cannot be run: ${error.message.split('\n')[0]}`)
+  }
+}
+
+async function showHelp() {
+  await setUp()
+  const { scenarios } = await import('../build/bench/main.js')
+  const width = Math.max(...scenarios.map(({ name }) => name.length))
+  const list = scenarios.map(({ name, title }) => `  ${name.padEnd(width)}  ${title}`).join('\n')
+  process.stdout.write(`${usage}\n\nscenarios:\n${list}\n`)
+}
+
+/** Leaves what is there as it is. */
+function requireWritable(file) {
+  try {
+    mkdirSync(path.dirname(file), { recursive: true })
+    closeSync(openSync(file, 'a'))
+  } catch (error) {
+    throw new ScriptError(`--json ${file} cannot be written: ${error.message}`)
+  }
 }
 
 function parse() {
   try {
     return parseArgs({
       options: {
+        help: { type: 'boolean', short: 'h', default: false },
         quick: { type: 'boolean', default: false },
         jobs: { type: 'string' },
         rounds: { type: 'string' },
@@ -171,7 +209,6 @@ function calibrateBurn(node) {
 }
 
 function writeReport(file, text) {
-  mkdirSync(path.dirname(file), { recursive: true })
   writeFileSync(file, text)
   narrate(`wrote ${path.relative(process.cwd(), file)}`)
 }

@@ -51,7 +51,7 @@ export const rawThreads: Contestant = onNats('raw protocol, threads', {
 export const naive: Contestant = {
   ...onNats('naive Piscina', {
     about:
-      'One `piscina.run()` for each job, with an AbortController and a timer for its deadline; at most 500 under way. ' +
+      'One `piscina.run()` for each job, with an AbortController and a timer for its deadline; at most 500 under way; `atomics` is disabled. ' +
       'No retries, leases, metrics or logs.',
     start: (stage, order) => startLoop(stage, order, 'naive-loop.js', stage.options.threads),
   }),

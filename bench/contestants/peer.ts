@@ -4,7 +4,7 @@ import { recordsVariable } from '../measure/records.ts'
 import type { RunOptions } from '../scenario.ts'
 import type { RunningServer, StartServer } from '../servers/server.ts'
 import { collectRecords } from '../stage/account.ts'
-import { runChild, startChild } from './child.ts'
+import { type Child, runChild, startChild } from './child.ts'
 import type { Contestant, Enqueued, Ground, Order, Running } from './contestant.ts'
 
 /** Where other job systems are installed, and the programs that run them. */
@@ -24,6 +24,8 @@ export type Peer = {
   readonly settings: Readonly<Record<string, number | boolean>>
   readonly share?: number
   readonly leastJobs?: number
+  /** That take jobs at the same time. @default 1 */
+  readonly processes?: number
 }
 
 /** Another job system, on a server of its own, as a contestant. */
@@ -50,7 +52,8 @@ class PeerGround implements Ground {
   readonly #options: RunOptions
   #put = 0
   #runs = 1
-  #done = 0
+  /** By process, as each counts itself. */
+  #done: number[] = []
 
   constructor(peer: Peer, server: RunningServer, options: RunOptions) {
     this.dir = server.dir
@@ -89,27 +92,44 @@ class PeerGround implements Ground {
     const { handler, jobs, runs = 1, concurrency } = order
     this.#runs = runs
     const settings = { ...this.#peer.settings, ...(concurrency === undefined ? {} : { concurrency }) }
+    const { processes = 1 } = this.#peer
+    const children = await Promise.all(
+      Array.from({ length: processes }, (_, index) => this.#take({ handler, jobs, settings }, index)),
+    )
+    return {
+      pid: children[0]!.pid,
+      failure: Promise.race(children.map(({ failure }) => failure)),
+      readMetrics: undefined,
+      stop: async () => void (await Promise.all(children.map((child) => child.stop()))),
+    }
+  }
+
+  async #take(order: Record<string, unknown>, index: number): Promise<Child> {
     let isReady: () => void
     const ready = new Promise<void>((resolve) => {
       isReady = resolve
     })
     const child = await startChild(this.#options, {
       script,
-      args: [this.#peer.system, 'take', JSON.stringify({ url: this.#server.url, handler, jobs, settings })],
+      args: [this.#peer.system, 'take', JSON.stringify({ url: this.#server.url, ...order })],
       environment: { [recordsVariable]: this.dir },
       isProfiled: true,
       onLine: (line) => {
         if (line.startsWith('{"ready"')) isReady()
-        else if (line.startsWith('{"done"')) this.#done = (JSON.parse(line) as { done: number }).done
+        else if (line.startsWith('{"done"')) this.#done[index] = (JSON.parse(line) as { done: number }).done
       },
     })
     await Promise.race([ready, child.failure])
-    return { ...child, readMetrics: undefined }
+    return child
+  }
+
+  #doneByAll(): number {
+    return this.#done.reduce((sum, done) => sum + done, 0)
   }
 
   /** What the process itself counts: asking its server that often would slow it down. */
   async left(): Promise<number> {
-    return this.#put - this.#done
+    return this.#put - this.#doneByAll()
   }
 
   async checkStored(handler: string, jobs: number): Promise<void> {
@@ -118,7 +138,8 @@ class PeerGround implements Ground {
   }
 
   async checkDone(handler: string, jobs: number): Promise<void> {
-    if (this.#done > jobs) throw new BenchError(`of ${jobs} jobs ${this.#done} were completed`)
+    const done = this.#doneByAll()
+    if (done > jobs) throw new BenchError(`of ${jobs} jobs ${done} were completed`)
     await collectRecords(this.dir, handler, jobs, this.#runs)
     const { left, failed } = await this.call<{ left: number; failed: number }>('state', { handler })
     if (left + failed > 0) throw new BenchError(`of ${jobs} jobs ${left} are left and ${failed} have failed`)

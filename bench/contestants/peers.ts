@@ -25,6 +25,19 @@ function bullmq(concurrency: number, appendonly: boolean, share: number): Contes
   })
 }
 
+function sandboxed(appendonly: boolean): Contestant {
+  return peerContestant({
+    name: `BullMQ, threads${appendonly ? ', AOF' : ''}`,
+    about:
+      'Sandboxed processors in worker threads, concurrency 2 (https://docs.bullmq.io/guide/workers/sandboxed-processors); Redis ' +
+      `${appendonly ? 'with appendonly, synced every second' : 'that writes nothing to disk'}.`,
+    system: 'bullmq',
+    server: redis(appendonly),
+    settings: { concurrency: 2, isSandboxed: true },
+    share: 0.05,
+  })
+}
+
 function graphile(name: string, localQueueSize: number, isSynchronous: boolean): Contestant {
   const settings = { concurrency: 24, localQueueSize }
   const peer: Peer = {
@@ -42,7 +55,7 @@ function graphile(name: string, localQueueSize: number, isSynchronous: boolean):
 }
 
 /** In process, one after the other. */
-export const bullmqOne = bullmq(1, true, 0.05)
+export const bullmqOnes: readonly Contestant[] = [bullmq(1, false, 0.05), bullmq(1, true, 0.05)]
 /** In process: as many at once as its documentation suggests, and more, on a Redis that keeps what it has. */
 export const bullmqBest: readonly Contestant[] = [
   bullmq(50, false, 0.2),
@@ -51,15 +64,18 @@ export const bullmqBest: readonly Contestant[] = [
   bullmq(200, true, 0.2),
 ]
 /** In threads: the only other way that can end a job. */
-export const bullmqThreads = peerContestant({
-  name: 'BullMQ, threads, AOF',
+export const bullmqThreads = sandboxed(true)
+/** Those, on a Redis that keeps what it has and on one that does not. */
+export const bullmqSandboxes: readonly Contestant[] = [sandboxed(false), bullmqThreads]
+/** Several processes, as its documentation recommends, for jobs that compute. */
+export const bullmqProcesses = peerContestant({
+  name: 'BullMQ, 2 processes, AOF',
   about:
-    'Sandboxed processors in worker threads, concurrency 2 (https://docs.bullmq.io/guide/workers/sandboxed-processors); Redis with ' +
-    'appendonly, synced every second.',
+    'Two worker processes, which is the setup that its documentation recommends, concurrency 4 each; Redis with appendonly, synced every second.',
   system: 'bullmq',
   server: redis(true),
-  settings: { concurrency: 2, isSandboxed: true },
-  share: 0.05,
+  settings: { concurrency: 4 },
+  processes: 2,
 })
 /** With the size of its own performance test, and with the fastest that we know. */
 export const graphileWorkers: readonly Contestant[] = [
@@ -67,6 +83,15 @@ export const graphileWorkers: readonly Contestant[] = [
   graphile('graphile-worker, queue of 2,000', 2_000, true),
   graphile('graphile-worker, async commit', 2_000, false),
 ]
+/** The same for this one; a short queue, so that neither process is done long before the other. */
+export const graphileProcesses = peerContestant({
+  name: 'graphile-worker, 2 processes',
+  about: 'Two worker processes with 4 jobs at once and a local queue of 16 each.',
+  system: 'graphile-worker',
+  server: postgres(true),
+  settings: { concurrency: 4, localQueueSize: 16 },
+  processes: 2,
+})
 export const pgBoss = peerContestant({
   name: 'pg-boss, batches of 1,000',
   about:
@@ -88,9 +113,9 @@ export const durablePeers: readonly Contestant[] = [
 
 /** All of them, in the order of the tables. */
 export const peers: readonly Contestant[] = [
-  bullmqOne,
+  ...bullmqOnes,
   ...bullmqBest,
-  bullmqThreads,
+  ...bullmqSandboxes,
   ...graphileWorkers,
   pgBoss,
 ]

@@ -41,7 +41,7 @@ async function fill() {
   process.exit(0)
 }
 
-/** As fast as it can; the first tenth does not count. */
+/** As fast as it can; the first half does not count. */
 async function enqueue() {
   const queue = await peer.openQueue(order)
   const ways = {
@@ -49,7 +49,7 @@ async function enqueue() {
     pipelined: (from, to) => addOneByOne(queue, from, to, callsAhead),
     bulk: (from, to) => addInBulk(queue, from, to),
   }
-  const warmUp = Math.floor(order.jobs / 10)
+  const warmUp = Math.floor(order.jobs / 2)
   await ways[order.mode](0, warmUp)
   const before = process.cpuUsage()
   const began = performance.now()

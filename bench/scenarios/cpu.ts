@@ -4,7 +4,13 @@ import { rawThreads } from '../contestants/bare.ts'
 import { runChild } from '../contestants/child.ts'
 import type { Contestant } from '../contestants/contestant.ts'
 import { millraceWith } from '../contestants/millrace.ts'
-import { bullmqBest, bullmqThreads, graphileWorkers } from '../contestants/peers.ts'
+import {
+  bullmqBest,
+  bullmqProcesses,
+  bullmqThreads,
+  graphileProcesses,
+  graphileWorkers,
+} from '../contestants/peers.ts'
 import { burnMs } from '../measure/work.ts'
 import type { RunOptions, Scenario, Values } from '../scenario.ts'
 import { watchDrain } from '../stage/watch.ts'
@@ -27,14 +33,17 @@ export const cpu: Scenario = {
   method:
     `Jobs that compute for ${burnMs} ms (PBKDF2, as many iterations as take that long on this machine), drained by one process with so many threads. ` +
     'Compared with as many threads that do the same in a loop without any jobs, in the same round. Peers in process have one thread for everything, ' +
-    'whatever their settings say. The raw protocol shows what is left of the processors beside a server and a main thread that does nothing but ' +
+    'whatever their settings say, so two processes of each take part, too; pg-boss is left out, as it completes a batch as one. The raw protocol shows what is left of the processors beside a server and a main thread that does nothing but ' +
     'hand jobs to threads and ack them. The first half does not count.',
   contestants: threadCounts.flatMap((threads): (Burner | Worker)[] => [
     { name: burnersOf(threads), threads, isLoop: true },
     { ...millraceWith(ownOf(threads), { MILLRACE_THREADS: String(threads) }), threads },
     ...(threads === cores ? [{ ...rawThreads, threads }] : []),
     ...(threads === 2
-      ? [bullmqBest[1]!, bullmqThreads, graphileWorkers[0]!].map((peer) => ({ ...peer, threads: 1 }))
+      ? [
+          ...[bullmqBest[1]!, bullmqThreads, graphileWorkers[0]!].map((peer) => ({ ...peer, threads: 1 })),
+          ...[bullmqProcesses, graphileProcesses].map((peer) => ({ ...peer, threads: 2 })),
+        ]
       : []),
   ]),
   floor: burnersOf(threadCounts.at(-1)!),

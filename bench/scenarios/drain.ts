@@ -4,7 +4,7 @@ import { field } from '../contestants/field.ts'
 import { millrace } from '../contestants/millrace.ts'
 import {
   bullmqBest,
-  bullmqThreads,
+  bullmqSandboxes,
   durablePeers,
   graphileWorkers,
   peers,
@@ -24,6 +24,7 @@ export const drainMeasures: readonly Measure[] = [
   { key: 'clientCpuUs', label: 'client', digits: 1 },
   { key: 'serverCpuUs', label: 'server', digits: 1 },
   { key: 'rssMb', label: 'memory at the end, client, MB', digits: 0 },
+  { key: 'countedJobs', label: 'jobs that count', digits: 0 },
 ]
 
 /** How fast jobs that do nothing get done: what the machinery around a job costs. */
@@ -37,8 +38,8 @@ export const drain: Scenario = {
     'Of the others the process itself says how many are done, and that its server has none left. Compared with the bare loop, on an ' +
     'equal stream and consumer. A run counts only if the state of the server shows ' +
     'one delivery and one ack for each job, and, but for the two loops, a record that the handlers keep shows one run of each; ' +
-    'with Millrace its counters, too. What a power failure costs differs: nats-server with its defaults up to two minutes of jobs ' +
-    '(killing it costs none), Redis with AOF a second, Redis without all jobs, PostgreSQL none, or with asynchronous commit a fraction of a second. ' +
+    'with Millrace its counters, too. What a power failure costs differs: nats-server, which is told to sync each second (before 2.10 it does so every two minutes), and ' +
+    'Redis with AOF up to a second of jobs, Redis without all jobs, PostgreSQL none, or with asynchronous commit a fraction of a second. ' +
     'No peer but BullMQ in threads runs a job apart from its own loop, and none ends one that hangs.',
   contestants: field,
   measures: drainMeasures,
@@ -66,7 +67,13 @@ export const drain: Scenario = {
       againstLabel: 'BullMQ in process',
       atLeast: 6,
     },
-    { measure: 'jobsPerSecond', of: 'millrace', against: [bullmqThreads.name], atLeast: 25 },
+    {
+      measure: 'jobsPerSecond',
+      of: 'millrace',
+      against: namesOf(bullmqSandboxes),
+      againstLabel: 'BullMQ in threads',
+      atLeast: 25,
+    },
   ],
   run: (contestant, options) => runDrain(contestant as Contestant, options, 256),
 }

@@ -32,7 +32,8 @@ export const enqueue: Scenario = {
     'of which none waits for another (2,000 on NATS, 100 elsewhere); in bulk, which is one call for many (an iterator with Millrace, ' +
     '1,000 jobs a call elsewhere). The first half does not count. Compared with messages written by hand to a socket and confirmed by the ' +
     'server, 2,000 under way, without ids and with one subject for all answers. Millrace gives each job an id, and a reply subject by which it knows whose answer it is; what these ' +
-    'cost the server is in the lines of the raw protocol with them. A run counts only if the server has exactly the jobs that were sent.',
+    'cost the server is in the lines of the raw protocol with them. What was confirmed is not on disk everywhere: nats-server and Redis sync each second, ' +
+    'PostgreSQL with each commit, which is once for each job or for each call of many. A run counts only if the server has exactly the jobs that were sent.',
   contestants: [
     enqueuer(raw, 'raw protocol', 'pipelined', 4),
     enqueuer(raw, 'raw protocol', 'one by one', 0.1),

@@ -28,8 +28,10 @@ function latencyAt(perSecond: number): Scenario {
       `A process publishes ${rate} jobs a second at instants fixed beforehand, whatever becomes of them; the handler notes how long ` +
       'after its instant it starts. Before that it takes a queue of 150,000 jobs, as one that has run for long would have; ' +
       'the first ten seconds after that do not count, and the twenty after them do. Compared with the same in the callback of `consume()`, which changes no thread; ' +
-      'what that change costs without anything else of Millrace is in the lines of Piscina and of the raw protocol with a thread.',
-    // The others commit for each job, which is more than PostgreSQL can do here 2,000 times a second.
+      'what that change costs without anything else of Millrace is in the lines of Piscina and of the raw protocol with a thread.' +
+      (perSecond > 1_000
+        ? ' graphile-worker and pg-boss are left out: PostgreSQL does not commit so often, once for each job.'
+        : ''),
     contestants:
       perSecond > 1_000
         ? [...ours, rawThreads, naive, bullmqBest[1]!, bullmqThreads]
@@ -56,7 +58,7 @@ export const latencyNearCapacity: Scenario = {
   title: 'From publish to start, at 80 % of capacity',
   method:
     'As above, at four fifths of the rate that the contestant itself keeps up with while a process publishes as fast as it can, ' +
-    'found just before. The first four seconds do not count, and the five after them do.',
+    'found just before. Only loops on NATS take part. The first four seconds do not count, and the five after them do.',
   contestants: ours,
   quick: [millrace.name],
   measures: [...measures, { key: 'perSecond', label: 'jobs/s', digits: 0 }],

@@ -1,6 +1,6 @@
 import { startMillrace } from '../contestants/millrace.ts'
 import type { Named, Scenario } from '../scenario.ts'
-import { checkCounters, checkDrained } from '../stage/account.ts'
+import { checkCounters, checkDrained, collectRecords } from '../stage/account.ts'
 import { preload } from '../stage/preload.ts'
 import { setStage } from '../stage/stage.ts'
 import { drainWarm } from '../stage/warm-drain.ts'
@@ -47,6 +47,7 @@ export const observability: Scenario = {
       )
       await checkDrained(stage, handler, all)
       checkCounters(await running[0]!.readMetrics!(), handler, all)
+      await collectRecords(stage.dir, handler, all)
       return values
     } finally {
       clearInterval(scrape)

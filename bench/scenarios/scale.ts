@@ -1,12 +1,13 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import type { Running } from '../contestants/contestant.ts'
 import { startMillrace } from '../contestants/millrace.ts'
 import { rssMbOf } from '../measure/process-usage.ts'
 import { slopeOf } from '../measure/statistics.ts'
 import type { Named, Scenario, Values } from '../scenario.ts'
-import { checkCounters, checkDrained } from '../stage/account.ts'
+import { checkCounters, checkDrained, collectRecords } from '../stage/account.ts'
 import { preload } from '../stage/preload.ts'
-import { jobStream, setStage } from '../stage/stage.ts'
+import { jobStream, type Stage, setStage } from '../stage/stage.ts'
 import { drainWarm, refill } from '../stage/warm-drain.ts'
 import { joinValues, TooFastError, untilEmpty, watchUntil } from '../stage/watch.ts'
 import { drainMeasures } from './drain.ts'
@@ -24,7 +25,7 @@ export const backlog: Scenario = {
   name: 'backlog',
   title: 'Drain with so many jobs waiting',
   method:
-    'A process that has done 150,000 no-op jobs of 64 bytes comes to a point behind which so many wait, and the next 100,000 are measured: what is behind them should ' +
+    'A process that has done 150,000 no-op jobs of 64 bytes comes to a point behind which so many wait, and the next 100,000 are measured: what is behind them, which has to get done as well, should ' +
     'not matter. Of the shortest queue seven eighths are, five times one after the other; one that was half done at the first look is filled again. All are compared with that one.',
   contestants: backlogs.map((size): Size => ({ name: `${format(size)} waiting`, size, isOwn: true })),
   quick: [`${format(shortest)} waiting`],
@@ -51,11 +52,18 @@ export const backlog: Scenario = {
     const left = async () => (await stage.streams.streams.info(jobStream)).state.messages
     await preload(stage.connection, 'jobs.noop', warmUp + size, 64)
     const running = await startMillrace(stage, 'noop')
-    if (size !== shortest) return watchUntil(stage, [running], bounds)
+    if (size !== shortest) {
+      const values = await watchUntil(stage, [running], bounds)
+      await untilEmpty({ left }, running, '')
+      await checkAll(stage, [running], warmUp + size)
+      return values
+    }
     await untilEmpty({ left }, running, '')
+    let all = warmUp + size
     const parts: Values[] = []
     for (let queues = 0; parts.length < (options.quick ? 1 : 5); queues += 1) {
-      const first = warmUp + size * (2 * queues + 1)
+      const first = all
+      all += 2 * size
       const fill = () => preload(stage.connection, 'jobs.noop', 2 * size, 64, undefined, first)
       const goOn = await refill([running], fill)
       try {
@@ -65,6 +73,7 @@ export const backlog: Scenario = {
       }
       await untilEmpty({ left }, running, '')
     }
+    await checkAll(stage, [running], all)
     return joinValues(parts)
   },
 }
@@ -128,7 +137,7 @@ export const handlers: Scenario = {
     const each = 2 * Math.ceil(options.jobs / 4 / size)
     const stage = await setStage(options, names)
     const folder = await makeHandlers(stage.dir, names)
-    const { values, all } = await drainWarm(
+    const { values, running, all } = await drainWarm(
       stage,
       each * size,
       async (first, count) => {
@@ -137,7 +146,11 @@ export const handlers: Scenario = {
       },
       async () => [await startMillrace(stage, 'noop', { MILLRACE_HANDLERS: folder })],
     )
-    for (const name of names) await checkDrained(stage, name, all / size)
+    const samples = await running[0]!.readMetrics!()
+    for (const name of names) {
+      await checkDrained(stage, name, all / size)
+      checkCounters(samples, name, all / size)
+    }
     return values
   },
 }
@@ -163,15 +176,23 @@ export const supervisors: Scenario = {
   async run(named, options): Promise<Values> {
     const { size } = named as Size
     const stage = await setStage(options, ['noop'])
-    const { values, all } = await drainWarm(
+    const { values, running, all } = await drainWarm(
       stage,
       Math.ceil(options.jobs / 2),
       (first, count) => preload(stage.connection, 'jobs.noop', count, 256, undefined, first),
       () => Promise.all(Array.from({ length: size }, () => startMillrace(stage, 'noop'))),
     )
-    await checkDrained(stage, 'noop', all)
+    await checkAll(stage, running, all)
     return values
   },
+}
+
+/** Every no-op job ran once, by the server's state, by what the supervisors count and by the handlers' records. */
+async function checkAll(stage: Stage, running: readonly Running[], jobs: number): Promise<void> {
+  await checkDrained(stage, 'noop', jobs)
+  const samples = await Promise.all(running.map(({ readMetrics }) => readMetrics!()))
+  checkCounters(samples.flat(), 'noop', jobs)
+  await collectRecords(stage.dir, 'noop', jobs)
 }
 
 /** Handlers by many names, all of them the no-op one. */

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { requireApt, runApt } from '#src/broker/apt-source.js'
-import { startKeptProcess } from '#src/broker/kept-process.js'
+import { type KeptProcessOptions, startKeptProcess } from '#src/broker/kept-process.js'
 import { BenchError } from '../bench-error.ts'
 import { familyCpuMsOf } from '../measure/process-usage.ts'
 import { fetchPackages, libraryDirsOf } from './debian-packages.ts'
@@ -70,7 +70,13 @@ export function postgresWith(program: ServerProgram, synchronousCommit: boolean)
       ...[program.paths['initdb']!, '-D', data, '-U', 'bench', '--auth=trust', '--no-locale', '-E', 'UTF8'],
       '--no-sync',
     ])
-    await run(file!, args, { env: environment, cwd: dir })
+    await makeCluster({
+      binary: file!,
+      args,
+      environment,
+      scratchDir: dir,
+      logFile: path.join(dir, 'initdb.log'),
+    })
     const port = await findFreePort()
     const settings = {
       listen_addresses: '127.0.0.1',
@@ -105,6 +111,15 @@ export function postgresWith(program: ServerProgram, synchronousCommit: boolean)
     const url = `postgres://bench@127.0.0.1:${port}/postgres`
     return { url, dir, cpuMs: () => familyCpuMsOf(server.pid) }
   }
+}
+
+/** Below a keeper, so that the folder goes even when this process is killed meanwhile. */
+async function makeCluster(initdb: KeptProcessOptions & { logFile: string }): Promise<void> {
+  const { ended } = await startKeptProcess(initdb)
+  await ended
+  const log = await readFile(initdb.logFile, 'utf8')
+  if (!log.includes('Success.'))
+    throw new BenchError(`initdb did not succeed; the end of its output:\n${log.slice(-1_000)}`)
 }
 
 /** `setpriv` becomes the program, so that its process id is the server's. */

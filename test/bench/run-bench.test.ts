@@ -107,7 +107,17 @@ test('what a thread notes is read as it was noted, over pages', async (t) => {
 })
 
 const options: BenchOptions = {
-  ...{ binary: '', node: '', rounds: 1, warmUp: false, quick: false, minutes: 1, jobs: 1, threads: 1 },
+  ...{
+    binary: '',
+    natsVersion: '',
+    node: '',
+    rounds: 1,
+    warmUp: false,
+    quick: false,
+    minutes: 1,
+    jobs: 1,
+    threads: 1,
+  },
   ...{ burnRounds: 1, only: [], contestants: [], narrate: () => {} },
 }
 
