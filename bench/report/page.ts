@@ -3,12 +3,13 @@ import path from 'node:path'
 import type { ScenarioResult } from '../summary.ts'
 import { drawChart } from './chart.ts'
 import type { Environment } from './environment.ts'
+import { toJson } from './json.ts'
 import { toMarkdown } from './markdown.ts'
 
 /** The folder of the pictures, beside the page. */
 const picturesDir = 'benchmarks'
 
-/** Writes the page and its pictures into the folder of the docs; answers the files. */
+/** Writes the page, its pictures and every run behind them into the folder of the docs; answers the files. */
 export function writePage(
   docsDir: string,
   environment: Environment,
@@ -24,5 +25,7 @@ export function writePage(
   const page = path.join(docsDir, 'benchmarks.md')
   const chartOf = (scenario: string) => pictures.find(({ name }) => name === scenario)?.file
   writeFileSync(page, toMarkdown(environment, results, chartOf))
-  return [page, ...pictures.map(({ file }) => path.join(docsDir, file))]
+  const json = path.join(docsDir, picturesDir, 'runs.json')
+  writeFileSync(json, toJson(environment, results))
+  return [page, json, ...pictures.map(({ file }) => path.join(docsDir, file))]
 }

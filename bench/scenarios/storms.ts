@@ -26,7 +26,7 @@ export const deadlineStorm: Scenario = {
     `Jobs that compute for ${burnMs} ms, and one more for each 99 of them that loops for ever on any thread, with deadline and grace of ` +
     `${allowedMs} ms together and one attempt. Counted are the healthy jobs a second; compared with the same healthy jobs alone. A loop takes a ` +
     `thread for ${allowedMs} ms and a new one has to start, so ${Math.round((99 * burnMs * 100) / (99 * burnMs + allowedMs))} % would be left if that took no time. ` +
-    'Lateness is that of the last sign of life that a loop leaves in a file.',
+    'Lateness is that of the last sign of life that a loop leaves in a file; there are twenty loops, so p99 is the latest.',
   contestants: [
     { name: withoutLoops, isOwn: true },
     { name: withLoops, isOwn: true },
