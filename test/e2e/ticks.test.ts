@@ -44,6 +44,7 @@ test('G7: every tick has exactly one job, though supervisors and the broker are 
   const successor = world.spawn()
   await more(8)
   await successor.ready()
+  const killedAt = Date.now()
   server.kill('SIGKILL')
   await server.ended()
   await server.restart()
@@ -72,7 +73,11 @@ test('G7: every tick has exactly one job, though supervisors and the broker are 
     jobs.set(line.id, (jobs.get(line.id) ?? new Set()).add(line['sequence']))
   }
   for (const [id, sequences] of jobs) assert.equal(sequences.size, 1, `${id} had several jobs`)
-  const firstRuns = ledger.lines().filter((line) => line['redelivered'] === false)
+  // A broker that is killed may have forgotten the last acks, and with them that it delivered these jobs (G2).
+  const mayBeForgotten = (tick: number): boolean => tick > killedAt - 2_000 && tick <= killedAt
+  const firstRuns = ledger
+    .lines()
+    .filter((line) => line['redelivered'] === false && !mayBeForgotten(Date.parse(String(line['tick']))))
   assert.equal(new Set(firstRuns.map(({ id }) => id)).size, firstRuns.length, 'a job ran twice')
 })
 
