@@ -13,6 +13,7 @@ import { Kvm } from '@nats-io/kv'
 import { type NatsConnection, nanos } from '@nats-io/transport-node'
 import type { Settings } from '../config/settings.ts'
 import { MillraceError } from '../core/errors.ts'
+import type { Absences } from './absences.ts'
 
 const streamMissing = 10059
 const consumerMissing = 10014
@@ -50,24 +51,28 @@ export interface Look {
   readonly nc: NatsConnection
   readonly jsm: JetStreamManager
   readonly settings: TopologySettings
+  /** What looks of the same supervisor have seen. */
+  readonly absences: Absences
   readonly report: TopologyReport
 }
 
-/** Creates a stream or brings it up to date; undefined when it is missing and not to be created. */
+/** Creates a stream or brings it up to date; undefined when it is missing and not to be created, or not yet. */
 export async function ensureStream(
-  { jsm, settings, report }: Look,
+  { jsm, settings, absences, report }: Look,
   wanted: Partial<StreamConfig> & { name: string },
 ): Promise<{ createdAt: string; config: StreamConfig } | undefined> {
   const found = await orMissing(jsm.streams.info(wanted.name))
   if (!found) {
-    if (!settings.manage) {
+    if (!settings.manage || !absences.mayBeMade(wanted.name)) {
       report.missing.push(`stream ${wanted.name}`)
       return undefined
     }
     const created = await jsm.streams.add(wanted as Parameters<typeof jsm.streams.add>[0])
+    absences.present(wanted.name)
     report.changed.push(`created stream ${wanted.name}`)
     return { createdAt: created.created, config: created.config }
   }
+  absences.present(wanted.name)
   const differing = differences(wanted, found.config)
   const fixed: string[] = differing.filter((field) => field === 'retention' || field === 'storage')
   if (fixed.includes('retention')) {
@@ -162,7 +167,7 @@ export async function ensureDurable(
  * everything away (`Nats-Rollup: all`) is not taken from whoever may write one entry.
  */
 export async function ensureBucket(
-  { nc, jsm, settings, report }: Look,
+  { nc, jsm, settings, absences, report }: Look,
   bucket: string,
   maxAgeMs: number,
 ): Promise<void> {
@@ -171,7 +176,7 @@ export async function ensureBucket(
   let found = await orMissing(jsm.streams.info(name))
   const isNew = !found
   if (!found) {
-    if (!settings.manage) {
+    if (!settings.manage || !absences.mayBeMade(name)) {
       report.missing.push(`bucket ${bucket}`)
       return
     }
@@ -184,6 +189,7 @@ export async function ensureBucket(
     report.changed.push(`created bucket ${bucket}`)
     found = await jsm.streams.info(name)
   }
+  absences.present(name)
   const { config } = found
   const differing = differences(wanted, config)
   if (differing.length === 0) return

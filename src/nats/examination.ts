@@ -3,6 +3,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { MillraceError } from '../core/errors.ts'
 import { isRecord } from '../core/field-checks.ts'
 import { isHandlerName, type Names, type Priority, priorities } from '../core/names.ts'
+import { Absences } from './absences.ts'
 import { explainRequest } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
 import { isStreamMissing, type TopologyReport, type TopologySettings } from './ensure.ts'
@@ -132,6 +133,7 @@ export class Examination {
         jsm: this.#jsm,
         names: this.#names,
         settings: { ...settings, manage: false },
+        absences: new Absences(),
         version: connection.version,
         handlers,
         hasSchedules: ticks !== undefined,

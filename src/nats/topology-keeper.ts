@@ -1,6 +1,7 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
 import { errors } from '@nats-io/transport-node'
 import { consumerName, type Priority } from '../core/names.ts'
+import { Absences } from './absences.ts'
 import { explainBrokerError, hasCause } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
 import type { DelayedTopology } from './delayed-topology.ts'
@@ -53,7 +54,8 @@ export interface TopologyHooks {
  * 2. After a reconnect the connection counts as verified only once the streams with jobs were seen.
  * 3. A server that does not answer, nor when it is asked once more, is left for another one; so is one on which look
  *    after look fails.
- * 4. The consumers of the rare priorities are made when their first job is noticed.
+ * 4. A stream that was there and is missing is made anew by the second look that misses it, a second after the first.
+ * 5. The consumers of the rare priorities are made when their first job is noticed.
  */
 export class TopologyKeeper {
   /** What is missing although it is needed; empty when all is well. */
@@ -79,7 +81,7 @@ export class TopologyKeeper {
   #closed = false
 
   constructor(
-    needed: Omit<Topology, 'streamSeen' | 'consumerMade' | 'version'>,
+    needed: Omit<Topology, 'absences' | 'streamSeen' | 'consumerMade' | 'version'>,
     hasty: JetStreamManager,
     connection: BrokerConnection,
     incarnations: Incarnations,
@@ -90,6 +92,7 @@ export class TopologyKeeper {
     this.#hasty = hasty
     this.#needed = {
       ...needed,
+      absences: new Absences(),
       consumerMade: hooks.consumerMade,
       streamSeen: (stream, createdAt) => {
         if (stream === needed.names.jobStream) this.jobStreamThere = createdAt !== undefined

@@ -7,6 +7,7 @@ import {
 } from '@nats-io/jetstream'
 import { type NatsConnection, nanos } from '@nats-io/transport-node'
 import { consumerName, type Names, type Priority } from '../core/names.ts'
+import type { Absences } from './absences.ts'
 import { type DelayedTopology, ensureDelayed } from './delayed-topology.ts'
 import {
   ensureBucket,
@@ -30,6 +31,7 @@ export interface Topology {
   readonly jsm: JetStreamManager
   readonly names: Names
   readonly settings: TopologySettings
+  readonly absences: Absences
   readonly version: ServerVersion
   readonly handlers: readonly string[]
   /** Ticks are to be published. */
@@ -56,7 +58,8 @@ export interface TopologyFound extends TopologyReport {
 }
 
 /**
- * Creates what is missing and brings the rest up to date, or with `manage: false` only looks.
+ * Creates what is missing and brings the rest up to date, or with `manage: false` only looks. A stream that was there
+ * before is not created at once, see `absences.ts`.
  *
  * @throws {MillraceError} `topology_conflict` when something exists that cannot be changed to what is
  *   needed and would lose jobs as it is.
@@ -114,8 +117,8 @@ export async function ensureSource(
   return look.report
 }
 
-function lookFor({ nc, jsm, settings }: Topology): Look {
-  return { nc, jsm, settings, report: { missing: [], changed: [], warnings: [] } }
+function lookFor({ nc, jsm, settings, absences }: Topology): Look {
+  return { nc, jsm, settings, absences, report: { missing: [], changed: [], warnings: [] } }
 }
 
 /** Does not say that something is missing. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { settlingMs } from '#src/nats/absences.js'
 import { eventually } from '../support/eventually.ts'
 import { World } from '../support/world.ts'
 
@@ -44,6 +45,33 @@ test('what somebody deletes under a running supervisor comes back', async (t) =>
     }
     await broker.drained()
   })
+})
+
+test('what is deleted is not made anew before the server has removed all of it', async (t) => {
+  const world = await World.create(t)
+  const supervisor = await world.supervise()
+  const { broker, ledger } = world
+  const madeAt = new Map<string, number>()
+  const prefix = '$JS.API.STREAM.CREATE.'
+  broker.nc.subscribe(`${prefix}*`, {
+    callback: (_, { subject }) => void madeAt.set(subject.slice(prefix.length), performance.now()),
+  })
+  await broker.nc.flush()
+
+  for (const stream of ['JOBS', 'JOBS_DEAD', 'JOBS_DELAYED', 'KV_jobs_attempts', 'KV_jobs_control']) {
+    madeAt.clear()
+    const deletedAt = performance.now()
+    await broker.jsm.streams.delete(stream)
+    // Some are missed only by who needs them, or when something else is looked for.
+    if (stream === 'JOBS_DEAD') void broker.enqueue('act', { do: 'permanent' })
+    if (stream === 'KV_jobs_attempts') void broker.enqueue('act', { do: ['throw', 'return'] })
+    if (stream === 'JOBS_DELAYED') await broker.jsm.consumers.delete('JOBS', 'io')
+    await eventually(`${stream} is made anew`, () => madeAt.has(stream))
+    assert.ok(madeAt.get(stream)! - deletedAt >= settlingMs, `${stream} was made anew at once`)
+    await supervisor.ready()
+  }
+  const id = await broker.enqueue('act', { do: 'return' })
+  await eventually('a job runs', () => ledger.ends(id).some(({ how }) => how === 'returned'))
 })
 
 test('a supervisor that must not manage says all that is missing and starts when it is there', async (t) => {
