@@ -17,10 +17,12 @@ import type { Absences } from './absences.ts'
 
 const streamMissing = 10059
 const consumerMissing = 10014
+/** What is asked of has no leader, or every server that it is on is away. */
+const unserved = [10008, 10119]
 
 /** What looking at the streams, consumers and buckets showed. */
 export interface TopologyReport {
-  /** What is not there and was not created, in words for people. */
+  /** What is not there and was not created, or does not answer, in words for people. */
   readonly missing: string[]
   /** What was created or changed. */
   readonly changed: string[]
@@ -111,6 +113,9 @@ export async function ensureStream(
 /**
  * Creates a durable consumer of the messages on `subject`, or brings it up to date. The server never gives up on a
  * message by itself, and never holds others back because many are handed out. Answers true when it was created.
+ *
+ * One that no server answers for is reported as missing, and no reason to give up what else is to be made sure of. It
+ * is not made anew: it comes back with its deliveries when a leader is elected or its server is there.
  */
 export async function ensureDurable(
   { jsm, settings, report }: Look,
@@ -130,7 +135,14 @@ export async function ensureDurable(
     max_waiting: 4096,
   }
   const label = `consumer ${stream}/${durable}`
-  const found = await orMissing(jsm.consumers.info(stream, durable))
+  let found: ConsumerInfo | undefined
+  try {
+    found = await orMissing(jsm.consumers.info(stream, durable))
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError && unserved.includes(error.code))) throw error
+    report.missing.push(`${label}: ${error.message}`)
+    return false
+  }
   if (!found) {
     if (!settings.manage) {
       report.missing.push(label)

@@ -234,7 +234,9 @@ export class TopologyKeeper {
     if (hasChanged || missing.join() !== this.missing.join() || warnings.length > 0) this.#hooks.report(found)
     const hasHealed = missing.length < this.missing.length
     this.missing = missing
-    for (const label of this.#unbound.keys()) if (!missing.includes(label)) this.#bound(label)
+    for (const label of this.#unbound.keys()) {
+      if (!missing.some((what) => what === label || what.startsWith(`${label}:`))) this.#bound(label)
+    }
     if (hasChanged) this.#hooks.changed(found)
     if (hasHealed || hasChanged) this.#hooks.healed()
   }

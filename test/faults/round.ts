@@ -74,7 +74,7 @@ export async function playRound(options: RoundOptions): Promise<RoundReport> {
 /** Everybody is back, new jobs run, and the load goes on for a while before the next fault. */
 async function goesOn(stage: Stage): Promise<void> {
   const { count } = stage.load
-  await stage.fleet.ready(recoveryMs)
+  await stage.ready(recoveryMs)
   await recovers(stage)
   await eventually('more jobs are published', () => stage.load.count >= count + jobsBetween, recoveryMs)
 }

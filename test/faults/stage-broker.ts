@@ -1,9 +1,10 @@
 import { mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { isOlder } from '#src/broker/find-server.js'
 import { type LocalBroker, startLocalBroker } from '#src/broker/local-broker.js'
 import { Cluster } from '../support/cluster.ts'
-import { serverBinary } from '../support/nats-server.ts'
+import { serverBinary, serverVersion } from '../support/nats-server.ts'
 
 /** What a stage needs of a broker, be it one server or a cluster. */
 export interface StageBroker {
@@ -15,6 +16,8 @@ export interface StageBroker {
   readonly supervisorEnv: Record<string, string>
   /** When it cut somebody off who did not read; dates as milliseconds. */
   cuts(): number[]
+  /** Puts right what only an operator does who does not want to wait for minutes; undefined where nobody has to. */
+  readonly relieve: (() => Promise<undefined>) | undefined
   /** Puts right whatever a fault has left behind. */
   heal(): Promise<void>
   stop(): Promise<void>
@@ -28,6 +31,7 @@ export class SingleBroker implements StageBroker {
   readonly linkable = true
   readonly tester = tester
   readonly supervisorEnv = supervisorEnv
+  readonly relieve = undefined
   readonly server: LocalBroker
   readonly #ownsStore: boolean
   #config = configOf({})
@@ -96,6 +100,8 @@ export class ClusterBroker implements StageBroker {
   readonly linkable = false
   readonly tester = {}
   readonly supervisorEnv = { MILLRACE_REPLICAS: '3' }
+  /** Before 2.9.15 a consumer may stay without a leader, see `whyNotPaused`; removed, it is made anew. */
+  readonly relieve = isOlder(serverVersion, '2.10.0') ? () => this.cluster.removeLeaderless() : undefined
   readonly cluster: Cluster
 
   private constructor(cluster: Cluster) {

@@ -37,6 +37,11 @@ export const jobFilling = 'jobs.filling'
 /** The ack wait of every supervisor on a stage. */
 export const ackWaitMs = 2_000
 
+/** Elections end within this, or may take minutes. */
+const electMs = 20_000
+/** What becomes of jobs when the consumer that handed them out is removed. */
+const removing: readonly Power[] = ['repeat', 'charge often', 'overlap', 'forget']
+
 /** What a link that is cut may do to jobs whose deliveries were on their way. */
 const charging: readonly Power[] = ['charge']
 
@@ -132,6 +137,27 @@ export class Stage {
       throw error
     }
     return stage
+  }
+
+  /** Resolves when every supervisor takes jobs, for which an operator may have to help the broker. */
+  async ready(withinMs: number): Promise<void> {
+    const { relieve } = this.broker
+    const until = performance.now() + withinMs
+    for (;;) {
+      const leftMs = until - performance.now()
+      const isLast = relieve === undefined || leftMs <= electMs
+      try {
+        return await this.fleet.ready(isLast ? leftMs : electMs)
+      } catch (error) {
+        if (isLast) throw error
+        await this.strike({
+          name: 'consumers without a leader removed',
+          powers: removing,
+          // Whatever it could not do shows in who is still not ready.
+          strike: () => relieve().then(undefined, () => undefined),
+        })
+      }
+    }
   }
 
   /** Some place in the fleet that no other fault is at; it belongs to the fault that asks until that is healed. */
@@ -264,7 +290,7 @@ export class Stage {
   /** Ends the load, lets everything end, stops the fleet, and judges. */
   async finish(): Promise<Judgement> {
     await this.load.stop()
-    await this.fleet.ready(standstillMs)
+    await this.ready(standstillMs)
     const late = await this.#drained()
     const counted = await this.fleet.counted()
     const { open, stranded } = await this.#leftovers()

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import type { JetStreamManager } from '@nats-io/jetstream'
+import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
 import { errors } from '@nats-io/transport-node'
 import { namesFor } from '#src/core/names.js'
 import type { BrokerConnection } from '#src/nats/connection.js'
 import { Incarnations } from '#src/nats/incarnations.js'
 import { type TopologyHooks, TopologyKeeper } from '#src/nats/topology-keeper.js'
+import { eventually } from '../support/eventually.ts'
 
 /** A keeper whose looks all time out, on a server that answers what it is asked after them, or does not. */
 async function keep(
@@ -83,4 +84,68 @@ test('a server is left when look after look times out, whatever else it answers'
 
 test('a look that began on an earlier connection says nothing of the server that there is', async (t) => {
   assert.equal((await keep(t, { answersThen: false, reconnects: true })).left, 0)
+})
+
+test('a consumer without a leader holds up no other, and no job after a reconnect', async () => {
+  const leaderless = new JetStreamApiError({
+    code: 503,
+    err_code: 10008,
+    description: 'JetStream system temporarily unavailable',
+  })
+  const asked: string[] = []
+  let elected = false
+  const jsm = {
+    streams: {
+      info: async (name: string) => ({
+        created: '2026-01-01T00:00:00Z',
+        config: { subjects: [], retention: name === 'JOBS_DEAD' ? 'limits' : 'workqueue' },
+      }),
+    },
+    consumers: {
+      info: async (_: string, name: string) => {
+        asked.push(name)
+        if (name === 'first' && !elected) throw leaderless
+        return { config: { ack_policy: 'explicit' } }
+      },
+    },
+  } as unknown as JetStreamManager
+  let verified = 0
+  let healed = 0
+  const keeper = new TopologyKeeper(
+    {
+      nc: {},
+      jsm,
+      names: namesFor('jobs'),
+      settings: { manage: false, replicas: 3, storage: 'file' },
+      handlers: ['first', 'second'],
+      hasSchedules: false,
+      keepsResults: false,
+      noticed: { high: new Set(['second']), low: new Set() },
+    } as unknown as ConstructorParameters<typeof TopologyKeeper>[0],
+    jsm,
+    { connected: true, epoch: 1, version: { major: 2, minor: 9, patch: 10 } } as unknown as BrokerConnection,
+    new Incarnations(),
+    {
+      verified: () => {
+        verified += 1
+      },
+      healed: () => {
+        healed += 1
+      },
+      delayedFound: () => {},
+      report: () => {},
+      changed: () => {},
+      consumerMade: () => {},
+      failed: (error: unknown) => assert.fail(String(error)),
+    } as unknown as TopologyHooks,
+  )
+  keeper.disconnected()
+  keeper.reconnected()
+  await eventually('the connection may be used', () => verified === 1)
+  assert.deepEqual(keeper.missing, ['consumer JOBS/first: JetStream system temporarily unavailable'])
+  assert.equal(asked.filter((name) => name === 'second').length, 2)
+  elected = true
+  await eventually('it has healed', () => healed === 1)
+  assert.deepEqual(keeper.missing, [])
+  keeper.close()
 })

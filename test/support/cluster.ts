@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { TestContext } from 'node:test'
-import { type ClusterInfo, jetstreamManager, StorageType } from '@nats-io/jetstream'
+import { type ClusterInfo, type JetStreamManager, jetstreamManager, StorageType } from '@nats-io/jetstream'
 import { connect, type NatsConnection, nanos } from '@nats-io/transport-node'
 import { type LocalBroker, startLocalBroker } from '#src/broker/local-broker.js'
 import { eventually } from './eventually.ts'
@@ -127,6 +127,18 @@ export class Cluster {
     )
   }
 
+  /** Removes every durable consumer that has no leader, as an operator may who does not want to wait for one. */
+  removeLeaderless(): Promise<undefined> {
+    return this.#ask(this.nodes, async (nc) => {
+      const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 5_000 })
+      for await (const { config } of jsm.streams.list()) {
+        for (const name of await leaderlessOf(nc, jsm, config.name))
+          await jsm.consumers.delete(config.name, name)
+      }
+      return undefined
+    })
+  }
+
   /** Sends a signal and waits until the node is gone. */
   async kill(name: string, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
     const { broker } = this.node(name)
@@ -237,6 +249,16 @@ class Node implements ClusterNode {
   get url(): string {
     return this.broker.url
   }
+}
+
+/** The durables of a stream that no server answers for: they have a name, and are not listed. */
+async function leaderlessOf(nc: NatsConnection, jsm: JetStreamManager, stream: string): Promise<string[]> {
+  const answer = await nc.request(`$JS.API.CONSUMER.NAMES.${stream}`, '', { timeout: 5_000 })
+  const { consumers } = answer.json<{ consumers: string[] | null }>()
+  const listed = new Set<string>()
+  for await (const { name } of jsm.consumers.list(stream)) listed.add(name)
+  // Watches of a bucket come and go.
+  return (consumers ?? []).filter((name) => !listed.has(name) && !name.startsWith('millrace_'))
 }
 
 function insistOnWhole(name: string, cluster: ClusterInfo | undefined): void {
