@@ -136,7 +136,12 @@ export function judgeTopology(
       fine('topology', `streams, buckets and the consumers of ${handlers.length} handlers are as needed`),
     ]
   return [
-    ...missing.map((what) => wrong('topology', `${what} is missing`, manageRemedy)),
+    ...missing.map((what) => {
+      const [, stream, consumer] = /^consumer (\S+)\/(\S+): /.exec(what) ?? []
+      if (consumer === undefined) return wrong('topology', `${what} is missing`, manageRemedy)
+      const remedy = `it is there again when its servers have a leader for it; if they find none, nats consumer rm ${stream} ${consumer} -f, and a supervisor makes it anew`
+      return wrong('topology', what, remedy)
+    }),
     ...warnings.map((message) => wrong('topology', message, remedyForDrift(message, settings))),
   ]
 }

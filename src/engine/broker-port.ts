@@ -106,7 +106,7 @@ export interface BrokerListener {
   disconnected(): void
   /** A pull was refused, or not answered: its consumer may have been made anew, and count deliveries from 1 again. */
   countsDoubtful(): void
-  /** A stream of jobs was made anew at `createdAt`: nothing remembered of the old one applies. */
+  /** A stream of jobs was made anew at `createdAt`, or is gone: nothing remembered of the old one applies. */
   streamReplaced(stream: string, createdAt: number): void
   /** Whether this job was finished here, as far as we remember. */
   hasFinished(stream: string, sequence: number, storedAt: number): boolean

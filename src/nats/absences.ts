@@ -8,12 +8,17 @@
  */
 export const settlingMs = 900
 
-/** Streams that were there once, and since when those of them are missing that are not there now. */
+/** Streams that were there on this connection, and since when those of them are missing that are not there now. */
 export class Absences {
   readonly #missingSince = new Map<string, number | undefined>()
 
   present(stream: string): void {
     this.#missingSince.set(stream, undefined)
+  }
+
+  /** A server that we have lost and found deletes nothing just now: what its store has lost is made at once. */
+  reset(): void {
+    this.#missingSince.clear()
   }
 
   /** Notes that a stream is missing; true when it may be made: at once if it never was there. */

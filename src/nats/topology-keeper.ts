@@ -30,7 +30,7 @@ const troubleMs = 50
 export interface TopologyHooks {
   /** The job stream was seen on a new connection: now it may be used. */
   verified(): void
-  /** A stream of jobs was made anew then; epoch milliseconds. */
+  /** A stream of jobs was made anew then, epoch milliseconds; infinite while it is gone. */
   streamReplaced(stream: string, createdAt: number): void
   delayedFound(found: DelayedTopology | undefined): void
   /** Something was created or brought up to date. */
@@ -54,7 +54,8 @@ export interface TopologyHooks {
  * 2. After a reconnect the connection counts as verified only once the streams with jobs were seen.
  * 3. A server that does not answer, nor when it is asked once more, is left for another one; so is one on which look
  *    after look fails.
- * 4. A stream that was there and is missing is made anew by the second look that misses it, a second after the first.
+ * 4. A stream that was there and is missing is made anew by the second look that misses it, a second after the first;
+ *    after a reconnect at once. Until then nothing of it is acked.
  * 5. The consumers of the rare priorities are made when their first job is noticed.
  */
 export class TopologyKeeper {
@@ -64,6 +65,7 @@ export class TopologyKeeper {
   isVerified = true
   jobStreamThere = false
   readonly #needed: Omit<Topology, 'version'>
+  readonly #absences = new Absences()
   /** Gives up on an answer sooner. */
   readonly #hasty: JetStreamManager
   readonly #connection: BrokerConnection
@@ -92,11 +94,15 @@ export class TopologyKeeper {
     this.#hasty = hasty
     this.#needed = {
       ...needed,
-      absences: new Absences(),
+      absences: this.#absences,
       consumerMade: hooks.consumerMade,
       streamSeen: (stream, createdAt) => {
         if (stream === needed.names.jobStream) this.jobStreamThere = createdAt !== undefined
-        if (createdAt === undefined) return
+        if (createdAt === undefined) {
+          // Until somebody makes it anew, in which an ack of an old job would hit a new one.
+          if (incarnations.of(stream) !== '') hooks.streamReplaced(stream, Number.POSITIVE_INFINITY)
+          return
+        }
         if (incarnations.seen(stream, createdAt)) hooks.streamReplaced(stream, Date.parse(createdAt))
         const { high, low } = needed.noticed
         // The rest of the look may wait for servers that nobody needs in order to work.
@@ -123,6 +129,7 @@ export class TopologyKeeper {
   /** Nothing is to be said to the broker until `verified`. */
   disconnected(): void {
     this.isVerified = false
+    this.#absences.reset()
   }
 
   reconnected(): void {

@@ -99,9 +99,12 @@ export async function ensureTopology(topology: Topology): Promise<TopologyFound>
   }
   for (const priority of rarePriorities) {
     const isNeeded = topology.noticed[priority].size > 0
-    const found = await ensureJobStream(topology, isNeeded ? look : silent(look), priority)
-    if (!found) continue
-    for (const handler of topology.noticed[priority]) await ensureConsumer(topology, look, handler, priority)
+    const isTold = isNeeded || settings.manage
+    const found = await ensureJobStream(topology, isTold ? look : silent(look), priority)
+    for (const handler of topology.noticed[priority]) {
+      if (found) await ensureConsumer(topology, look, handler, priority)
+      else look.report.missing.push(`consumer ${names.streamOf(priority)}/${consumerName(handler)}`)
+    }
   }
   return { ...look.report, delayed: await ensureDelayed(look, names, topology.version) }
 }

@@ -120,3 +120,11 @@ test('what a user may not do is named with what it is for', () => {
   const asked = judge({ allow: [], deny: ['answers.>'] })
   assert.match(asked[0]!.message, /^the user u may not publish answers\.jobs\.\*, .* answer millrace where$/)
 })
+
+test('a consumer that no server answers for is not called missing', () => {
+  const missing = ['consumer JOBS/a: JetStream system temporarily unavailable', 'consumer JOBS/b']
+  const [unserved, gone] = judgeTopology({ missing, changed: [], warnings: [] }, settings, ['a', 'b'])
+  assert.equal(unserved!.message, missing[0])
+  assert.match(unserved!.remedy!, /nats consumer rm JOBS a -f/)
+  assert.equal(gone!.message, 'consumer JOBS/b is missing')
+})

@@ -58,14 +58,21 @@ test('what is deleted is not made anew before the server has removed all of it',
   })
   await broker.nc.flush()
 
-  for (const stream of ['JOBS', 'JOBS_DEAD', 'JOBS_DELAYED', 'KV_jobs_attempts', 'KV_jobs_control']) {
+  for (const stream of [
+    'JOBS',
+    'JOBS_HIGH',
+    'JOBS_DEAD',
+    'JOBS_DELAYED',
+    'KV_jobs_attempts',
+    'KV_jobs_control',
+  ]) {
     madeAt.clear()
     const deletedAt = performance.now()
     await broker.jsm.streams.delete(stream)
     // Some are missed only by who needs them, or when something else is looked for.
     if (stream === 'JOBS_DEAD') void broker.enqueue('act', { do: 'permanent' })
     if (stream === 'KV_jobs_attempts') void broker.enqueue('act', { do: ['throw', 'return'] })
-    if (stream === 'JOBS_DELAYED') await broker.jsm.consumers.delete('JOBS', 'io')
+    if (stream === 'JOBS_DELAYED' || stream === 'JOBS_HIGH') await broker.jsm.consumers.delete('JOBS', 'io')
     await eventually(`${stream} is made anew`, () => madeAt.has(stream))
     assert.ok(madeAt.get(stream)! - deletedAt >= settlingMs, `${stream} was made anew at once`)
     await supervisor.ready()

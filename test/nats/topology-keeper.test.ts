@@ -8,6 +8,8 @@ import { Incarnations } from '#src/nats/incarnations.js'
 import { type TopologyHooks, TopologyKeeper } from '#src/nats/topology-keeper.js'
 import { eventually } from '../support/eventually.ts'
 
+const streamMissing = new JetStreamApiError({ code: 404, err_code: 10059, description: 'stream not found' })
+
 /** A keeper whose looks all time out, on a server that answers what it is asked after them, or does not. */
 async function keep(
   t: TestContext,
@@ -147,5 +149,76 @@ test('a consumer without a leader holds up no other, and no job after a reconnec
   elected = true
   await eventually('it has healed', () => healed === 1)
   assert.deepEqual(keeper.missing, [])
+  keeper.close()
+})
+
+test('a stream that is gone is replaced at once for the engine, made a second later, after a reconnect at once', async () => {
+  let isThere = true
+  let serial = 0
+  const said: string[] = []
+  const streamOf = (name: string) => ({
+    created: `2026-01-01T00:00:0${name === 'JOBS' ? serial : 0}Z`,
+    config: { subjects: [], retention: name === 'JOBS_DEAD' ? 'limits' : 'workqueue' },
+  })
+  const jsm = {
+    streams: {
+      info: async (name: string) => {
+        if (name === 'JOBS' && !isThere) throw streamMissing
+        return streamOf(name)
+      },
+      add: async ({ name }: { name: string }) => {
+        isThere = true
+        serial += 1
+        said.push(`made ${name}`)
+        return streamOf(name)
+      },
+      update: async (name: string) => streamOf(name),
+    },
+    consumers: {
+      info: async () => ({ config: { ack_policy: 'explicit' } }),
+      update: async () => ({}),
+    },
+  } as unknown as JetStreamManager
+  const keeper = new TopologyKeeper(
+    {
+      nc: {},
+      jsm,
+      names: namesFor('jobs'),
+      settings: { manage: true, replicas: 1, storage: 'file' },
+      handlers: ['send'],
+      hasSchedules: false,
+      keepsResults: false,
+      noticed: { high: new Set(), low: new Set() },
+    } as unknown as ConstructorParameters<typeof TopologyKeeper>[0],
+    jsm,
+    { connected: true, epoch: 1, version: { major: 2, minor: 9, patch: 10 } } as unknown as BrokerConnection,
+    new Incarnations(),
+    {
+      verified: () => said.push('verified'),
+      streamReplaced: (stream: string, at: number) =>
+        said.push(`${stream} ${at === Number.POSITIVE_INFINITY ? 'gone' : 'new'}`),
+      healed: () => {},
+      delayedFound: () => {},
+      report: () => {},
+      changed: () => {},
+      consumerMade: () => {},
+      failed: (error: unknown) => assert.fail(String(error)),
+    } as unknown as TopologyHooks,
+  )
+  await keeper.begin()
+  isThere = false
+  keeper.look()
+  await eventually('it is gone', () => said.length > 0)
+  assert.deepEqual(said, ['JOBS gone'])
+  assert.deepEqual(keeper.missing, ['stream JOBS', 'consumer JOBS/send'])
+  await eventually('it is made', () => isThere)
+  await eventually('it is all there', () => keeper.missing.length === 0)
+  assert.deepEqual(said.splice(0), ['JOBS gone', 'made JOBS', 'JOBS new'])
+
+  isThere = false
+  keeper.disconnected()
+  keeper.reconnected()
+  await eventually('the connection may be used', () => said.includes('verified'))
+  assert.deepEqual(said, ['made JOBS', 'JOBS new', 'verified'])
   keeper.close()
 })

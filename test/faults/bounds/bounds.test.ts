@@ -25,7 +25,7 @@ test('bounds that are times hold, as far as a busy machine can tell', { concurre
       1_000,
       () => restartedBroker({ signal: 'SIGKILL', restarts: 1, awayMs: 3_000 }),
     ],
-    ['a deleted stream is made anew', 3_000, () => deleted({ what: 'job stream', times: 1 })],
+    ['a deleted stream is made anew', 4_000, () => deleted({ what: 'job stream', times: 1 })],
     ['a half-open connection is noticed', 15_000, () => deadConnection({ death: 'half-open', times: 1 })],
   ]
   const running = times.map(([name, limitMs, measure]) =>

@@ -2,8 +2,8 @@ import { eventually } from '../../support/eventually.ts'
 import { World } from '../../support/world.ts'
 import { describeTimes, monotonicMs, type Row, Scope } from './bound.ts'
 
-/** Of it a second until what was deleted is made anew. */
-const limitMs = 3_000
+/** Of it up to two seconds until it is missed, and one more until it is made anew. */
+const limitMs = 4_000
 
 type What = 'consumer' | 'job stream' | 'dead-letter stream' | 'bucket of attempts' | 'bucket of controls'
 
