@@ -38,12 +38,14 @@ export interface Broker {
   readonly epoch: number
   /** Asks for up to `count` jobs. They, or the credit, come back through the listener. */
   pull(handler: string, priority: Priority, count: number): void
+  /** Whether it hands out jobs of this handler and priority faster than it notes that they are done. */
+  isBehind(handler: string, priority: Priority): boolean
   ack(reply: string): void
   /** Gives a delivery back after `delayMs`; 0 is at once. */
   nak(reply: string, delayMs: number): void
   /** Renews the lease of a delivery. */
   extend(reply: string): void
-  /** Resolves when the server has processed all that was sent before; rejects when that is not known. */
+  /** Resolves when the server has read all that was sent before; rejects when that is not known. */
   barrier(): Promise<void>
   /** Resolves when the server has stored the dead letter; rejects when it has not, or cannot tell. */
   publishDeadLetter(letter: DeadLetter, headers: readonly HeaderEntry[], data: Uint8Array): Promise<void>

@@ -45,7 +45,8 @@ interface PullHooks {
  * 2. A source without work keeps one pull of one job open, so that its first job starts at once.
  * 3. Room is asked for in quarters: fewer, larger pulls cost the server less. A smaller rest is asked for
  *    after a moment, because a quarter may not come free while long jobs hold the others.
- * 4. The priorities of a handler are sources of their own. What is held of a lower one never keeps a higher
+ * 4. A broker that is behind with what was done is asked for nothing until it has caught up.
+ * 5. The priorities of a handler are sources of their own. What is held of a lower one never keeps a higher
  *    one waiting; what is held of a higher one takes the room of a lower one, down to what that needs at hand
  *    for its minimum share; low jobs get no more than that while normal ones wait at the broker.
  */
@@ -138,13 +139,23 @@ export class PullLoop {
   #lowTarget(handler: HandlerState, share: number, now: number): number {
     const { high, normal } = handler.sources
     const least = atHand(handler, share / 10)
-    if (high.isEmpty(now) && normal.isEmpty(now)) return left(share, high.held + normal.held, least)
+    const brings = (source: JobSource): boolean => !source.isEmpty(now) && !this.#isBehind(source)
+    if (!brings(high) && !brings(normal)) return left(share, high.held + normal.held, least)
     const emptyAt = Math.max(high.bound ? high.emptyAt : now, normal.emptyAt)
     if (emptyAt < Number.POSITIVE_INFINITY) this.#wake(emptyAt, now)
     return least
   }
 
+  #isBehind({ handler, priority }: JobSource): boolean {
+    return this.#broker.isBehind(handler.profile.name, priority)
+  }
+
   #pullFrom(source: JobSource, target: number, now: number): void {
+    if (this.#isBehind(source)) {
+      // No more is expected of it than was asked for.
+      source.target = Math.min(target, source.held + source.credit)
+      return
+    }
     source.target = target
     const outstanding = source.held + source.credit
     if (!source.isActive(now)) {

@@ -1,5 +1,6 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 import { AckOrder, needsAckOrder } from './ack-order.ts'
+import type { AckProbes } from './ack-probes.ts'
 import type { ServerVersion } from './server-version.ts'
 
 /** The client's own writer, below `publish`. */
@@ -25,12 +26,14 @@ export class AckWriter {
   readonly #nc: NatsConnection
   readonly #version: () => ServerVersion
   readonly #protocol: Protocol | undefined
+  readonly #probes: AckProbes
   readonly #order = new AckOrder((replies) => this.#write(replies))
   #replies: string[] = []
 
   /** @param version - of the server, which may be another one after a reconnect. */
-  constructor(nc: NatsConnection, version: () => ServerVersion) {
+  constructor(nc: NatsConnection, version: () => ServerVersion, probes: AckProbes) {
     this.#nc = nc
+    this.#probes = probes
     this.#version = version
     const { protocol } = nc as unknown as { protocol?: Partial<Protocol> }
     this.#protocol = typeof protocol?.sendCommand === 'function' ? (protocol as Protocol) : undefined
@@ -76,10 +79,14 @@ export class AckWriter {
 
   #write(replies: string[]): void {
     if (this.#nc.isClosed()) return
+    const answerTo = this.#probes.answerTo(replies.at(-1)!)
     if (this.#protocol) {
-      this.#protocol.sendCommand(`PUB ${replies.join(' 4\r\n+ACK\r\nPUB ')} 4\r\n+ACK\r\n`)
+      const asks = answerTo === undefined ? '' : ` ${answerTo}`
+      this.#protocol.sendCommand(`PUB ${replies.join(' 4\r\n+ACK\r\nPUB ')}${asks} 4\r\n+ACK\r\n`)
     } else {
+      const last = replies.pop()!
       for (const reply of replies) this.#nc.publish(reply, '+ACK')
+      this.#nc.publish(last, '+ACK', answerTo === undefined ? {} : { reply: answerTo })
     }
   }
 }

@@ -2,7 +2,7 @@ import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { AttemptRecord } from '../core/attempt.ts'
 import type { DeadLetter, HeaderEntry } from '../core/dead-letter.ts'
-import type { Names, Priority } from '../core/names.ts'
+import { consumerName, type Names, type Priority } from '../core/names.ts'
 import type { DeadLetterPlace } from '../core/replay.ts'
 import type { Broker, BrokerListener, JobPlace, Outstanding, RecordPlace } from '../engine/broker-port.ts'
 import type { BrokerConnection } from './connection.ts'
@@ -74,6 +74,7 @@ export class JetStreamBroker implements Broker {
     await Promise.all([broker.#parts.known.look(), broker.#parts.records.look()])
     broker.#parts.isolation.start()
     broker.#parts.puller.open()
+    broker.#parts.probes.open()
     broker.delayed.open()
     return broker
   }
@@ -96,6 +97,7 @@ export class JetStreamBroker implements Broker {
   disconnected(): void {
     this.#parts.topology.disconnected()
     this.#parts.acks.drop()
+    this.#parts.probes.close()
     this.#parts.records.reset()
     this.#parts.puller.close()
     this.delayed.close()
@@ -117,6 +119,9 @@ export class JetStreamBroker implements Broker {
     this.delayed.open()
     this.control.reset()
     this.#listener.reconnected()
+    // A server that was killed may not answer acks of what it has forgotten to have handed out.
+    this.#parts.acks.flush()
+    this.#parts.probes.open()
     this.#parts.sources.look()
   }
 
@@ -127,6 +132,11 @@ export class JetStreamBroker implements Broker {
 
   pull(handler: string, priority: Priority, count: number): void {
     this.#send(() => this.#parts.puller.pull(handler, priority, count))
+  }
+
+  isBehind(handler: string, priority: Priority): boolean {
+    const { probes } = this.#parts
+    return probes.anyBehind && probes.isBehind(this.#names.streamOf(priority), consumerName(handler))
   }
 
   ack(reply: string): void {
@@ -224,6 +234,7 @@ export class JetStreamBroker implements Broker {
     this.#parts.sources.close()
     this.consumerPauses.close()
     this.#parts.puller.close()
+    this.#parts.probes.close()
     this.delayed.close()
   }
 

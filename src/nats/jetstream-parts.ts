@@ -1,8 +1,9 @@
 import { type JetStreamManager, jetstream } from '@nats-io/jetstream'
 import { createInbox } from '@nats-io/transport-node'
 import type { Settings } from '../config/settings.ts'
-import { type Names, priorities } from '../core/names.ts'
+import { consumerName, type Names, priorities } from '../core/names.ts'
 import type { BrokerListener } from '../engine/broker-port.ts'
+import { AckProbes } from './ack-probes.ts'
 import { AckWriter } from './ack-writer.ts'
 import { AttemptsBucket } from './attempts-bucket.ts'
 import type { BrokerConnection } from './connection.ts'
@@ -60,6 +61,7 @@ interface PartHooks {
  */
 export class JetStreamParts {
   readonly acks: AckWriter
+  readonly probes: AckProbes
   readonly puller: Puller
   readonly sources: PrioritySources
   readonly records: AttemptsBucket
@@ -79,7 +81,6 @@ export class JetStreamParts {
   constructor(options: BrokerOptions, jsm: JetStreamManager, hasty: JetStreamManager, hooks: PartHooks) {
     const { connection, names, handlers, settings, listener, reports } = options
     const { nc } = connection
-    this.acks = new AckWriter(nc, () => connection.version)
     this.records = new AttemptsBucket(nc, names, this.incarnations)
     this.known = new KnownRecords(hasty, names.attemptsBucket)
     this.control = new ControlBucket({
@@ -97,6 +98,11 @@ export class JetStreamParts {
     )
     const js = jetstream(nc)
     const newInbox = (): string => createInbox(connection.inboxPrefix)
+    const pullAgain = (): void => {
+      for (const handler of handlers) listener.creditReturned(handler, 'normal', 0)
+    }
+    this.probes = new AckProbes(nc, newInbox, pullAgain)
+    this.acks = new AckWriter(nc, () => connection.version, this.probes)
     this.ticks = new TickStream(nc, js, jsm, names, {
       isConnected: () => hooks.connected(),
       failed: () => this.topology.look(),
@@ -144,10 +150,11 @@ export class JetStreamParts {
           this.delayed.topology = found
         },
         changed: (report) => hooks.changed(report),
-        healed: () => {
-          for (const handler of handlers) listener.creditReturned(handler, 'normal', 0)
+        healed: pullAgain,
+        consumerMade: (handler, priority) => {
+          this.puller.forsake(handler, priority)
+          this.probes.forsake(names.streamOf(priority), consumerName(handler))
         },
-        consumerMade: (handler, priority) => this.puller.forsake(handler, priority),
         sourceBound: (handler, priority) => listener.sourceBound(handler, priority),
         report: (report) => reports.topology(report),
         failed: (error) => reports.topologyFailed(error),

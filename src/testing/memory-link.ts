@@ -67,6 +67,10 @@ export class MemoryLink implements Broker {
     this.#schedule()
   }
 
+  isBehind(): boolean {
+    return false
+  }
+
   ack(reply: string): void {
     this.#settle(reply, '+ACK')
   }

@@ -357,3 +357,15 @@ test('where there is room for one job, a second is held only beside one of anoth
   arrive(handler, 1, 'high', 9)
   assert.deepEqual(await look(), ['pull a 1'])
 })
+
+test('a broker that is behind with what was done is asked for nothing until it has caught up', async () => {
+  const handler = a()
+  const { broker, pulls, look, arrive } = createPulls({ threads: 4, concurrency: 1 }, handler, b())
+  await look()
+  arrive(handler, 1, 'normal', 50)
+  broker.behind.add('a')
+  assert.deepEqual(await look(), [])
+  assert.equal(pulls.expectedAbove('low'), 0, 'no thread is kept free for what was not asked for')
+  broker.behind.delete('a')
+  assert.deepEqual(await look(), ['pull a 3'])
+})

@@ -2,6 +2,7 @@ import { type AttemptRecord, noRecord, withRelease } from '#src/core/attempt.js'
 import type { DeadLetter, HeaderEntry } from '#src/core/dead-letter.js'
 import type { Priority } from '#src/core/names.js'
 import type { Broker, BrokerListener, Outstanding, RecordPlace } from '#src/engine/broker-port.js'
+import { AckProbes } from '#src/nats/ack-probes.js'
 import { AckWriter } from '#src/nats/ack-writer.js'
 import { DeadLetterStream } from '#src/nats/dead-letter-stream.js'
 import { Incarnations } from '#src/nats/incarnations.js'
@@ -47,7 +48,9 @@ export class ModelLink implements Broker {
     this.#watcher = watcher
     this.#known = new Set(broker.attempts.keys)
     const connection = modelConnection(this.#wires, broker, watcher)
-    this.#acks = new AckWriter(connection, () => ({ major: 2, minor: 15, patch: 1 }))
+    // Never opened: this broker notes an ack when it reads it.
+    const probes = new AckProbes(connection, String, () => {})
+    this.#acks = new AckWriter(connection, () => ({ major: 2, minor: 15, patch: 1 }), probes)
     const largestBytes = (): number => 2 ** 20
     this.#deadLetters = new DeadLetterStream(
       connection,
@@ -119,6 +122,10 @@ export class ModelLink implements Broker {
 
   pull(_handler: string, _priority: Priority, count: number): void {
     if (this.connected) this.credit += count
+  }
+
+  isBehind(): boolean {
+    return false
   }
 
   ack(reply: string): void {

@@ -2,16 +2,18 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import type { NatsConnection } from '@nats-io/transport-node'
+import type { AckProbes } from '#src/nats/ack-probes.js'
 import { AckWriter } from '#src/nats/ack-writer.js'
 
 const reply = '$JS.ACK.JOBS.send.1.7.7.1700000000000000000.0'
 const written = `PUB ${reply} 4\r\n+ACK\r\n`
 
-function createWriter(minor: number) {
+function createWriter(minor: number, answerTo?: string) {
   const commands: string[] = []
   const protocol = { sendCommand: (command: string) => commands.push(command) }
   const nc = { protocol, isClosed: () => false } as unknown as NatsConnection
-  const acks = new AckWriter(nc, () => ({ major: 2, minor, patch: 27 }))
+  const probes = { answerTo: () => answerTo } as unknown as AckProbes
+  const acks = new AckWriter(nc, () => ({ major: 2, minor, patch: 27 }), probes)
   return { acks, commands }
 }
 
@@ -40,3 +42,11 @@ for (const minor of [9, 10, 15]) {
     assert.deepEqual(commands, [written])
   })
 }
+
+test('the last ack of a moment asks for an answer when one is due', () => {
+  const { acks, commands } = createWriter(15, '_INBOX.x.1')
+  acks.add(reply)
+  acks.add(reply)
+  acks.flush()
+  assert.deepEqual(commands, [`${written}PUB ${reply} _INBOX.x.1 4\r\n+ACK\r\n`])
+})

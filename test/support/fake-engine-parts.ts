@@ -67,6 +67,8 @@ export class FakeBroker implements Broker {
   readonly outcomes = new Map<string, Record<string, unknown>>()
   /** When set, the bucket cannot be reached. */
   bucketError: Error | undefined
+  /** Handlers whose acks the server has not worked off. */
+  readonly behind = new Set<string>()
   /** So many dead letters are refused. */
   refusals = 0
 
@@ -85,6 +87,10 @@ export class FakeBroker implements Broker {
 
   pull(handler: string, priority: Priority, count: number): void {
     this.calls.push(`pull ${handler} ${count}${priority === 'normal' ? '' : ` ${priority}`}`)
+  }
+
+  isBehind(handler: string): boolean {
+    return this.behind.has(handler)
   }
 
   ack(reply: string): void {

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventually } from '../../support/eventually.ts'
 import type { JetStreamView } from '../../support/jetstream-view.ts'
+import type { Ledger } from '../../support/ledger.ts'
 import { projectRoot, type Supervisor } from '../../support/supervisor.ts'
 
 /** Few handlers with small graces, so that a stop has the bound that its settings say. */
@@ -50,6 +51,18 @@ export async function untilLeft(broker: JetStreamView, supervisor: Supervisor, m
     async () => supervisor.stillRuns() ?? (await broker.jobsLeft()) <= most,
     600_000,
   )
+}
+
+/** How many jobs of the handler `tally` did not run, and how many did more than once. */
+export function readTally({ path }: Ledger, jobs: number): { lost: number; repeated: number } {
+  const runs = new Uint8Array(jobs)
+  for (const line of readFileSync(`${path}.tally`, 'latin1').split('\n')) {
+    if (line !== '') runs[Number(line)]! += 1
+  }
+  return {
+    lost: runs.filter((count) => count === 0).length,
+    repeated: runs.filter((count) => count > 1).length,
+  }
 }
 
 /** Milliseconds of the clock that the ledger's lines are timed by. */

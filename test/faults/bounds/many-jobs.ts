@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { World } from '../../support/world.ts'
-import { boundsHandlers, footprintOf, quantile, type Row, Scope, untilLeft } from './bound.ts'
+import { boundsHandlers, footprintOf, quantile, type Row, readTally, Scope, untilLeft } from './bound.ts'
 
 const growthLimitMb = 20
 const batch = 500
@@ -27,12 +26,7 @@ export function manyJobs({ jobs }: { jobs: number }): Promise<Row> {
     await untilLeft(broker, supervisor, 0)
     const tookS = (performance.now() - startedAt) / 1_000
 
-    const runs = new Uint8Array(jobs)
-    for (const line of readFileSync(`${ledger.path}.tally`, 'latin1').split('\n')) {
-      if (line !== '') runs[Number(line)]! += 1
-    }
-    const lost = runs.filter((count) => count === 0).length
-    const repeated = runs.filter((count) => count > 1).length
+    const { lost, repeated } = readTally(ledger, jobs)
     const quarter = Math.floor(rss.length / 4)
     // The rest is garbage that was not collected yet: in an hour without a leak the median moves by 30 MB to and fro.
     const early = quantile(rss.slice(quarter, 2 * quarter), 0.1)

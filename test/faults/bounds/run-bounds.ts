@@ -1,3 +1,4 @@
+import { backlogKilled } from './backlog-killed.ts'
 import type { Row } from './bound.ts'
 import { restartedBroker } from './broker-restarted.ts'
 import { leaderLost } from './cluster-leader.ts'
@@ -38,6 +39,7 @@ export async function runBounds({ narrate, long }: BoundsRun): Promise<Row[]> {
     ...(['SIGTERM', 'broker paused', 'connection reset'] as const).map(
       (fault) => () => duplicates({ fault, jobs: some(500, 5_000), faults: some(5, 50) }),
     ),
+    () => backlogKilled({ jobs: some(100_000, 1_500_000) }),
     () => interruptedReplay({ deadLetters: some(1_000, 10_000), kills: some(4, 16), seed: 1 }),
     // The first million is not enough for memory to settle.
     () => manyJobs({ jobs: some(20_000, 3_000_000) }),
