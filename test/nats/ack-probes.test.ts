@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { AckPolicy, jetstreamManager } from '@nats-io/jetstream'
 import { connect, createInbox, type Msg, type NatsConnection } from '@nats-io/transport-node'
@@ -130,6 +131,11 @@ test('a server answers when it has noted the ack, and is behind while it stands 
     nc.publish('$JS.API.CONSUMER.MSG.NEXT.JOBS.send', '', { reply: inbox })
     const answerTo = await eventually('an answer is asked for', () => probes.answerTo(reply))
     server.kill('SIGSTOP')
+    // Not on its way there: a thread that still runs would answer.
+    const threads = `/proc/${server.pid}/task`
+    const isStill = (thread: string): boolean =>
+      / T /.test(readFileSync(`${threads}/${thread}/stat`, 'latin1'))
+    await eventually('it stands still', () => readdirSync(threads).every(isStill))
     nc.publish(reply, '+ACK', { reply: answerTo })
     await eventually('it is behind', () => probes.isBehind('JOBS', 'send'))
     server.kill('SIGCONT')
