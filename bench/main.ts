@@ -106,14 +106,12 @@ function choose(only: readonly string[], from: readonly Scenario[]): Scenario[] 
 
 function checkContestants(parts: readonly string[], chosen: readonly Scenario[]): void {
   const all = chosen.flatMap(({ contestants }) => contestants)
-  const [taking, missing] = [
-    new Set(all.filter((one) => one.isAvailable?.() !== false).map(({ name }) => name)),
-    all.filter((one) => one.isAvailable?.() === false).map(({ name }) => name),
-  ]
+  const missing = all.filter((one) => one.isAvailable?.() === false)
+  const taking = [...new Set(all.filter((one) => !missing.includes(one)).map(({ name }) => name))]
   for (const part of parts) {
-    if ([...taking].some((name) => isNamed(name, part))) continue
-    const isPeer = missing.some((name) => isNamed(name, part))
-    const there = isPeer ? 'only with --peers, and if it can be had' : `there are ${[...taking].join('; ')}`
+    if (taking.some((name) => isNamed(name, part))) continue
+    const isPeer = missing.some(({ name }) => isNamed(name, part))
+    const there = isPeer ? 'only with --peers, and if it can be had' : `there are ${taking.join('; ')}`
     throw new BenchError(`nobody who takes part has ${JSON.stringify(part)} in the name; ${there}`)
   }
 }

@@ -23,12 +23,12 @@ const usage = `usage: npm run bench -- [scenario]... [options]
   --server PATH   the nats-server to run
   --node PATH     the Node that everything under test runs on
   --json FILE     write the environment and every run there
-  --write-docs    write docs/benchmarks.md and its pictures; needs all scenarios and 5 rounds or more
+  --write-docs    write docs/benchmarks.md and its pictures; needs all scenarios and 3 rounds or more
   --profile DIR   write a CPU profile of every process under test there; numbers then mean little`
 
 const docsDir = path.join(root, 'docs')
 const journalFile = path.join(root, '.cache', 'bench', 'runs.jsonl')
-const leastRounds = 5
+const leastRounds = 3
 
 await runMain(async () => {
   const options = readArguments()

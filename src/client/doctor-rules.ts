@@ -4,7 +4,7 @@ import { whereQuestion } from '../core/job-position.ts'
 import { consumerName, isHandlerName, type Names } from '../core/names.ts'
 import { coversSubject, subjectsMeet } from '../core/subject-cover.ts'
 import { hasSoundSchedules } from '../nats/delayed-topology.ts'
-import type { TopologyReport } from '../nats/ensure.ts'
+import { nameMissing, type TopologyReport } from '../nats/ensure.ts'
 import type { AccountUse, ConsumerFacts, Rights, StreamFacts, UserRights } from '../nats/examination.ts'
 import type { QueueDepth } from '../nats/queue-depth.ts'
 import type { ServerVersion } from '../nats/server-version.ts'
@@ -136,11 +136,12 @@ export function judgeTopology(
       fine('topology', `streams, buckets and the consumers of ${handlers.length} handlers are as needed`),
     ]
   return [
-    ...missing.map((what) => {
-      const [, stream, consumer] = /^consumer (\S+)\/(\S+): /.exec(what) ?? []
-      if (consumer === undefined) return wrong('topology', `${what} is missing`, manageRemedy)
-      const remedy = `it is there again when its servers have a leader for it; if they find none, nats consumer rm ${stream} ${consumer} -f, and a supervisor makes it anew`
-      return wrong('topology', what, remedy)
+    ...missing.map((one) => {
+      const { what, unserved } = one
+      if (unserved === undefined) return wrong('topology', `${what} is missing`, manageRemedy)
+      const remove = `nats ${what.replace(' ', ' rm ').replace('/', ' ')} -f`
+      const remedy = `it is there again when its servers have a leader for it; if they find none, ${remove}, and a supervisor makes it anew`
+      return wrong('topology', nameMissing(one), remedy)
     }),
     ...warnings.map((message) => wrong('topology', message, remedyForDrift(message, settings))),
   ]

@@ -31,7 +31,7 @@ interface Probe {
  * and all these jobs come back. A round trip tells only that it has read them.
  *
  * 1. Now and then an ack names a subject for an answer, which comes when it and all before it have been worked off.
- * 2. A consumer whose answer takes longer than a quarter of a second is behind, and is not to be pulled from until it comes.
+ * 2. A consumer whose answer takes longer than a quarter of a second is behind, and not pulled from until it comes.
  * 3. After two seconds nobody waits for an answer any more.
  *
  * Source: NATS documentation, "JetStream model deep dive", section "Exactly once semantics", on acks with a reply.

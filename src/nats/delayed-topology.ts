@@ -40,7 +40,7 @@ export async function ensureDelayed(
     ...(canSchedule && { allow_msg_schedules: true }),
   })
   if (!stream) {
-    report.missing.push(`consumer ${names.delayedStream}/${moverName}`)
+    report.missing.push({ what: `consumer ${names.delayedStream}/${moverName}` })
     return undefined
   }
   await ensureDurable(look, names.delayedStream, moverName, names.dueSubjects)

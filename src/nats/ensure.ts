@@ -20,10 +20,17 @@ const consumerMissing = 10014
 /** What is asked of has no leader, or every server that it is on is away. */
 const unserved = [10008, 10119]
 
+/** What is needed and cannot be used. */
+export interface Missing {
+  /** In words for people, such as `consumer JOBS/email_send`. */
+  readonly what: string
+  /** The server's words, when it is there and nobody serves it; what has none was not created. */
+  readonly unserved?: string
+}
+
 /** What looking at the streams, consumers and buckets showed. */
 export interface TopologyReport {
-  /** What is not there and was not created, or does not answer, in words for people. */
-  readonly missing: string[]
+  readonly missing: Missing[]
   /** What was created or changed. */
   readonly changed: string[]
   /** What differs and is left as it is. */
@@ -66,7 +73,7 @@ export async function ensureStream(
   const found = await orMissing(jsm.streams.info(wanted.name))
   if (!found) {
     if (!settings.manage || !absences.mayBeMade(wanted.name)) {
-      report.missing.push(`stream ${wanted.name}`)
+      report.missing.push({ what: `stream ${wanted.name}` })
       return undefined
     }
     const created = await jsm.streams.add(wanted as Parameters<typeof jsm.streams.add>[0])
@@ -140,12 +147,12 @@ export async function ensureDurable(
     found = await orMissing(jsm.consumers.info(stream, durable))
   } catch (error) {
     if (!(error instanceof JetStreamApiError && unserved.includes(error.code))) throw error
-    report.missing.push(`${label}: ${error.message}`)
+    report.missing.push({ what: label, unserved: error.message })
     return false
   }
   if (!found) {
     if (!settings.manage) {
-      report.missing.push(label)
+      report.missing.push({ what: label })
       return false
     }
     await jsm.consumers.add(stream, wanted)
@@ -189,7 +196,7 @@ export async function ensureBucket(
   const isNew = !found
   if (!found) {
     if (!settings.manage || !absences.mayBeMade(name)) {
-      report.missing.push(`bucket ${bucket}`)
+      report.missing.push({ what: `bucket ${bucket}` })
       return
     }
     await new Kvm(nc).create(bucket, {
@@ -221,6 +228,11 @@ export async function ensureBucket(
 
 export function isStreamMissing(error: unknown): boolean {
   return error instanceof JetStreamApiError && error.code === streamMissing
+}
+
+/** In one line, for people. */
+export function nameMissing({ what, unserved }: Missing): string {
+  return unserved === undefined ? what : `${what}: ${unserved}`
 }
 
 /** Undefined when there is no such consumer, or no such stream. */

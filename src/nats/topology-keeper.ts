@@ -5,7 +5,7 @@ import { Absences } from './absences.ts'
 import { explainBrokerError, hasCause } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
 import type { DelayedTopology } from './delayed-topology.ts'
-import type { TopologyReport } from './ensure.ts'
+import { nameMissing, type TopologyReport } from './ensure.ts'
 import type { Incarnations } from './incarnations.ts'
 import type { RarePriority } from './priority-sources.ts'
 import { ensureSource, ensureTopology, type Topology } from './topology.ts'
@@ -236,13 +236,14 @@ export class TopologyKeeper {
   async #ensure(how: { jsm?: JetStreamManager }): Promise<void> {
     const found = await ensureTopology({ ...this.#topology(), ...how })
     this.#hooks.delayedFound(found.delayed)
-    const { missing, changed, warnings } = found
+    const { changed, warnings } = found
+    const missing = found.missing.map(nameMissing)
     const hasChanged = changed.length > 0
     if (hasChanged || missing.join() !== this.missing.join() || warnings.length > 0) this.#hooks.report(found)
     const hasHealed = missing.length < this.missing.length
     this.missing = missing
     for (const label of this.#unbound.keys()) {
-      if (!missing.some((what) => what === label || what.startsWith(`${label}:`))) this.#bound(label)
+      if (!found.missing.some(({ what }) => what === label)) this.#bound(label)
     }
     if (hasChanged) this.#hooks.changed(found)
     if (hasHealed || hasChanged) this.#hooks.healed()

@@ -95,7 +95,7 @@ export async function ensureTopology(topology: Topology): Promise<TopologyFound>
   if (topology.keepsResults) await ensureBucket(look, names.resultsBucket, settings.resultTtlMs)
   for (const handler of handlers) {
     if (jobStream) await ensureConsumer(topology, look, handler, 'normal')
-    else look.report.missing.push(`consumer ${names.jobStream}/${consumerName(handler)}`)
+    else look.report.missing.push({ what: `consumer ${names.jobStream}/${consumerName(handler)}` })
   }
   for (const priority of rarePriorities) {
     const isNeeded = topology.noticed[priority].size > 0
@@ -103,7 +103,7 @@ export async function ensureTopology(topology: Topology): Promise<TopologyFound>
     const found = await ensureJobStream(topology, isTold ? look : silent(look), priority)
     for (const handler of topology.noticed[priority]) {
       if (found) await ensureConsumer(topology, look, handler, priority)
-      else look.report.missing.push(`consumer ${names.streamOf(priority)}/${consumerName(handler)}`)
+      else look.report.missing.push({ what: `consumer ${names.streamOf(priority)}/${consumerName(handler)}` })
     }
   }
   return { ...look.report, delayed: await ensureDelayed(look, names, topology.version) }

@@ -4,6 +4,7 @@ import { MillraceError } from '../core/errors.ts'
 import { namesFor } from '../core/names.ts'
 import type { BrokerEvents } from '../engine/broker-events.ts'
 import type { BrokerConnection } from '../nats/connection.ts'
+import { nameMissing } from '../nats/ensure.ts'
 import { JetStreamBroker } from '../nats/jetstream-broker.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { plainError } from '../telemetry/observer.ts'
@@ -68,7 +69,7 @@ function tryToOpen(about: Parameters<typeof openBroker>[0]): Promise<JetStreamBr
       topology: ({ changed, missing, warnings }) => {
         for (const change of changed) logger.info(change)
         for (const warning of warnings) logger.warn(warning)
-        if (missing.length > 0) logger.error({ missing }, 'missing at the broker')
+        if (missing.length > 0) logger.error({ missing: missing.map(nameMissing) }, 'missing at the broker')
       },
       pauseFailed: (handler, error) =>
         logger.warn({ handler, err: plainError(error) }, 'consumer not paused or resumed at the server'),

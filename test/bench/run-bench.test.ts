@@ -77,6 +77,21 @@ test('an unknown scenario is an error that lists those that there are', async ()
   await assert.rejects(runBench({ ...options, only: ['c'] }, [noted('a', [])]), /no scenario c; there are a/)
 })
 
+test('part of a name chooses contestants, and one that nobody has is an error that says who there is', async () => {
+  const seen: string[] = []
+  const scenario: Scenario = noted('a', seen)
+  const peer = { name: 'Other', isAvailable: () => false }
+  const from = [{ ...scenario, contestants: [...scenario.contestants, peer] }]
+  await runBench({ ...options, contestants: ['TW'] }, from)
+  assert.deepEqual(seen, ['a.two'])
+  await assert.rejects(
+    runBench({ ...options, contestants: ['one', 'x'] }, from),
+    /"x".*; there are one; two$/,
+  )
+  await assert.rejects(runBench({ ...options, contestants: ['other'] }, from), /"other".*; only with --peers/)
+  assert.deepEqual(seen, ['a.two'])
+})
+
 test('records of all threads and processes add up, each handler for itself', (t) => {
   const dir = makeDir(t)
   const write = (name: string, ...numbers: number[]) =>

@@ -122,9 +122,9 @@ test('what a user may not do is named with what it is for', () => {
 })
 
 test('a consumer that no server answers for is not called missing', () => {
-  const missing = ['consumer JOBS/a: JetStream system temporarily unavailable', 'consumer JOBS/b']
+  const missing = [{ what: 'consumer JOBS/a', unserved: 'no leader' }, { what: 'consumer JOBS/b' }]
   const [unserved, gone] = judgeTopology({ missing, changed: [], warnings: [] }, settings, ['a', 'b'])
-  assert.equal(unserved!.message, missing[0])
+  assert.equal(unserved!.message, 'consumer JOBS/a: no leader')
   assert.match(unserved!.remedy!, /nats consumer rm JOBS a -f/)
   assert.equal(gone!.message, 'consumer JOBS/b is missing')
 })

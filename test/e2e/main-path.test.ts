@@ -175,3 +175,25 @@ test('a shared thread that was blocked for a moment takes jobs again, although n
   await broker.drained()
   for (const id of [blocking, ...ids]) assert.deepEqual(ledger.attempts(id), [1])
 })
+
+test('a supervisor asks now and then whether its acks were worked off, and is answered', async (t) => {
+  const world = await World.create(t)
+  await world.supervise()
+  const { broker } = world
+  const asked: string[] = []
+  const answered = new Set<string>()
+  const acks = broker.nc.subscribe('$JS.ACK.JOBS.act.>', {
+    callback: (_, { reply }) => void (reply && asked.push(reply)),
+  })
+  const answers = broker.nc.subscribe('_INBOX.>', {
+    callback: (_, { subject }) => void answered.add(subject),
+  })
+  await broker.nc.flush()
+  await eventually('an ack is answered', async () => {
+    await broker.enqueue('act', { do: 'return' })
+    await broker.drained()
+    return asked.some((reply) => answered.has(reply))
+  })
+  acks.unsubscribe()
+  answers.unsubscribe()
+})

@@ -9,6 +9,56 @@ import { type TopologyHooks, TopologyKeeper } from '#src/nats/topology-keeper.js
 import { eventually } from '../support/eventually.ts'
 
 const streamMissing = new JetStreamApiError({ code: 404, err_code: 10059, description: 'stream not found' })
+const version = { major: 2, minor: 9, patch: 10 }
+
+interface Parts {
+  readonly jsm: JetStreamManager
+  readonly connection?: object
+  readonly settings?: { manage: boolean }
+  readonly handlers?: readonly string[]
+  /** Handlers with jobs of high priority. */
+  readonly high?: readonly string[]
+  readonly hooks: Partial<TopologyHooks>
+}
+
+/** A keeper on a broker of which a test answers the questions. */
+function keeperOf({
+  jsm,
+  connection = { connected: true, epoch: 1, version },
+  settings = { manage: true },
+  handlers = [],
+  high = [],
+  hooks,
+}: Parts) {
+  const nothing = () => {}
+  return new TopologyKeeper(
+    {
+      nc: {},
+      jsm,
+      names: namesFor('jobs'),
+      settings: { ...settings, replicas: 1, storage: 'file' },
+      handlers,
+      hasSchedules: false,
+      keepsResults: false,
+      noticed: { high: new Set(high), low: new Set() },
+    } as unknown as ConstructorParameters<typeof TopologyKeeper>[0],
+    jsm,
+    connection as BrokerConnection,
+    new Incarnations(),
+    {
+      verified: nothing,
+      streamReplaced: nothing,
+      delayedFound: nothing,
+      changed: nothing,
+      healed: nothing,
+      consumerMade: nothing,
+      sourceBound: nothing,
+      report: nothing,
+      failed: (error) => assert.fail(String(error)),
+      ...hooks,
+    },
+  )
+}
 
 /** A keeper whose looks all time out, on a server that answers what it is asked after them, or does not. */
 async function keep(
@@ -26,7 +76,7 @@ async function keep(
   const connection = {
     connected: true,
     epoch: 1,
-    version: { major: 2, minor: 9, patch: 10 },
+    version,
     moveOn: (why: string) => left.push(why),
     nc: {
       request: async (subject: string) => {
@@ -45,22 +95,7 @@ async function keep(
       if (reconnects) connection.epoch += 1
     },
   }
-  const keeper = new TopologyKeeper(
-    {
-      nc: connection.nc,
-      jsm,
-      names: namesFor('jobs'),
-      settings: { manage: true, replicas: 1, storage: 'file' },
-      handlers: [],
-      hasSchedules: false,
-      keepsResults: false,
-      noticed: { high: new Set(), low: new Set() },
-    } as unknown as ConstructorParameters<typeof TopologyKeeper>[0],
-    jsm,
-    connection as unknown as BrokerConnection,
-    new Incarnations(),
-    hooks as unknown as TopologyHooks,
-  )
+  const keeper = keeperOf({ jsm, connection, hooks })
   keeper.reconnected()
   while (failed < looks) {
     t.mock.timers.tick(1_000)
@@ -113,34 +148,20 @@ test('a consumer without a leader holds up no other, and no job after a reconnec
   } as unknown as JetStreamManager
   let verified = 0
   let healed = 0
-  const keeper = new TopologyKeeper(
-    {
-      nc: {},
-      jsm,
-      names: namesFor('jobs'),
-      settings: { manage: false, replicas: 3, storage: 'file' },
-      handlers: ['first', 'second'],
-      hasSchedules: false,
-      keepsResults: false,
-      noticed: { high: new Set(['second']), low: new Set() },
-    } as unknown as ConstructorParameters<typeof TopologyKeeper>[0],
+  const keeper = keeperOf({
     jsm,
-    { connected: true, epoch: 1, version: { major: 2, minor: 9, patch: 10 } } as unknown as BrokerConnection,
-    new Incarnations(),
-    {
+    settings: { manage: false },
+    handlers: ['first', 'second'],
+    high: ['second'],
+    hooks: {
       verified: () => {
         verified += 1
       },
       healed: () => {
         healed += 1
       },
-      delayedFound: () => {},
-      report: () => {},
-      changed: () => {},
-      consumerMade: () => {},
-      failed: (error: unknown) => assert.fail(String(error)),
-    } as unknown as TopologyHooks,
-  )
+    },
+  })
   keeper.disconnected()
   keeper.reconnected()
   await eventually('the connection may be used', () => verified === 1)
@@ -179,32 +200,15 @@ test('a stream that is gone is replaced at once for the engine, made a second la
       update: async () => ({}),
     },
   } as unknown as JetStreamManager
-  const keeper = new TopologyKeeper(
-    {
-      nc: {},
-      jsm,
-      names: namesFor('jobs'),
-      settings: { manage: true, replicas: 1, storage: 'file' },
-      handlers: ['send'],
-      hasSchedules: false,
-      keepsResults: false,
-      noticed: { high: new Set(), low: new Set() },
-    } as unknown as ConstructorParameters<typeof TopologyKeeper>[0],
+  const keeper = keeperOf({
     jsm,
-    { connected: true, epoch: 1, version: { major: 2, minor: 9, patch: 10 } } as unknown as BrokerConnection,
-    new Incarnations(),
-    {
+    handlers: ['send'],
+    hooks: {
       verified: () => said.push('verified'),
-      streamReplaced: (stream: string, at: number) =>
+      streamReplaced: (stream, at) =>
         said.push(`${stream} ${at === Number.POSITIVE_INFINITY ? 'gone' : 'new'}`),
-      healed: () => {},
-      delayedFound: () => {},
-      report: () => {},
-      changed: () => {},
-      consumerMade: () => {},
-      failed: (error: unknown) => assert.fail(String(error)),
-    } as unknown as TopologyHooks,
-  )
+    },
+  })
   await keeper.begin()
   isThere = false
   keeper.look()
