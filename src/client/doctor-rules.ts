@@ -139,8 +139,13 @@ export function judgeTopology(
     ...missing.map((one) => {
       const { what, unserved } = one
       if (unserved === undefined) return wrong('topology', `${what} is missing`, manageRemedy)
-      const remove = `nats ${what.replace(' ', ' rm ').replace('/', ' ')} -f`
-      const remedy = `it is there again when its servers have a leader for it; if they find none, ${remove}, and a supervisor makes it anew`
+      const [, consumer] = /^consumer (.*)$/.exec(what) ?? []
+      const back = 'it is there again when its servers have a leader for it'
+      // A stream that is removed takes along what is in it.
+      const remedy =
+        consumer === undefined
+          ? `${back}: start those that are missing`
+          : `${back}; if they find none, nats consumer rm ${consumer.replace('/', ' ')} -f, and a supervisor makes it anew`
       return wrong('topology', nameMissing(one), remedy)
     }),
     ...warnings.map((message) => wrong('topology', message, remedyForDrift(message, settings))),

@@ -141,7 +141,7 @@ export class PullLoop {
     const least = atHand(handler, share / 10)
     const brings = (source: JobSource): boolean => !source.isEmpty(now) && !this.#isBehind(source)
     if (!brings(high) && !brings(normal)) return left(share, high.held + normal.held, least)
-    const emptyAt = Math.max(high.bound ? high.emptyAt : now, normal.emptyAt)
+    const emptyAt = Math.max(...[high, normal].filter(brings).map((source) => source.emptyAt))
     if (emptyAt < Number.POSITIVE_INFINITY) this.#wake(emptyAt, now)
     return least
   }

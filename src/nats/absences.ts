@@ -8,17 +8,27 @@
  */
 export const settlingMs = 900
 
-/** Streams that were there on this connection, and since when those of them are missing that are not there now. */
+/** Streams that were there on this server, and since when those of them are missing that are not there now. */
 export class Absences {
   readonly #missingSince = new Map<string, number | undefined>()
+  #serverId: string | undefined
 
   present(stream: string): void {
     this.#missingSince.set(stream, undefined)
   }
 
-  /** A server that we have lost and found deletes nothing just now: what its store has lost is made at once. */
-  reset(): void {
-    this.#missingSince.clear()
+  /**
+   * Who is looked at. A server that has started since the last look deletes nothing just now: what its store has lost
+   * is made at once. What was missing before goes on to be, and so does all when the same server is connected anew.
+   *
+   * @param serverId - new with each start of a server.
+   */
+  servedBy(serverId: string | undefined): void {
+    if (serverId === this.#serverId) return
+    this.#serverId = serverId
+    for (const [stream, since] of this.#missingSince) {
+      if (since === undefined) this.#missingSince.delete(stream)
+    }
   }
 
   /** Notes that a stream is missing; true when it may be made: at once if it never was there. */

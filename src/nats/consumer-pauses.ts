@@ -66,22 +66,32 @@ export class ConsumerPauses {
 
   async #work(): Promise<void> {
     this.#working = true
+    let hasFailed = false
     while (this.#again && !this.#closed) {
       this.#again = false
-      for (const [handler, paused] of [...this.#wanted]) {
-        if (this.#closed) break
+      hasFailed = await this.#reconcileAll()
+    }
+    if (hasFailed) this.#repeatIn(againMs)
+    else if (this.#hasPaused) this.#repeatIn(lookAgainMs)
+    this.#working = false
+  }
+
+  /** One consumer that no server answers for keeps no other from being looked at; a server that does not answer does. */
+  async #reconcileAll(): Promise<boolean> {
+    let hasFailed = false
+    for (const [handler, paused] of [...this.#wanted]) {
+      for (const stream of this.#streams) {
+        if (this.#closed) return hasFailed
         try {
-          await this.#reconcile(handler, paused)
+          await this.#reconcile(stream, handler, paused)
         } catch (error) {
           if (!this.#closed) this.#failed(handler, error)
-          this.#repeatIn(againMs)
-          this.#working = false
-          return
+          if (!(error instanceof JetStreamApiError)) return true
+          hasFailed = true
         }
       }
     }
-    if (this.#hasPaused) this.#repeatIn(lookAgainMs)
-    this.#working = false
+    return hasFailed
   }
 
   #repeatIn(delayMs: number): void {
@@ -91,15 +101,13 @@ export class ConsumerPauses {
     this.#timer.unref()
   }
 
-  async #reconcile(handler: string, paused: boolean): Promise<void> {
+  async #reconcile(stream: string, handler: string, paused: boolean): Promise<void> {
     if (paused && !(this.#manage && (await this.#canPause()))) return
-    for (const stream of this.#streams) {
-      const name = consumerName(handler)
-      const found = await this.#look(stream, name)
-      if (!found || this.#wanted.get(handler) !== paused) continue
-      if (paused && !found.paused) await this.#jsm.consumers.pause(stream, name, pausedUntil)
-      else if (!paused && isOurs(found)) await this.#jsm.consumers.resume(stream, name)
-    }
+    const name = consumerName(handler)
+    const found = await this.#look(stream, name)
+    if (!found || this.#wanted.get(handler) !== paused) return
+    if (paused && !found.paused) await this.#jsm.consumers.pause(stream, name, pausedUntil)
+    else if (!paused && isOurs(found)) await this.#jsm.consumers.resume(stream, name)
   }
 
   async #look(stream: string, name: string): Promise<ConsumerInfo | undefined> {

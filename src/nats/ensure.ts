@@ -18,7 +18,7 @@ import type { Absences } from './absences.ts'
 const streamMissing = 10059
 const consumerMissing = 10014
 /** What is asked of has no leader, or every server that it is on is away. */
-const unserved = [10008, 10119]
+const unserved = [10008, 10118, 10119]
 
 /** What is needed and cannot be used. */
 export interface Missing {
@@ -63,6 +63,24 @@ export interface Look {
   /** What looks of the same supervisor have seen. */
   readonly absences: Absences
   readonly report: TopologyReport
+}
+
+/**
+ * Goes on without what no server answers for: that is reported, and no reason to give up what else is to be made sure
+ * of. It is not made anew: it comes back with all it has when a leader is elected or its server is there.
+ */
+export async function unlessUnserved<T>(
+  { report }: Look,
+  what: string,
+  ensure: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await ensure()
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError && unserved.includes(error.code))) throw error
+    report.missing.push({ what, unserved: error.message })
+    return undefined
+  }
 }
 
 /** Creates a stream or brings it up to date; undefined when it is missing and not to be created, or not yet. */
@@ -120,9 +138,6 @@ export async function ensureStream(
 /**
  * Creates a durable consumer of the messages on `subject`, or brings it up to date. The server never gives up on a
  * message by itself, and never holds others back because many are handed out. Answers true when it was created.
- *
- * One that no server answers for is reported as missing, and no reason to give up what else is to be made sure of. It
- * is not made anew: it comes back with its deliveries when a leader is elected or its server is there.
  */
 export async function ensureDurable(
   { jsm, settings, report }: Look,
@@ -142,14 +157,7 @@ export async function ensureDurable(
     max_waiting: 4096,
   }
   const label = `consumer ${stream}/${durable}`
-  let found: ConsumerInfo | undefined
-  try {
-    found = await orMissing(jsm.consumers.info(stream, durable))
-  } catch (error) {
-    if (!(error instanceof JetStreamApiError && unserved.includes(error.code))) throw error
-    report.missing.push({ what: label, unserved: error.message })
-    return false
-  }
+  const found = await orMissing(jsm.consumers.info(stream, durable))
   if (!found) {
     if (!settings.manage) {
       report.missing.push({ what: label })

@@ -55,7 +55,7 @@ export interface TopologyHooks {
  * 3. A server that does not answer, nor when it is asked once more, is left for another one; so is one on which look
  *    after look fails.
  * 4. A stream that was there and is missing is made anew by the second look that misses it, a second after the first;
- *    after a reconnect at once. Until then nothing of it is acked.
+ *    after a restart of the server at once. Until then nothing of it is acked.
  * 5. The consumers of the rare priorities are made when their first job is noticed.
  */
 export class TopologyKeeper {
@@ -129,7 +129,6 @@ export class TopologyKeeper {
   /** Nothing is to be said to the broker until `verified`. */
   disconnected(): void {
     this.isVerified = false
-    this.#absences.reset()
   }
 
   reconnected(): void {
@@ -234,6 +233,7 @@ export class TopologyKeeper {
   }
 
   async #ensure(how: { jsm?: JetStreamManager }): Promise<void> {
+    this.#absences.servedBy(this.#connection.nc.info?.server_id)
     const found = await ensureTopology({ ...this.#topology(), ...how })
     this.#hooks.delayedFound(found.delayed)
     const { changed, warnings } = found

@@ -16,6 +16,7 @@ import {
   type Look,
   type TopologyReport,
   type TopologySettings,
+  unlessUnserved,
 } from './ensure.ts'
 import { type RarePriority, rarePriorities } from './priority-sources.ts'
 import type { ServerVersion } from './server-version.ts'
@@ -69,7 +70,7 @@ export async function ensureTopology(topology: Topology): Promise<TopologyFound>
   const look = lookFor(topology)
   const shared = { storage: settings.storage as StorageType, num_replicas: settings.replicas }
   const jobStream = await ensureJobStream(topology, look, 'normal')
-  await ensureStream(look, {
+  const dead = {
     name: names.deadStream,
     subjects: [names.deadSubjects],
     retention: RetentionPolicy.Limits,
@@ -78,35 +79,46 @@ export async function ensureTopology(topology: Topology): Promise<TopologyFound>
     duplicate_window: nanos(Math.min(settings.duplicateWindowMs, settings.deadMaxAgeMs)),
     allow_direct: true,
     ...shared,
-  })
-  if (topology.hasSchedules) {
-    await ensureStream(look, {
-      name: names.ticksStream,
-      subjects: [names.tickSubjects],
-      retention: RetentionPolicy.Limits,
-      discard: DiscardPolicy.Old,
-      max_msgs_per_subject: 1,
-      allow_direct: true,
-      ...shared,
-    })
   }
-  await ensureBucket(look, names.attemptsBucket, recordMaxAgeMs)
-  await ensureBucket(look, names.controlBucket, 0)
-  if (topology.keepsResults) await ensureBucket(look, names.resultsBucket, settings.resultTtlMs)
+  const ticks = {
+    name: names.ticksStream,
+    subjects: [names.tickSubjects],
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.Old,
+    max_msgs_per_subject: 1,
+    allow_direct: true,
+    ...shared,
+  }
+  for (const wanted of topology.hasSchedules ? [dead, ticks] : [dead]) {
+    await unlessUnserved(look, `stream ${wanted.name}`, () => ensureStream(look, wanted))
+  }
+  const buckets: [name: string, maxAgeMs: number][] = [
+    [names.attemptsBucket, recordMaxAgeMs],
+    [names.controlBucket, 0],
+  ]
+  if (topology.keepsResults) buckets.push([names.resultsBucket, settings.resultTtlMs])
+  for (const [bucket, maxAgeMs] of buckets) {
+    await unlessUnserved(look, `bucket ${bucket}`, () => ensureBucket(look, bucket, maxAgeMs))
+  }
   for (const handler of handlers) {
     if (jobStream) await ensureConsumer(topology, look, handler, 'normal')
     else look.report.missing.push({ what: `consumer ${names.jobStream}/${consumerName(handler)}` })
   }
   for (const priority of rarePriorities) {
     const isNeeded = topology.noticed[priority].size > 0
-    const isTold = isNeeded || settings.manage
-    const found = await ensureJobStream(topology, isTold ? look : silent(look), priority)
+    const told = isNeeded || settings.manage ? look : silent(look)
+    const found = await unlessUnserved(told, `stream ${names.streamOf(priority)}`, () =>
+      ensureJobStream(topology, told, priority),
+    )
     for (const handler of topology.noticed[priority]) {
       if (found) await ensureConsumer(topology, look, handler, priority)
       else look.report.missing.push({ what: `consumer ${names.streamOf(priority)}/${consumerName(handler)}` })
     }
   }
-  return { ...look.report, delayed: await ensureDelayed(look, names, topology.version) }
+  const delayed = await unlessUnserved(look, `stream ${names.delayedStream}`, () =>
+    ensureDelayed(look, names, topology.version),
+  )
+  return { ...look.report, delayed }
 }
 
 /** Makes sure of the consumer of one handler and priority. */
@@ -157,7 +169,9 @@ async function ensureConsumer(
   handler: string,
   priority: Priority,
 ): Promise<void> {
-  const subject = names.jobSubject(handler, priority)
-  const isNew = await ensureDurable(look, names.streamOf(priority), consumerName(handler), subject)
+  const [stream, name] = [names.streamOf(priority), consumerName(handler)]
+  const isNew = await unlessUnserved(look, `consumer ${stream}/${name}`, () =>
+    ensureDurable(look, stream, name, names.jobSubject(handler, priority)),
+  )
   if (isNew) consumerMade(handler, priority)
 }

@@ -122,9 +122,15 @@ test('what a user may not do is named with what it is for', () => {
 })
 
 test('a consumer that no server answers for is not called missing', () => {
-  const missing = [{ what: 'consumer JOBS/a', unserved: 'no leader' }, { what: 'consumer JOBS/b' }]
-  const [unserved, gone] = judgeTopology({ missing, changed: [], warnings: [] }, settings, ['a', 'b'])
+  const missing = [
+    { what: 'consumer JOBS/a', unserved: 'no leader' },
+    { what: 'consumer JOBS/b' },
+    { what: 'stream JOBS_DEAD', unserved: 'no leader' },
+  ]
+  const [unserved, gone, stream] = judgeTopology({ missing, changed: [], warnings: [] }, settings, ['a', 'b'])
   assert.equal(unserved!.message, 'consumer JOBS/a: no leader')
   assert.match(unserved!.remedy!, /nats consumer rm JOBS a -f/)
   assert.equal(gone!.message, 'consumer JOBS/b is missing')
+  assert.equal(stream!.message, 'stream JOBS_DEAD: no leader')
+  assert.doesNotMatch(stream!.remedy!, / rm /, 'what is in it would be lost')
 })

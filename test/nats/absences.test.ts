@@ -21,3 +21,15 @@ test('a stream that was there may be made when it has been missing for a while, 
     assert.equal(absences.mayBeMade('JOBS_DEAD'), false, 'another stream has its own time')
   }
 })
+
+test('only a server that has started anew, and what was not missing before, is made at once', () => {
+  const absences = new Absences()
+  absences.servedBy('first')
+  for (const stream of ['JOBS', 'JOBS_HIGH', 'JOBS_LOW']) absences.present(stream)
+  assert.equal(absences.mayBeMade('JOBS'), false)
+  absences.servedBy('first')
+  assert.equal(absences.mayBeMade('JOBS_HIGH'), false, 'the same server, connected anew')
+  absences.servedBy('second')
+  assert.equal(absences.mayBeMade('JOBS'), false, 'it may be in the course of being removed')
+  assert.equal(absences.mayBeMade('JOBS_LOW'), true)
+})

@@ -13,8 +13,10 @@ const replyOf = (consumer: string, sequence = 1): string =>
 /** On a connection whose server answers when the test says so. */
 function createProbes() {
   let hear: ((error: Error | null, message: Msg) => void) | undefined
+  let heard = ''
   const nc = {
-    subscribe: (_: string, { callback }: { callback: typeof hear }) => {
+    subscribe: (subject: string, { callback }: { callback: typeof hear }) => {
+      heard = subject
       hear = callback
       return { unsubscribe: () => {} }
     },
@@ -29,7 +31,11 @@ function createProbes() {
   )
   return {
     probes,
-    answer: (subject: string) => hear!(null, { subject } as Msg),
+    answer: (subject: string) => {
+      assert.match(subject, /^inbox\.\d+$/)
+      assert.equal(heard, 'inbox.*')
+      hear!(null, { subject } as Msg)
+    },
     /** Asks, however long ago the last question was. */
     asked: (consumer: string) => eventually('it asks', () => probes.answerTo(replyOf(consumer))),
     changes: () => changes,
@@ -62,8 +68,8 @@ test('each consumer has one question at a time', async () => {
 test('a consumer that does not answer is behind, and no other one, until it does', async () => {
   const { probes, answer, asked, changes } = createProbes()
   probes.open()
-  const late = await asked('send')
   answer(await asked('fetch'))
+  const late = await asked('send')
   assert.equal(probes.isBehind('JOBS', 'send'), false)
   await eventually('it is behind', () => probes.isBehind('JOBS', 'send'))
   assert.deepEqual([probes.anyBehind, probes.isBehind('JOBS', 'fetch'), changes()], [true, false, 1])

@@ -24,7 +24,7 @@ interface Parts {
 /** A keeper on a broker of which a test answers the questions. */
 function keeperOf({
   jsm,
-  connection = { connected: true, epoch: 1, version },
+  connection = { connected: true, epoch: 1, version, nc: { info: { server_id: 'first' } } },
   settings = { manage: true },
   handlers = [],
   high = [],
@@ -79,6 +79,7 @@ async function keep(
     version,
     moveOn: (why: string) => left.push(why),
     nc: {
+      info: { server_id: 'first' },
       request: async (subject: string) => {
         asked.push(subject)
         if (!answersThen) throw new errors.TimeoutError()
@@ -123,20 +124,25 @@ test('a look that began on an earlier connection says nothing of the server that
   assert.equal((await keep(t, { answersThen: false, reconnects: true })).left, 0)
 })
 
-test('a consumer without a leader holds up no other, and no job after a reconnect', async () => {
+test('what has no leader holds up nothing else, and no job after a reconnect', async (t) => {
   const leaderless = new JetStreamApiError({
     code: 503,
     err_code: 10008,
     description: 'JetStream system temporarily unavailable',
   })
+  const unserved = ['JOBS_DEAD', 'KV_jobs_control', 'JOBS_LOW', 'JOBS_DELAYED']
   const asked: string[] = []
+  const replaced: string[] = []
   let elected = false
   const jsm = {
     streams: {
-      info: async (name: string) => ({
-        created: '2026-01-01T00:00:00Z',
-        config: { subjects: [], retention: name === 'JOBS_DEAD' ? 'limits' : 'workqueue' },
-      }),
+      info: async (name: string) => {
+        if (unserved.includes(name) && !elected) throw leaderless
+        return {
+          created: '2026-01-01T00:00:00Z',
+          config: { subjects: [], retention: name === 'JOBS_DEAD' ? 'limits' : 'workqueue' },
+        }
+      },
     },
     consumers: {
       info: async (_: string, name: string) => {
@@ -160,20 +166,30 @@ test('a consumer without a leader holds up no other, and no job after a reconnec
       healed: () => {
         healed += 1
       },
+      streamReplaced: (stream) => replaced.push(stream),
     },
   })
+  t.after(() => keeper.close())
   keeper.disconnected()
   keeper.reconnected()
   await eventually('the connection may be used', () => verified === 1)
-  assert.deepEqual(keeper.missing, ['consumer JOBS/first: JetStream system temporarily unavailable'])
+  assert.deepEqual(
+    keeper.missing,
+    [
+      'stream JOBS_DEAD',
+      'bucket jobs_control',
+      'consumer JOBS/first',
+      // Nobody needs JOBS_LOW.
+      'stream JOBS_DELAYED',
+    ].map((what) => `${what}: JetStream system temporarily unavailable`),
+  )
   assert.equal(asked.filter((name) => name === 'second').length, 2)
   elected = true
   await eventually('it has healed', () => healed === 1)
-  assert.deepEqual(keeper.missing, [])
-  keeper.close()
+  assert.deepEqual([keeper.missing, replaced], [[], []])
 })
 
-test('a stream that is gone is replaced at once for the engine, made a second later, after a reconnect at once', async () => {
+test('a stream that is gone is replaced at once for the engine, made a second later, after a restart at once', async (t) => {
   let isThere = true
   let serial = 0
   const said: string[] = []
@@ -200,8 +216,10 @@ test('a stream that is gone is replaced at once for the engine, made a second la
       update: async () => ({}),
     },
   } as unknown as JetStreamManager
+  const connection = { connected: true, epoch: 1, version, nc: { info: { server_id: 'first' } } }
   const keeper = keeperOf({
     jsm,
+    connection,
     handlers: ['send'],
     hooks: {
       verified: () => said.push('verified'),
@@ -209,6 +227,7 @@ test('a stream that is gone is replaced at once for the engine, made a second la
         said.push(`${stream} ${at === Number.POSITIVE_INFINITY ? 'gone' : 'new'}`),
     },
   })
+  t.after(() => keeper.close())
   await keeper.begin()
   isThere = false
   keeper.look()
@@ -221,8 +240,8 @@ test('a stream that is gone is replaced at once for the engine, made a second la
 
   isThere = false
   keeper.disconnected()
+  connection.nc.info.server_id = 'second'
   keeper.reconnected()
   await eventually('the connection may be used', () => said.includes('verified'))
   assert.deepEqual(said, ['made JOBS', 'JOBS new', 'verified'])
-  keeper.close()
 })
