@@ -139,13 +139,12 @@ export function judgeTopology(
     ...missing.map((one) => {
       const { what, unserved } = one
       if (unserved === undefined) return wrong('topology', `${what} is missing`, manageRemedy)
-      const [, consumer] = /^consumer (.*)$/.exec(what) ?? []
-      const back = 'it is there again when its servers have a leader for it'
+      const [, stream, consumer] = /^consumer (.*)\/(.*)$/.exec(what) ?? []
       // A stream that is removed takes along what is in it.
       const remedy =
         consumer === undefined
-          ? `${back}: start those that are missing`
-          : `${back}; if they find none, nats consumer rm ${consumer.replace('/', ' ')} -f, and a supervisor makes it anew`
+          ? `${backAgain}: start those that are missing`
+          : unservedRemedy(stream!, consumer)
       return wrong('topology', nameMissing(one), remedy)
     }),
     ...warnings.map((message) => wrong('topology', message, remedyForDrift(message, settings))),
@@ -170,9 +169,19 @@ function ageSetting(kind: string): string | undefined {
   return kind === 'stream' ? 'MILLRACE_DEAD_MAX_AGE_MS' : 'MILLRACE_RESULT_TTL_MS'
 }
 
+const backAgain = 'it is there again when its servers have a leader for it'
+
+function unservedRemedy(stream: string, consumer: string): string {
+  return `${backAgain}; if they find none, nats consumer rm ${stream} ${consumer} -f, and a supervisor makes it anew`
+}
+
 /** On a stream of jobs, two consumers cannot take the same subject: a foreign one keeps ours out. */
 export function judgeConsumers(consumers: readonly ConsumerFacts[], names: Names): Finding[] {
-  return consumers.flatMap(({ stream, priority, name, filter }) => {
+  return consumers.flatMap(({ stream, priority, name, filter, isServed }) => {
+    if (!isServed) {
+      const message = `consumer ${stream}/${name} has no leader, and nobody gets its jobs`
+      return [wrong('consumers', message, unservedRemedy(stream, name))]
+    }
     const prefix = names.jobSubject('', priority)
     const handler = filter?.startsWith(prefix) ? filter.slice(prefix.length) : undefined
     if (handler !== undefined && isHandlerName(handler) && consumerName(handler) === name) return []

@@ -124,7 +124,7 @@ export class ClientBroker {
    */
   async depth(): Promise<QueueDepth | undefined> {
     try {
-      return await readQueueDepth(this.#jsm, this.#names, 'all')
+      return await readQueueDepth(this.#nc, this.#jsm, this.#names, 'all')
     } catch (error) {
       if (isStreamMissing(error)) return undefined
       throw explainRequest(error, requestMs)

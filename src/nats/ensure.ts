@@ -14,11 +14,10 @@ import { type NatsConnection, nanos } from '@nats-io/transport-node'
 import type { Settings } from '../config/settings.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Absences } from './absences.ts'
+import { isUnserved, whoServes } from './unserved.ts'
 
 const streamMissing = 10059
 const consumerMissing = 10014
-/** What is asked of has no leader, or every server that it is on is away. */
-const unserved = [10008, 10118, 10119]
 
 /** What is needed and cannot be used. */
 export interface Missing {
@@ -77,7 +76,7 @@ export async function unlessUnserved<T>(
   try {
     return await ensure()
   } catch (error) {
-    if (!(error instanceof JetStreamApiError && unserved.includes(error.code))) throw error
+    if (!isUnserved(error)) throw error
     report.missing.push({ what, unserved: error.message })
     return undefined
   }
@@ -140,7 +139,7 @@ export async function ensureStream(
  * message by itself, and never holds others back because many are handed out. Answers true when it was created.
  */
 export async function ensureDurable(
-  { jsm, settings, report }: Look,
+  { nc, jsm, settings, report }: Look,
   stream: string,
   durable: string,
   subject: string,
@@ -157,7 +156,16 @@ export async function ensureDurable(
     max_waiting: 4096,
   }
   const label = `consumer ${stream}/${durable}`
-  const found = await orMissing(jsm.consumers.info(stream, durable))
+  let found: ConsumerInfo | undefined
+  try {
+    found = await readConsumer(jsm, stream, durable)
+  } catch (error) {
+    if (!isUnserved(error)) throw error
+    const truth = await whoServes(nc, stream, durable)
+    if (truth === 'unserved') throw error
+    // What differs is seen when its leader is the one to answer.
+    if (truth === 'served') return false
+  }
   if (!found) {
     if (!settings.manage) {
       report.missing.push({ what: label })

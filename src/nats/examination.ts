@@ -6,9 +6,9 @@ import { isHandlerName, type Names, type Priority, priorities } from '../core/na
 import { Absences } from './absences.ts'
 import { explainRequest } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
+import { listConsumers, listMs } from './consumer-list.ts'
 import { isStreamMissing, type TopologyReport, type TopologySettings } from './ensure.ts'
 import { rarePriorities } from './priority-sources.ts'
-import { type QueueDepth, readQueueDepth } from './queue-depth.ts'
 import { ensureTopology } from './topology.ts'
 
 const requestMs = 2_000
@@ -40,8 +40,10 @@ export interface ConsumerFacts {
   readonly stream: string
   readonly priority: Priority
   readonly name: string
-  /** Undefined when it takes several subjects, or all. */
+  /** Undefined when it takes several subjects, or all, and when nobody serves it. */
   readonly filter: string | undefined
+  /** Somebody leads it; all servers that it is on may be away. */
+  readonly isServed: boolean
 }
 
 /** What a user may say and hear, as the server tells it; empty lists allow everything. */
@@ -102,10 +104,13 @@ export class Examination {
     for (const priority of priorities) {
       const stream = this.#names.streamOf(priority)
       try {
-        for await (const { name, config } of this.#jsm.consumers.list(stream))
-          found.push({ stream, priority, name, filter: config.filter_subject })
+        const { served, unserved } = await listConsumers(this.#nc, stream)
+        for (const { name, config } of served)
+          found.push({ stream, priority, name, filter: config.filter_subject, isServed: true })
+        for (const name of unserved)
+          found.push({ stream, priority, name, filter: undefined, isServed: false })
       } catch (error) {
-        if (!isStreamMissing(error)) throw explainRequest(error, requestMs)
+        if (!isStreamMissing(error)) throw explainRequest(error, listMs)
       }
     }
     return found
@@ -143,10 +148,6 @@ export class Examination {
         consumerMade: () => {},
       }),
     )
-  }
-
-  depth(): Promise<QueueDepth> {
-    return explained(readQueueDepth(this.#jsm, this.#names, 'all'))
   }
 
   /** Undefined when the server does not tell, as before 2.10, or must not be asked. */

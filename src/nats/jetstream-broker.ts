@@ -219,7 +219,7 @@ export class JetStreamBroker implements Broker {
   }
 
   readDepth(): Promise<QueueDepth> {
-    return readQueueDepth(this.#jsm, this.#names, this.#handlers)
+    return readQueueDepth(this.#nc, this.#jsm, this.#names, this.#handlers)
   }
 
   /** Resolves when no open pull can bring a job any more. */

@@ -1,5 +1,7 @@
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
 import { consumerName, isHandlerName, type Names, type Priority, priorities } from '../core/names.ts'
+import { listConsumers } from './consumer-list.ts'
 import { moverName } from './delayed-topology.ts'
 
 const streamMissing = 10059
@@ -40,9 +42,10 @@ export interface HandlerDepth {
  * Asks the broker how much waits: one request for the dead letters and two for the delayed jobs, three for each
  * stream with jobs, and one or two for each of its consumers, so it is done when somebody looks and not more
  * often than every few seconds. The priorities of a handler are added up. `all` are the handlers that have a
- * consumer.
+ * consumer. Of a consumer that nobody serves, all jobs count as pending: who has which is not known.
  */
 export async function readQueueDepth(
+  nc: NatsConnection,
   jsm: JetStreamManager,
   names: Names,
   handlers: readonly string[] | 'all',
@@ -54,7 +57,7 @@ export async function readQueueDepth(
   let unclaimed = 0
   let stranded = 0
   for (const priority of priorities) {
-    const depth = await readPriority(jsm, names, priority, handlers)
+    const depth = await readPriority(nc, jsm, names, priority, handlers)
     unclaimed += depth.unclaimed
     stranded += depth.stranded
     for (const [handler, jobs] of depth.unclaimedOf)
@@ -88,6 +91,7 @@ async function countDelayed(jsm: JetStreamManager, stream: string): Promise<numb
 }
 
 async function readPriority(
+  nc: NatsConnection,
   jsm: JetStreamManager,
   names: Names,
   priority: Priority,
@@ -102,7 +106,8 @@ async function readPriority(
   const jobs = before.subjects
   const claimed = new Set<string>()
   let accounted = 0
-  for await (const consumer of jsm.consumers.list(stream)) {
+  const { served, unserved } = await listConsumers(nc, stream)
+  for (const consumer of served) {
     const filter = consumer.config.filter_subject
     if (filter === undefined) continue
     claimed.add(filter)
@@ -128,10 +133,22 @@ async function readPriority(
   let unclaimed = 0
   let matched = 0
   for (const [subject, count] of jobs) {
+    const handler = subject.slice(prefix.length)
     if (claimed.has(subject)) matched += count
-    else {
+    else if (isHandlerName(handler) && unserved.includes(consumerName(handler))) {
+      if (handlers !== 'all' && !handlers.includes(handler)) continue
+      byHandler.set(handler, {
+        pending: count,
+        ackPending: 0,
+        redelivered: 0,
+        oldestAgeSeconds: await oldestAge(jsm, stream, subject),
+        pulls: 0,
+        delivered: 0,
+        pausedAtServer: false,
+      })
+    } else {
       unclaimed += count
-      unclaimedOf.set(subject.slice(prefix.length), count)
+      unclaimedOf.set(handler, count)
     }
   }
   return { handlers: byHandler, unclaimed, unclaimedOf, stranded: Math.max(0, matched - accounted - ended) }

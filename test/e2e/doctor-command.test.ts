@@ -151,3 +151,38 @@ test('what the user may not ask is said, and the rest is looked at all the same'
     tells,
   )
 })
+
+test('a consumer that has no leader is named, and its jobs are not called unclaimed', async (t) => {
+  const list = '$JS.API.CONSUMER.LIST.JOBS_LOW'
+  const { world, settings, examine } = await createWorld(t, {
+    serverConfig: `mappings { "${list}": "cluster" }`,
+  })
+  const { broker } = world
+  // As a cluster lists it when it has waited for the leader in vain.
+  broker.nc.subscribe('cluster', {
+    callback: (_, message) =>
+      void message.respond(
+        JSON.stringify({ total: 0, offset: 0, limit: 256, consumers: [], missing: ['act', 'io'] }),
+      ),
+  })
+  await (await world.supervise()).stop()
+  await broker.enqueueAll('act', [{ do: 'return' }, { do: 'return' }], { priority: 'low' })
+  await broker.enqueue('nobody', {}, { priority: 'low' })
+
+  const { code, errors, warnings } = await examine()
+  assert.equal(code, 1)
+  assert.deepEqual(
+    errors.map((error) => error.replace(/; if .*/, '')),
+    ['act', 'io'].map(
+      (name) =>
+        `consumer JOBS_LOW/${name} has no leader, and nobody gets its jobs -> it is there again when its servers have a leader for it`,
+    ),
+  )
+  const unclaimed = warnings.filter((warning) => warning.includes('no consumer takes them'))
+  assert.equal(unclaimed.length, 1)
+  assert.match(unclaimed[0]!, /^1 of nobody wait/)
+  const { stdout } = await millrace(['status', '--json'], settings)
+  const status = JSON.parse(stdout) as { handlers: { handler: string; pending: number }[]; stranded: number }
+  assert.equal(status.handlers.find(({ handler }) => handler === 'act')?.pending, 2)
+  assert.equal(status.stranded, 0)
+})

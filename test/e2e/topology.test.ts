@@ -81,6 +81,39 @@ test('what is deleted is not made anew before the server has removed all of it',
   await eventually('a job runs', () => ledger.ends(id).some(({ how }) => how === 'returned'))
 })
 
+test('a consumer that only one server still has, and calls leaderless, is made and used', async (t) => {
+  const info = '$JS.API.CONSUMER.INFO.JOBS_LOW.act'
+  const world = await World.create(t, { serverConfig: `mappings { "${info}": "behind" }` })
+  const { broker, ledger } = world
+  let asked = 0
+  // As a server of a cluster answers before the others can.
+  broker.nc.subscribe('behind', {
+    callback: (_, message) => {
+      asked += 1
+      const error = { code: 503, err_code: 10008, description: 'JetStream system temporarily unavailable' }
+      message.respond(JSON.stringify({ type: 'io.nats.jetstream.api.v1.consumer_info_response', error }))
+    },
+  })
+  let made = 0
+  broker.nc.subscribe('$JS.API.CONSUMER.>', {
+    callback: (_, { subject }) => {
+      if (/CREATE\.JOBS_LOW/.test(subject)) made += 1
+    },
+  })
+  const supervisor = await world.supervise()
+  const runs = async () => {
+    const id = await broker.enqueue('act', { do: 'return' }, { priority: 'low' })
+    await eventually('the job runs', () => ledger.ends(id).length === 1)
+  }
+  await runs()
+  const before = asked
+  await broker.jsm.consumers.delete('JOBS', 'io')
+  await eventually('another look asks for it', () => asked > before)
+  await supervisor.ready()
+  await runs()
+  assert.equal(made, 1)
+})
+
 test('a supervisor that must not manage says all that is missing and starts when it is there', async (t) => {
   const world = await World.create(t)
   const { broker, ledger } = world

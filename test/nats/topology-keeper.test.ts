@@ -31,9 +31,13 @@ function keeperOf({
   hooks,
 }: Parts) {
   const nothing = () => {}
+  /** Nobody leads what is called unserved. */
+  const request = async () => {
+    throw new errors.TimeoutError()
+  }
   return new TopologyKeeper(
     {
-      nc: {},
+      nc: { request },
       jsm,
       names: namesFor('jobs'),
       settings: { ...settings, replicas: 1, storage: 'file' },
