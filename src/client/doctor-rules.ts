@@ -139,12 +139,13 @@ export function judgeTopology(
     ...missing.map((one) => {
       const { what, unserved } = one
       if (unserved === undefined) return wrong('topology', `${what} is missing`, manageRemedy)
-      const [, stream, consumer] = /^consumer (.*)\/(.*)$/.exec(what) ?? []
+      const [, consumer] = /^consumer (.*)$/.exec(what) ?? []
+      const back = 'it is there again when its servers have a leader for it'
       // A stream that is removed takes along what is in it.
       const remedy =
         consumer === undefined
-          ? `${backAgain}: start those that are missing`
-          : unservedRemedy(stream!, consumer)
+          ? `${back}: start those that are missing`
+          : `${back}; if they find none, nats consumer rm ${consumer.replace('/', ' ')} -f, and a supervisor makes it anew`
       return wrong('topology', nameMissing(one), remedy)
     }),
     ...warnings.map((message) => wrong('topology', message, remedyForDrift(message, settings))),
@@ -169,19 +170,9 @@ function ageSetting(kind: string): string | undefined {
   return kind === 'stream' ? 'MILLRACE_DEAD_MAX_AGE_MS' : 'MILLRACE_RESULT_TTL_MS'
 }
 
-const backAgain = 'it is there again when its servers have a leader for it'
-
-function unservedRemedy(stream: string, consumer: string): string {
-  return `${backAgain}; if they find none, nats consumer rm ${stream} ${consumer} -f, and a supervisor makes it anew`
-}
-
 /** On a stream of jobs, two consumers cannot take the same subject: a foreign one keeps ours out. */
 export function judgeConsumers(consumers: readonly ConsumerFacts[], names: Names): Finding[] {
-  return consumers.flatMap(({ stream, priority, name, filter, isServed }) => {
-    if (!isServed) {
-      const message = `consumer ${stream}/${name} has no leader, and nobody gets its jobs`
-      return [wrong('consumers', message, unservedRemedy(stream, name))]
-    }
+  return consumers.flatMap(({ stream, priority, name, filter }) => {
     const prefix = names.jobSubject('', priority)
     const handler = filter?.startsWith(prefix) ? filter.slice(prefix.length) : undefined
     if (handler !== undefined && isHandlerName(handler) && consumerName(handler) === name) return []
@@ -219,7 +210,7 @@ export function judgeDepth(depth: QueueDepth, paused: ReadonlySet<string>, names
     )
   }
   for (const [handler, { pending, ackPending, pulls, pausedAtServer }] of depth.handlers) {
-    if (pending === 0 || ackPending > 0 || pulls > 0 || pausedAtServer || paused.has(handler)) continue
+    if (pending === 0 || ackPending > 0 || pulls !== 0 || pausedAtServer || paused.has(handler)) continue
     const message = `${pending} of ${handler} wait, and nobody asks for them`
     findings.push(advice('queues', message, 'start a supervisor that has this handler: millrace start'))
   }

@@ -88,11 +88,7 @@ async function examine(
   })
   await check('topology', async () => {
     const all = [...new Set([...handlers, ...handlersOf(consumers, names)])].sort()
-    const report = await examination.topology(settings, connection, all, consumers)
-    const isTold = (what: string): boolean =>
-      consumers.some(({ stream, name, isServed }) => !isServed && what === `consumer ${stream}/${name}`)
-    const missing = report.missing.filter(({ what }) => !isTold(what))
-    return judgeTopology({ ...report, missing }, settings, all)
+    return judgeTopology(await examination.topology(settings, connection, all, consumers), settings, all)
   })
   await check('queues', async () => {
     const broker = await ClientBroker.open(nc, names)

@@ -6,7 +6,7 @@ import type { ClientPort } from '../nats/client-broker.ts'
 /** How one handler stands, over all priorities. */
 export interface HandlerQueue {
   readonly handler: string
-  /** Jobs that nobody has been given yet. */
+  /** Jobs that nobody has been given yet; all that are not settled while nobody serves their consumer. */
   readonly pending: number
   /** Jobs that were handed out and are not settled: they run, or wait for another attempt. */
   readonly ackPending: number
@@ -20,10 +20,10 @@ export interface HandlerQueue {
   readonly pausedBy: string | undefined
   /**
    * Open requests for jobs. None while no supervisor works on the handler, or all of them are full or paused;
-   * undefined for a handler that has no consumer.
+   * undefined for a handler that has no consumer, or one that nobody in the cluster serves.
    */
   readonly pulls: number | undefined
-  /** Deliveries so far, each attempt one; it begins anew with the consumer. Undefined without a consumer. */
+  /** Deliveries so far, each attempt one; it begins anew with the consumer. Undefined where `pulls` is. */
   readonly delivered: number | undefined
   /** The supervisor that alone takes its jobs, because they have keys. */
   readonly owner: string | undefined

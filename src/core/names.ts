@@ -89,6 +89,11 @@ export function consumerName(handler: string): string {
   return handler.replaceAll('.', '_')
 }
 
+/** The handler that has this consumer, see `consumerName`. */
+export function handlerOfConsumer(consumer: string): string {
+  return consumer.replaceAll('_', '.')
+}
+
 /** Whether `name` is one or more tokens `[A-Za-z0-9-]+` joined by dots. */
 export function isHandlerName(name: string): boolean {
   return /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/.test(name)

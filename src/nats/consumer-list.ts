@@ -13,8 +13,8 @@ export interface ConsumerList {
 }
 
 /**
- * Lists all consumers of a stream. The client's own list leaves out the unserved ones without a word, does not wait for
- * a list that has some, and in a cluster ends with its first page, of whose length the server makes the total.
+ * Lists all consumers of a stream. The client's own list leaves out the unserved ones without a word, and a cluster of
+ * 2.9 ends it with its first page, of whose length it makes the total. In a cluster a stream that is missing has none.
  *
  * @throws {JetStreamApiError} when there is no such stream, or nobody leads the cluster.
  * @throws {Error} when there is no answer.
@@ -22,7 +22,7 @@ export interface ConsumerList {
 export async function listConsumers(nc: NatsConnection, stream: string): Promise<ConsumerList> {
   const served: ConsumerInfo[] = []
   const unserved: string[] = []
-  for (let offset = 0; ; offset += pageSize) {
+  for (let offset = 0; ; ) {
     const request = JSON.stringify({ offset })
     const answer = await nc.request(`$JS.API.CONSUMER.LIST.${stream}`, request, { timeout: listMs })
     const { consumers, missing = [], error } = answer.json<ListAnswer>()
@@ -31,6 +31,7 @@ export async function listConsumers(nc: NatsConnection, stream: string): Promise
     const found = (consumers ?? []).filter(({ name }) => name && !missing.includes(name))
     served.push(...found)
     unserved.push(...missing)
+    offset += found.length + missing.length
     if (found.length + missing.length < pageSize) return { served, unserved }
   }
 }

@@ -1,5 +1,6 @@
 import { type ConsumerInfo, JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
 import { consumerName } from '../core/names.ts'
+import { isUnserved } from './unserved.ts'
 
 /**
  * Until when we pause consumers: for ever, as far as anybody is concerned. A consumer that is paused until
@@ -85,7 +86,8 @@ export class ConsumerPauses {
         try {
           await this.#reconcile(stream, handler, paused)
         } catch (error) {
-          if (!this.#closed) this.#failed(handler, error)
+          // Nothing is to be done yet where nothing is to be paused.
+          if (!this.#closed && (paused || !isUnserved(error))) this.#failed(handler, error)
           if (!(error instanceof JetStreamApiError)) return true
           hasFailed = true
         }

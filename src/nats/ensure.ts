@@ -14,7 +14,7 @@ import { type NatsConnection, nanos } from '@nats-io/transport-node'
 import type { Settings } from '../config/settings.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Absences } from './absences.ts'
-import { isUnserved, whoServes } from './unserved.ts'
+import { hasLeader, isForgotten, isUnserved } from './unserved.ts'
 
 const streamMissing = 10059
 const consumerMissing = 10014
@@ -134,12 +134,33 @@ export async function ensureStream(
   return { createdAt: found.created, config: found.config }
 }
 
+/** What a look found of a durable; one that somebody serves and cannot be seen is `unseen`. */
+export type FoundDurable = ConsumerInfo | 'missing' | 'unseen'
+
+/** @throws {JetStreamApiError} when nobody serves it. */
+export async function findDurable(
+  { nc, jsm, settings }: Look,
+  stream: string,
+  durable: string,
+): Promise<FoundDurable> {
+  try {
+    return (await readConsumer(jsm, stream, durable)) ?? 'missing'
+  } catch (error) {
+    if (!isUnserved(error)) throw error
+    if (await hasLeader(nc, stream, durable)) return 'unseen'
+    // Who must not make it anew need not be permitted to ask.
+    if (settings.manage && (await isForgotten(nc, stream, durable))) return 'missing'
+    throw error
+  }
+}
+
 /**
  * Creates a durable consumer of the messages on `subject`, or brings it up to date. The server never gives up on a
  * message by itself, and never holds others back because many are handed out. Answers true when it was created.
  */
 export async function ensureDurable(
-  { nc, jsm, settings, report }: Look,
+  { jsm, settings, report }: Look,
+  found: FoundDurable,
   stream: string,
   durable: string,
   subject: string,
@@ -156,17 +177,9 @@ export async function ensureDurable(
     max_waiting: 4096,
   }
   const label = `consumer ${stream}/${durable}`
-  let found: ConsumerInfo | undefined
-  try {
-    found = await readConsumer(jsm, stream, durable)
-  } catch (error) {
-    if (!isUnserved(error)) throw error
-    const truth = await whoServes(nc, stream, durable)
-    if (truth === 'unserved') throw error
-    // What differs is seen when its leader is the one to answer.
-    if (truth === 'served') return false
-  }
-  if (!found) {
+  // What differs is seen when its leader is the one to answer.
+  if (found === 'unseen') return false
+  if (found === 'missing') {
     if (!settings.manage) {
       report.missing.push({ what: label })
       return false

@@ -2,7 +2,7 @@ import { type JetStreamManager, jetstreamManager, type StreamInfo } from '@nats-
 import type { NatsConnection } from '@nats-io/transport-node'
 import { MillraceError } from '../core/errors.ts'
 import { isRecord } from '../core/field-checks.ts'
-import { isHandlerName, type Names, type Priority, priorities } from '../core/names.ts'
+import { handlerOfConsumer, isHandlerName, type Names, type Priority, priorities } from '../core/names.ts'
 import { Absences } from './absences.ts'
 import { explainRequest } from './broker-errors.ts'
 import type { BrokerConnection } from './connection.ts'
@@ -40,10 +40,8 @@ export interface ConsumerFacts {
   readonly stream: string
   readonly priority: Priority
   readonly name: string
-  /** Undefined when it takes several subjects, or all, and when nobody serves it. */
+  /** Undefined when it takes several subjects, or all. Of one that nobody serves, what its name says. */
   readonly filter: string | undefined
-  /** Somebody leads it; all servers that it is on may be away. */
-  readonly isServed: boolean
 }
 
 /** What a user may say and hear, as the server tells it; empty lists allow everything. */
@@ -106,9 +104,14 @@ export class Examination {
       try {
         const { served, unserved } = await listConsumers(this.#nc, stream)
         for (const { name, config } of served)
-          found.push({ stream, priority, name, filter: config.filter_subject, isServed: true })
+          found.push({ stream, priority, name, filter: config.filter_subject })
         for (const name of unserved)
-          found.push({ stream, priority, name, filter: undefined, isServed: false })
+          found.push({
+            stream,
+            priority,
+            name,
+            filter: this.#names.jobSubject(handlerOfConsumer(name), priority),
+          })
       } catch (error) {
         if (!isStreamMissing(error)) throw explainRequest(error, listMs)
       }

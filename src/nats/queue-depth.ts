@@ -3,6 +3,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { consumerName, isHandlerName, type Names, type Priority, priorities } from '../core/names.ts'
 import { listConsumers } from './consumer-list.ts'
 import { moverName } from './delayed-topology.ts'
+import { isUnserved } from './unserved.ts'
 
 const streamMissing = 10059
 
@@ -30,10 +31,13 @@ export interface HandlerDepth {
   readonly redelivered: number
   /** Age of the oldest job that is still in the stream; 0 when there is none. */
   readonly oldestAgeSeconds: number
-  /** Open requests for jobs: none while nobody works on the handler, or everybody is full. */
-  readonly pulls: number
+  /**
+   * Open requests for jobs: none while nobody works on the handler, or everybody is full. Undefined while nobody
+   * serves one of its consumers, as `delivered` is.
+   */
+  readonly pulls: number | undefined
   /** Deliveries so far, each attempt one, by the consumer that there is now. */
-  readonly delivered: number
+  readonly delivered: number | undefined
   /** Its consumer is paused at the server, whoever did that. */
   readonly pausedAtServer: boolean
 }
@@ -82,8 +86,13 @@ async function countDelayed(jsm: JetStreamManager, stream: string): Promise<numb
   try {
     const { config, state } = await jsm.streams.info(stream)
     if (config.allow_msg_schedules === true || state.messages === 0) return state.messages
-    const mover = await jsm.consumers.info(stream, moverName)
-    return mover.num_pending + mover.num_ack_pending
+    try {
+      const mover = await jsm.consumers.info(stream, moverName)
+      return mover.num_pending + mover.num_ack_pending
+    } catch (error) {
+      if (isUnserved(error)) return state.messages
+      throw error
+    }
   } catch (error) {
     if (error instanceof JetStreamApiError) return undefined
     throw error
@@ -142,8 +151,8 @@ async function readPriority(
         ackPending: 0,
         redelivered: 0,
         oldestAgeSeconds: await oldestAge(jsm, stream, subject),
-        pulls: 0,
-        delivered: 0,
+        pulls: undefined,
+        delivered: undefined,
         pausedAtServer: false,
       })
     } else {
@@ -161,10 +170,14 @@ function sum(one: HandlerDepth | undefined, other: HandlerDepth): HandlerDepth {
     ackPending: one.ackPending + other.ackPending,
     redelivered: one.redelivered + other.redelivered,
     oldestAgeSeconds: Math.max(one.oldestAgeSeconds, other.oldestAgeSeconds),
-    pulls: one.pulls + other.pulls,
-    delivered: one.delivered + other.delivered,
+    pulls: sumKnown(one.pulls, other.pulls),
+    delivered: sumKnown(one.delivered, other.delivered),
     pausedAtServer: one.pausedAtServer || other.pausedAtServer,
   }
+}
+
+function sumKnown(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? undefined : one + other
 }
 
 interface StreamState {

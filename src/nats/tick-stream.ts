@@ -6,6 +6,7 @@ import { consumerName, type Names } from '../core/names.ts'
 import { type TickRecord, type TickState, tickHeaders, tickStates } from '../core/ticks.ts'
 import type { StoredTick, TickJob, TickStore } from '../engine/ticks-port.ts'
 import { headerOf, readStoredMessage } from './stored-message.ts'
+import { isUnserved } from './unserved.ts'
 
 const requestMs = 2_000
 const wrongLastSequence = 10071
@@ -94,12 +95,18 @@ export class TickStream implements TickStore {
     // The floor may stay below them, and a message that is gone may stay pending for ever; then whoever
     // finished the job knows.
     if (this.#hooks.hasFinished(jobStream, sequence, stored.storedAt)) return true
-    const { ack_floor, delivered, num_ack_pending } = await this.#jsm.consumers.info(
-      jobStream,
-      consumerName(handler),
-    )
-    if (ack_floor.stream_seq >= sequence) return true
-    return num_ack_pending === 0 && delivered.stream_seq >= sequence
+    try {
+      const { ack_floor, delivered, num_ack_pending } = await this.#jsm.consumers.info(
+        jobStream,
+        consumerName(handler),
+      )
+      if (ack_floor.stream_seq >= sequence) return true
+      return num_ack_pending === 0 && delivered.stream_seq >= sequence
+    } catch (error) {
+      // Who could say is not there, and the job is.
+      if (isUnserved(error)) return false
+      throw error
+    }
   }
 
   #told<T>(request: Promise<T>): Promise<T> {

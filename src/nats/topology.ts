@@ -13,6 +13,7 @@ import {
   ensureBucket,
   ensureDurable,
   ensureStream,
+  findDurable,
   type Look,
   type TopologyReport,
   type TopologySettings,
@@ -100,20 +101,14 @@ export async function ensureTopology(topology: Topology): Promise<TopologyFound>
   for (const [bucket, maxAgeMs] of buckets) {
     await unlessUnserved(look, `bucket ${bucket}`, () => ensureBucket(look, bucket, maxAgeMs))
   }
-  for (const handler of handlers) {
-    if (jobStream) await ensureConsumer(topology, look, handler, 'normal')
-    else look.report.missing.push({ what: `consumer ${names.jobStream}/${consumerName(handler)}` })
-  }
+  await ensureConsumers(topology, look, jobStream !== undefined, handlers, 'normal')
   for (const priority of rarePriorities) {
     const isNeeded = topology.noticed[priority].size > 0
     const told = isNeeded || settings.manage ? look : silent(look)
     const found = await unlessUnserved(told, `stream ${names.streamOf(priority)}`, () =>
       ensureJobStream(topology, told, priority),
     )
-    for (const handler of topology.noticed[priority]) {
-      if (found) await ensureConsumer(topology, look, handler, priority)
-      else look.report.missing.push({ what: `consumer ${names.streamOf(priority)}/${consumerName(handler)}` })
-    }
+    await ensureConsumers(topology, look, found !== undefined, [...topology.noticed[priority]], priority)
   }
   const delayed = await unlessUnserved(look, `stream ${names.delayedStream}`, () =>
     ensureDelayed(look, names, topology.version),
@@ -128,7 +123,7 @@ export async function ensureSource(
   priority: Priority,
 ): Promise<TopologyReport> {
   const look = lookFor(topology)
-  await ensureConsumer(topology, look, handler, priority)
+  await ensureConsumers(topology, look, true, [handler], priority)
   return look.report
 }
 
@@ -163,15 +158,31 @@ async function ensureJobStream(
   return stream
 }
 
-async function ensureConsumer(
+/** Without their stream they are missing, too. */
+async function ensureConsumers(
   { names, consumerMade }: Topology,
   look: Look,
-  handler: string,
+  hasStream: boolean,
+  handlers: readonly string[],
   priority: Priority,
 ): Promise<void> {
-  const [stream, name] = [names.streamOf(priority), consumerName(handler)]
-  const isNew = await unlessUnserved(look, `consumer ${stream}/${name}`, () =>
-    ensureDurable(look, stream, name, names.jobSubject(handler, priority)),
+  const stream = names.streamOf(priority)
+  // All at once: to see that nobody serves one may take a second.
+  const found = handlers.map((handler) =>
+    hasStream ? findDurable(look, stream, consumerName(handler)) : undefined,
   )
-  if (isNew) consumerMade(handler, priority)
+  await Promise.allSettled(found)
+  for (const [index, handler] of handlers.entries()) {
+    const name = consumerName(handler)
+    const what = `consumer ${stream}/${name}`
+    const asked = found[index]
+    if (asked === undefined) {
+      look.report.missing.push({ what })
+      continue
+    }
+    const isNew = await unlessUnserved(look, what, async () =>
+      ensureDurable(look, await asked, stream, name, names.jobSubject(handler, priority)),
+    )
+    if (isNew) consumerMade(handler, priority)
+  }
 }

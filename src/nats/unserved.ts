@@ -5,6 +5,8 @@ import type { NatsConnection } from '@nats-io/transport-node'
 const codes = [10008, 10118, 10119]
 /** So soon the leader of a consumer answers; before 2.10 nobody says that there is none. */
 const leaderMs = 250
+/** So soon the leader of a cluster answers; nobody does while it is lost and not missed yet. */
+const namesMs = 1_000
 /** No server can read it, so that a leader refuses it; what is not JSON at all would be a pull of one job. */
 const unreadable = '{'
 
@@ -14,25 +16,11 @@ export function isUnserved(error: unknown): error is JetStreamApiError {
 }
 
 /**
- * What is true of a consumer that a server calls unserved. Any server in its group that knows no leader of it says so
- * at once, so that whoever is connected to that one never hears the leader. On 2.9.10 there may be one for minutes
- * after servers were started anew while consumers were made: it has fallen behind, or it alone still has a consumer
- * that the others have forgotten.
- *
- * @returns `served` when a leader answers for it, `forgotten` when the cluster does not know it by name and it has to
- *   be made, `unserved` when the server was right, or nobody can say.
+ * Whether somebody leads a consumer that a server calls unserved. Any server in its group that knows no leader says so
+ * at once, and whoever is connected to that one never hears the leader: on 2.9.10 for minutes, when it has fallen behind
+ * because it was started anew while the consumer was made. Only a leader hears pulls.
  */
-export async function whoServes(
-  nc: NatsConnection,
-  stream: string,
-  consumer: string,
-): Promise<'served' | 'forgotten' | 'unserved'> {
-  if (await hasLeader(nc, stream, consumer)) return 'served'
-  return (await isKnown(nc, stream, consumer)) ? 'unserved' : 'forgotten'
-}
-
-/** Only a leader hears pulls. */
-async function hasLeader(nc: NatsConnection, stream: string, consumer: string): Promise<boolean> {
+export async function hasLeader(nc: NatsConnection, stream: string, consumer: string): Promise<boolean> {
   const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`
   return nc.request(subject, unreadable, { timeout: leaderMs }).then(
     ({ headers }) => headers?.code === 400,
@@ -40,18 +28,22 @@ async function hasLeader(nc: NatsConnection, stream: string, consumer: string): 
   )
 }
 
-/** The leader of the cluster knows the names; a consumer is known until somebody can say that it is not. */
-async function isKnown(nc: NatsConnection, stream: string, consumer: string): Promise<boolean> {
+/**
+ * Whether the leader of the cluster does not know a consumer by name, although a server answers for it: that one alone
+ * has it still, seen on 2.9.10 when servers were started anew while it was made. False when nobody can say.
+ */
+export async function isForgotten(nc: NatsConnection, stream: string, consumer: string): Promise<boolean> {
+  const subject = `$JS.API.CONSUMER.NAMES.${stream}`
   try {
     for (let offset = 0; ; ) {
-      const answer = await nc.request(`$JS.API.CONSUMER.NAMES.${stream}`, JSON.stringify({ offset }))
+      const answer = await nc.request(subject, JSON.stringify({ offset }), { timeout: namesMs })
       const { consumers, total, error } = answer.json<NamesAnswer>()
-      if (error !== undefined || consumers?.includes(consumer)) return true
+      if (error !== undefined || consumers?.includes(consumer)) return false
       offset += consumers?.length ?? 0
-      if (!consumers?.length || offset >= total) return false
+      if (!consumers?.length || offset >= total) return true
     }
   } catch {
-    return true
+    return false
   }
 }
 

@@ -93,13 +93,7 @@ test('each drifted field comes with its setting, or with what to do when it cann
 })
 
 test('consumers that are not ours keep jobs away', () => {
-  const consumer = {
-    stream: 'JOBS',
-    priority: 'normal',
-    name: 'a_b',
-    filter: 'jobs.a.b',
-    isServed: true,
-  } as const
+  const consumer = { stream: 'JOBS', priority: 'normal', name: 'a_b', filter: 'jobs.a.b' } as const
   assert.deepEqual(judgeConsumers([consumer], names), [])
   for (const foreign of [
     { ...consumer, name: 'ab' },
@@ -108,8 +102,6 @@ test('consumers that are not ours keep jobs away', () => {
     { ...consumer, filter: 'other.a.b' },
   ])
     assert.deepEqual(levels(judgeConsumers([foreign], names)), ['error'])
-  const [unserved] = judgeConsumers([{ ...consumer, filter: undefined, isServed: false }], names)
-  assert.equal(unserved!.message, 'consumer JOBS/a_b has no leader, and nobody gets its jobs')
 })
 
 test('what a user may not do is named with what it is for', () => {

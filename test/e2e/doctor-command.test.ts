@@ -153,36 +153,47 @@ test('what the user may not ask is said, and the rest is looked at all the same'
 })
 
 test('a consumer that has no leader is named, and its jobs are not called unclaimed', async (t) => {
-  const list = '$JS.API.CONSUMER.LIST.JOBS_LOW'
+  const api = '$JS.API.CONSUMER'
   const { world, settings, examine } = await createWorld(t, {
-    serverConfig: `mappings { "${list}": "cluster" }`,
+    serverConfig: `mappings {
+      "${api}.LIST.JOBS_LOW": "list.waited"
+      "${api}.INFO.JOBS_LOW.*": "leaderless.$1"
+    }`,
   })
   const { broker } = world
-  // As a cluster lists it when it has waited for the leader in vain.
-  broker.nc.subscribe('cluster', {
-    callback: (_, message) =>
-      void message.respond(
-        JSON.stringify({ total: 0, offset: 0, limit: 256, consumers: [], missing: ['act', 'io'] }),
-      ),
-  })
-  await (await world.supervise()).stop()
+  // As a cluster answers that has waited for the leader in vain.
+  const error = { code: 503, err_code: 10008, description: 'JetStream system temporarily unavailable' }
+  const answers = {
+    'list.waited': { total: 0, offset: 0, limit: 256, consumers: [], missing: ['act', 'email_send'] },
+    'leaderless.*': { error },
+  }
+  for (const [subject, answer] of Object.entries(answers)) {
+    broker.nc.subscribe(subject, {
+      callback: (_, message) => void message.respond(JSON.stringify(answer)),
+    })
+  }
+  const supervisor = await world.supervise()
+  assert.equal((await supervisor.stop()).code, 0)
   await broker.enqueueAll('act', [{ do: 'return' }, { do: 'return' }], { priority: 'low' })
   await broker.enqueue('nobody', {}, { priority: 'low' })
 
   const { code, errors, warnings } = await examine()
   assert.equal(code, 1)
   assert.deepEqual(
-    errors.map((error) => error.replace(/; if .*/, '')),
-    ['act', 'io'].map(
+    errors.map((error) => error.replace(/ -> .*, (nats .*)$/, ' -> $1')),
+    ['act', 'email_send'].map(
       (name) =>
-        `consumer JOBS_LOW/${name} has no leader, and nobody gets its jobs -> it is there again when its servers have a leader for it`,
+        `consumer JOBS_LOW/${name}: JetStream system temporarily unavailable -> nats consumer rm JOBS_LOW ${name} -f, and a supervisor makes it anew`,
     ),
   )
-  const unclaimed = warnings.filter((warning) => warning.includes('no consumer takes them'))
-  assert.equal(unclaimed.length, 1)
-  assert.match(unclaimed[0]!, /^1 of nobody wait/)
+  const waits = warnings.filter((warning) => warning.includes(' wait'))
+  assert.equal(waits.length, 1, waits.join('\n'))
+  assert.match(waits[0]!, /^1 of nobody wait, and no consumer takes them/)
   const { stdout } = await millrace(['status', '--json'], settings)
-  const status = JSON.parse(stdout) as { handlers: { handler: string; pending: number }[]; stranded: number }
-  assert.equal(status.handlers.find(({ handler }) => handler === 'act')?.pending, 2)
-  assert.equal(status.stranded, 0)
+  const { handlers, stranded } = JSON.parse(stdout) as {
+    handlers: { handler: string; pending: number; pulls: number | null }[]
+    stranded: number
+  }
+  const act = handlers.find(({ handler }) => handler === 'act')
+  assert.deepEqual([act?.pending, act?.pulls, stranded], [2, null, 0])
 })

@@ -1,58 +1,57 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { errors, headers, type Msg, type NatsConnection } from '@nats-io/transport-node'
-import { whoServes } from '#src/nats/unserved.js'
+import { hasLeader, isForgotten } from '#src/nats/unserved.js'
 
-const pull = '$JS.API.CONSUMER.MSG.NEXT.JOBS.send'
-const names = '$JS.API.CONSUMER.NAMES.JOBS'
-
-type Answer = { status: number } | { json: object } | undefined
-
-/** A broker that answers like this; undefined is no answer. */
-function broker(answers: { leader?: Answer; names: (offset: number) => Answer }) {
-  const asked: string[] = []
-  const request = async (subject: string, payload: string): Promise<Msg> => {
-    asked.push(subject)
-    if (subject === pull) assert.throws(() => JSON.parse(payload), 'a leader would hand out a job')
-    const answer = subject === pull ? answers.leader : answers.names(JSON.parse(payload).offset)
-    if (answer === undefined) throw new errors.TimeoutError()
-    if ('json' in answer) return { json: () => answer.json } as unknown as Msg
-    return { headers: headers(answer.status, 'Some Reason') } as unknown as Msg
+/** A broker that is asked something; undefined is no answer. */
+const broker = (answer: (subject: string, payload: string) => Partial<Msg> | undefined): NatsConnection => {
+  const request = async (subject: string, payload: string) => {
+    const message = answer(subject, payload)
+    if (message === undefined) throw new errors.TimeoutError()
+    return message
   }
-  return { nc: { request } as unknown as NatsConnection, asked }
+  return { request } as unknown as NatsConnection
 }
 
-const page = (total: number, ...consumers: string[]): Answer => ({ json: { total, consumers } })
-
-test('a leader that refuses a pull serves the consumer, whatever a server says', async () => {
-  const { nc, asked } = broker({ leader: { status: 400 }, names: () => page(0) })
-  assert.equal(await whoServes(nc, 'JOBS', 'send'), 'served')
-  assert.deepEqual(asked, [pull])
+test('who refuses a pull that gets no job leads the consumer', async () => {
+  const led = async (status: number | undefined): Promise<boolean> => {
+    const nc = broker((subject, payload) => {
+      assert.equal(subject, '$JS.API.CONSUMER.MSG.NEXT.JOBS.send')
+      assert.equal(payload[0], '{', 'text would be a pull of one job')
+      assert.throws(() => JSON.parse(payload))
+      return status === undefined ? undefined : { headers: headers(status, 'Some Reason') }
+    })
+    return hasLeader(nc, 'JOBS', 'send')
+  }
+  assert.equal(await led(400), true)
+  assert.equal(await led(undefined), false)
+  assert.equal(await led(503), false)
 })
 
-test('a consumer whose name the cluster does not list is forgotten', async () => {
-  const lists: ((offset: number) => Answer)[] = [
-    () => page(0),
-    () => ({ json: { total: 0, consumers: null } }),
-    (offset) => (offset === 0 ? page(2, 'other') : page(2, 'sender')),
-    (offset) => (offset === 0 ? page(2, 'other') : page(2)),
-  ]
-  for (const [index, list] of lists.entries()) {
-    const { nc } = broker({ names: list })
-    assert.equal(await whoServes(nc, 'JOBS', 'send'), 'forgotten', `list ${index}`)
-  }
+type Page = { total?: number; consumers?: string[] | null; error?: object } | undefined
+
+async function forgotten(page: (offset: number) => Page): Promise<boolean> {
+  const nc = broker((subject, payload) => {
+    assert.equal(subject, '$JS.API.CONSUMER.NAMES.JOBS')
+    const json = page((JSON.parse(payload) as { offset: number }).offset)
+    return json && { json: <T>() => json as T }
+  })
+  return isForgotten(nc, 'JOBS', 'send')
+}
+
+test('a consumer is forgotten when no page of names has its own', async () => {
+  assert.equal(await forgotten(() => ({ total: 0, consumers: [] })), true)
+  assert.equal(await forgotten(() => ({ total: 0, consumers: null })), true)
+  const second = (name: string) => (offset: number) => ({
+    total: 2,
+    consumers: [offset === 0 ? 'other' : name],
+  })
+  assert.equal(await forgotten(second('sender')), true)
+  assert.equal(await forgotten(second('send')), false)
+  assert.equal(await forgotten((offset) => ({ total: 2, consumers: offset === 0 ? ['other'] : [] })), true)
 })
 
-test('a consumer is unserved when the cluster lists its name, or does not say', async () => {
-  const lists: ((offset: number) => Answer)[] = [
-    () => page(1, 'send'),
-    (offset) => (offset === 0 ? page(2, 'other') : page(2, 'send')),
-    () => ({ json: { error: { code: 503, err_code: 10008 } } }),
-    () => undefined,
-  ]
-  for (const [index, list] of lists.entries()) {
-    const { nc, asked } = broker({ leader: { status: 503 }, names: list })
-    assert.equal(await whoServes(nc, 'JOBS', 'send'), 'unserved', `list ${index}`)
-    assert.ok(asked.includes(names))
-  }
+test('a consumer is not called forgotten when nobody can say', async () => {
+  assert.equal(await forgotten(() => undefined), false)
+  assert.equal(await forgotten(() => ({ error: { code: 503, err_code: 10008 } })), false)
 })
