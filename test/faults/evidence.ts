@@ -46,6 +46,8 @@ export interface ProcessLife {
   /** It was asked to stop, or killed, by the test; else it died of a job or a defect. */
   endedBy: 'stop' | 'kill' | undefined
   exit: { readonly code: number | null; readonly signal: string | null } | undefined
+  /** The end of what it wrote besides its log, such as why Node.js ended it. */
+  lastWords: string
 }
 
 /** What one supervisor says that it counted, against which the ledger is held. */

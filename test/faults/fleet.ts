@@ -12,6 +12,7 @@ const preload = (name: string): string =>
 type MutableLife = { -readonly [Field in keyof ProcessLife]: ProcessLife[Field] }
 
 const stopsAtOnce = 5
+const lastWordsLength = 2_000
 /** One that is to die at some point comes there within this, unless another fault keeps it from its work. */
 const crashMs = 120_000
 
@@ -246,6 +247,7 @@ export class Fleet {
       endedAt: undefined,
       endedBy: undefined,
       exit: undefined,
+      lastWords: '',
     }
     this.lives.push(life)
     this.#everybody.push(supervisor)
@@ -254,6 +256,7 @@ export class Fleet {
     void supervisor.exited.then((exit) => {
       life.endedAt = machineMs()
       life.exit = exit
+      life.lastWords = supervisor.stderr.slice(-lastWordsLength)
       this.readSaid()
       if (berth.supervisor === supervisor && !this.#stopping) this.#launch(berth, {})
     })

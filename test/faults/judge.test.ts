@@ -75,7 +75,9 @@ function findings(more: Partial<Evidence> & { jobs?: readonly Publication[] }): 
     told: () => [],
     said: () => [],
     strikes: [],
-    lives: [{ pid, startedAt: 0, endedAt: 60_000, endedBy: 'stop', exit: { code: 0, signal: null } }],
+    lives: [
+      { pid, startedAt: 0, endedAt: 60_000, endedBy: 'stop', exit: { code: 0, signal: null }, lastWords: '' },
+    ],
     counted: [],
     leftovers: [],
     stranded: 0,
@@ -149,6 +151,7 @@ test('an attempt counts what failed before it, and no more than faults may have 
     endedAt: 100,
     endedBy: 'stop',
     exit: { code: 0, signal: null },
+    lastWords: '',
   } as const
   assert.deepEqual(findings({ ledger, lives: [stopped] }), [], 'its end may have gone unseen')
   broken('charged wrongly', { ledger, lives: [{ ...stopped, endedAt: 60_000 }] })
@@ -247,7 +250,8 @@ test('only a run that may have lost its lease may fail and not count', () => {
 })
 
 test('a process that is asked to stop ends with 0, and none dies by itself', () => {
-  const life = { pid, startedAt: 0, endedAt: 5, endedBy: 'stop', exit: { code: 1, signal: null } } as const
+  const exit = { code: 1, signal: null }
+  const life = { pid, startedAt: 0, endedAt: 5, endedBy: 'stop', exit, lastWords: 'why' } as const
   broken('process 100 was asked to stop', { ledger: run(1, 2), lives: [life] })
   const self = { ...life, exit: { code: null, signal: 'SIGKILL' } } as const
   assert.deepEqual(findings({ ledger: run(1, 2), lives: [self] }), [])

@@ -313,7 +313,7 @@ class Judge {
   }
 
   #exits(): void {
-    for (const { pid, endedBy, exit, startedAt, endedAt } of this.#evidence.lives) {
+    for (const { pid, endedBy, exit, startedAt, endedAt, lastWords } of this.#evidence.lives) {
       if (endedAt === undefined) this.#findings.push(`process ${pid} never ended`)
       else if (exit?.code === exitCodes.internal) {
         const said = this.#evidence.said(endedAt - aroundMs, endedAt).filter((told) => told.pid === pid)
@@ -327,7 +327,7 @@ class Judge {
       else if (endedBy === 'stop' && exit?.code !== 0 && exit?.signal !== 'SIGKILL') {
         this.#findings.push(`process ${pid} was asked to stop and ended with ${JSON.stringify(exit)}`)
       } else if (endedBy === undefined && !this.#strike('die', 0, endedAt, [pid])) {
-        this.#findings.push(`process ${pid} died by itself: ${JSON.stringify(exit)}`)
+        this.#findings.push(`process ${pid} died by itself: ${JSON.stringify(exit)} ${lastWords}`)
       }
     }
   }

@@ -16,6 +16,8 @@ export interface StageBroker {
   readonly supervisorEnv: Record<string, string>
   /** When it cut somebody off who did not read; dates as milliseconds. */
   cuts(): number[]
+  /** When a cluster gave jobs, or who hands them out, another leader; dates as milliseconds. */
+  elections(): number[]
   /** Puts right what only an operator does who does not want to wait for minutes; undefined where nobody has to. */
   readonly relieve: (() => Promise<undefined>) | undefined
   /** Puts right whatever a fault has left behind. */
@@ -79,6 +81,10 @@ export class SingleBroker implements StageBroker {
     return Array.from(told, ([, date]) => Date.parse(date!))
   }
 
+  elections(): number[] {
+    return []
+  }
+
   async heal(): Promise<void> {
     this.server.kill('SIGCONT')
     if (!this.server.isRunning()) await this.server.restart()
@@ -121,6 +127,11 @@ export class ClusterBroker implements StageBroker {
     return []
   }
 
+  elections(): number[] {
+    const logs = this.cluster.nodes.map(({ broker }) => readFileSync(broker.logFile, 'utf8'))
+    return electionsIn(logs)
+  }
+
   async heal(): Promise<void> {
     this.cluster.heal()
     for (const { name, broker } of this.cluster.nodes) {
@@ -132,6 +143,21 @@ export class ClusterBroker implements StageBroker {
   stop(): Promise<void> {
     return this.cluster.stop()
   }
+}
+
+/** By what its servers logged. The first leader of a stream or consumer takes nothing over from anybody. */
+function electionsIn(logs: readonly string[]): number[] {
+  const all = logs.flatMap((log) =>
+    Array.from(
+      log.matchAll(/^\[\d+\] (\S+ \S+) .*new (?:stream|consumer) leader for '\$G > (JOBS.*)'/gm),
+      ([, date, what]) => ({ date: Date.parse(date!), what: what! }),
+    ),
+  )
+  const led = new Set<string>()
+  return all
+    .sort((one, other) => one.date - other.date)
+    .filter(({ what }) => led.has(what) || !led.add(what))
+    .map(({ date }) => date)
 }
 
 interface Changes {

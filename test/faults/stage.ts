@@ -42,6 +42,11 @@ const electMs = 20_000
 /** What becomes of jobs when the consumer that handed them out is removed. */
 const removing: readonly Power[] = ['repeat', 'charge often', 'overlap', 'forget']
 
+/** So long a leader that has lost the others goes on, see `lostQuorumInterval` of nats-server. */
+const unheardMs = 10_000
+/** What the next leader does not know: deliveries and acks that the one before it had not passed on. */
+const takingOver: readonly Power[] = ['repeat', 'charge often', 'overlap', 'forget']
+
 /** What a link that is cut may do to jobs whose deliveries were on their way. */
 const charging: readonly Power[] = ['charge']
 
@@ -303,17 +308,28 @@ export class Stage {
 
   /**
    * Faults that nobody meant, on a machine that is too busy: this process, which is the network, or a supervisor stood
-   * still; the server cut somebody off who did not read; somebody was cut off by a fault that was healed by then.
+   * still; the server cut somebody off who did not read; a cluster elected leaders; somebody was cut off by a fault that
+   * was healed by then.
    */
   #unmeant(): Strike[] {
     this.fleet.readSaid()
     const sinceEpochMs = Date.now() - machineMs()
     const stillnesses = this.#stillness.found.map((span) => ({ pids: undefined, ...span }))
     const heldUp = this.fleet.heldUp.map(({ pid, ...span }) => ({ pids: [pid], ...span }))
+    const elections = this.broker
+      .elections()
+      .map((date) => ({ from: date - sinceEpochMs - unheardMs, to: date - sinceEpochMs }))
+      .filter(({ to }) => !this.#strikes.some((it) => it.powers.length > 0 && it.from <= to && to <= it.to))
     const cuts = this.broker.cuts().map((date) => ({ from: date - sinceEpochMs, to: date - sinceEpochMs }))
     const busy = [
       ...stillnesses.map((span) => ({ fault: 'the network stood still', powers: powersOf(span), ...span })),
       ...heldUp.map((span) => ({ fault: 'a supervisor got no processor', powers: powersOf(span), ...span })),
+      ...elections.map((span) => ({
+        fault: 'the cluster elected another leader',
+        powers: takingOver,
+        pids: undefined,
+        ...span,
+      })),
       ...cuts.map((span) => ({
         fault: 'the server cut one off who did not read',
         powers: charging,
