@@ -1,7 +1,7 @@
 import { DiscardPolicy, RetentionPolicy, type StorageType } from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
 import type { Names } from '../core/names.ts'
-import { ensureDurable, ensureStream, findDurable, type Look, unlessUnserved } from './ensure.ts'
+import { ensureDurables, ensureStream, type Look } from './ensure.ts'
 import type { ServerVersion } from './server-version.ts'
 
 /** The durable that all supervisors share. */
@@ -43,10 +43,7 @@ export async function ensureDelayed(
     report.missing.push({ what: `consumer ${names.delayedStream}/${moverName}` })
     return undefined
   }
-  await unlessUnserved(look, `consumer ${names.delayedStream}/${moverName}`, async () => {
-    const found = await findDurable(look, names.delayedStream, moverName)
-    return ensureDurable(look, found, names.delayedStream, moverName, names.dueSubjects)
-  })
+  await ensureDurables(look, names.delayedStream, [{ name: moverName, subject: names.dueSubjects }])
   return { createdAt: stream.createdAt, schedules: canSchedule && stream.config.allow_msg_schedules === true }
 }
 

@@ -14,7 +14,7 @@ import { type NatsConnection, nanos } from '@nats-io/transport-node'
 import type { Settings } from '../config/settings.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Absences } from './absences.ts'
-import { hasLeader, isForgotten, isUnserved } from './unserved.ts'
+import { consumerNames, hasLeader, isUnserved } from './unserved.ts'
 
 const streamMissing = 10059
 const consumerMissing = 10014
@@ -34,6 +34,8 @@ export interface TopologyReport {
   readonly changed: string[]
   /** What differs and is left as it is. */
   readonly warnings: string[]
+  /** Consumers that somebody serves and that cannot be looked at: they may differ. */
+  readonly unseen: string[]
 }
 
 /** The settings that streams, consumers and buckets are made from. */
@@ -134,39 +136,58 @@ export async function ensureStream(
   return { createdAt: found.created, config: found.config }
 }
 
-/** What a look found of a durable; one that somebody serves and cannot be seen is `unseen`. */
-export type FoundDurable = ConsumerInfo | 'missing' | 'unseen'
-
-/** @throws {JetStreamApiError} when nobody serves it. */
-export async function findDurable(
-  { nc, jsm, settings }: Look,
-  stream: string,
-  durable: string,
-): Promise<FoundDurable> {
-  try {
-    return (await readConsumer(jsm, stream, durable)) ?? 'missing'
-  } catch (error) {
-    if (!isUnserved(error)) throw error
-    if (await hasLeader(nc, stream, durable)) return 'unseen'
-    // Who must not make it anew need not be permitted to ask.
-    if (settings.manage && (await isForgotten(nc, stream, durable))) return 'missing'
-    throw error
-  }
+/** A consumer that has to be there. */
+export interface Durable {
+  readonly name: string
+  readonly subject: string
+  /** Told when it was missing and is new. */
+  made?(): void
 }
 
 /**
- * Creates a durable consumer of the messages on `subject`, or brings it up to date. The server never gives up on a
- * message by itself, and never holds others back because many are handed out. Answers true when it was created.
+ * Creates durable consumers of the messages on their subjects, or brings them up to date. The server never gives up on a
+ * message by itself, and never holds others back because many are handed out.
  */
-export async function ensureDurable(
-  { jsm, settings, report }: Look,
-  found: FoundDurable,
+export async function ensureDurables(
+  look: Look,
   stream: string,
-  durable: string,
-  subject: string,
-): Promise<boolean> {
-  const wanted: Partial<ConsumerConfig> = {
-    durable_name: durable,
+  durables: readonly Durable[],
+): Promise<void> {
+  const { nc, settings, report } = look
+  const doubted: { durable: Durable; error: JetStreamApiError }[] = []
+  // One after the other: servers before 2.10 need long for each when many jobs wait.
+  for (const durable of durables) {
+    try {
+      await ensureDurable(look, stream, durable)
+    } catch (error) {
+      if (!isUnserved(error)) throw error
+      doubted.push({ durable, error })
+    }
+  }
+  // All at once: each that nobody leads takes its time.
+  const areLed = await Promise.all(doubted.map(({ durable }) => hasLeader(nc, stream, durable.name)))
+  const leaderless = doubted.filter((_, index) => !areLed[index])
+  // Who must not make one anew need not be permitted to ask.
+  const names = settings.manage && leaderless.length > 0 ? await consumerNames(nc, stream) : undefined
+  for (const { durable, error } of leaderless) {
+    const what = labelOf(stream, durable.name)
+    if (names === undefined || names.has(durable.name)) {
+      report.missing.push({ what, unserved: error.message })
+      continue
+    }
+    await unlessUnserved(look, what, () => makeDurable(look, stream, durable))
+  }
+  for (const [index, { durable }] of doubted.entries())
+    if (areLed[index]) report.unseen.push(labelOf(stream, durable.name))
+}
+
+function labelOf(stream: string, durable: string): string {
+  return `consumer ${stream}/${durable}`
+}
+
+function wantedOf({ name, subject }: Durable, settings: TopologySettings): Partial<ConsumerConfig> {
+  return {
+    durable_name: name,
     filter_subject: subject,
     ack_policy: AckPolicy.Explicit,
     deliver_policy: DeliverPolicy.All,
@@ -176,18 +197,24 @@ export async function ensureDurable(
     max_ack_pending: -1,
     max_waiting: 4096,
   }
-  const label = `consumer ${stream}/${durable}`
-  // What differs is seen when its leader is the one to answer.
-  if (found === 'unseen') return false
-  if (found === 'missing') {
-    if (!settings.manage) {
-      report.missing.push({ what: label })
-      return false
-    }
-    await jsm.consumers.add(stream, wanted)
-    report.changed.push(`created ${label}`)
-    return true
+}
+
+async function makeDurable({ jsm, settings, report }: Look, stream: string, durable: Durable): Promise<void> {
+  await jsm.consumers.add(stream, wantedOf(durable, settings))
+  report.changed.push(`created ${labelOf(stream, durable.name)}`)
+  durable.made?.()
+}
+
+async function ensureDurable(look: Look, stream: string, durable: Durable): Promise<void> {
+  const { jsm, settings, report } = look
+  const label = labelOf(stream, durable.name)
+  const found = await readConsumer(jsm, stream, durable.name)
+  if (!found) {
+    if (settings.manage) await makeDurable(look, stream, durable)
+    else report.missing.push({ what: label })
+    return
   }
+  const wanted = wantedOf(durable, settings)
   const differing = differences(wanted, found.config)
   if (differing.includes('ack_policy')) {
     throw new MillraceError(
@@ -204,10 +231,9 @@ export async function ensureDurable(
     }
   }
   const changeable = differing.filter((field) => !fixed.includes(field))
-  if (changeable.length === 0 || !settings.manage) return false
-  await jsm.consumers.update(stream, durable, wanted)
+  if (changeable.length === 0 || !settings.manage) return
+  await jsm.consumers.update(stream, durable.name, wanted)
   report.changed.push(`updated ${label}: ${changeable.join(', ')}`)
-  return false
 }
 
 /**

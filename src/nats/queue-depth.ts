@@ -1,6 +1,13 @@
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { consumerName, isHandlerName, type Names, type Priority, priorities } from '../core/names.ts'
+import {
+  consumerName,
+  handlerOfConsumer,
+  isHandlerName,
+  type Names,
+  type Priority,
+  priorities,
+} from '../core/names.ts'
 import { listConsumers } from './consumer-list.ts'
 import { moverName } from './delayed-topology.ts'
 import { isUnserved } from './unserved.ts'
@@ -46,7 +53,7 @@ export interface HandlerDepth {
  * Asks the broker how much waits: one request for the dead letters and two for the delayed jobs, three for each
  * stream with jobs, and one or two for each of its consumers, so it is done when somebody looks and not more
  * often than every few seconds. The priorities of a handler are added up. `all` are the handlers that have a
- * consumer. Of a consumer that nobody serves, all jobs count as pending: who has which is not known.
+ * consumer. Of a consumer that nobody serves, all jobs count as pending.
  */
 export async function readQueueDepth(
   nc: NatsConnection,
@@ -136,28 +143,33 @@ async function readPriority(
       pausedAtServer: consumer.paused === true,
     })
   }
+  // Who has which of their jobs is not known.
+  const leaderless = new Set<string>()
+  for (const name of unserved) {
+    const handler = handlerOfConsumer(name)
+    const subject = `${prefix}${handler}`
+    leaderless.add(subject)
+    if (!isHandlerName(handler) || (handlers !== 'all' && !handlers.includes(handler))) continue
+    byHandler.set(handler, {
+      pending: jobs.get(subject) ?? 0,
+      ackPending: 0,
+      redelivered: 0,
+      oldestAgeSeconds: jobs.has(subject) ? await oldestAge(jsm, stream, subject) : 0,
+      pulls: undefined,
+      delivered: undefined,
+      pausedAtServer: false,
+    })
+  }
   const after = await readStream(jsm, stream, names.subjectsOf(priority))
   const ended = before.messages + (after.lastSequence - before.lastSequence) - after.messages
   const unclaimedOf = new Map<string, number>()
   let unclaimed = 0
   let matched = 0
   for (const [subject, count] of jobs) {
-    const handler = subject.slice(prefix.length)
     if (claimed.has(subject)) matched += count
-    else if (isHandlerName(handler) && unserved.includes(consumerName(handler))) {
-      if (handlers !== 'all' && !handlers.includes(handler)) continue
-      byHandler.set(handler, {
-        pending: count,
-        ackPending: 0,
-        redelivered: 0,
-        oldestAgeSeconds: await oldestAge(jsm, stream, subject),
-        pulls: undefined,
-        delivered: undefined,
-        pausedAtServer: false,
-      })
-    } else {
+    else if (!leaderless.has(subject)) {
       unclaimed += count
-      unclaimedOf.set(handler, count)
+      unclaimedOf.set(subject.slice(prefix.length), count)
     }
   }
   return { handlers: byHandler, unclaimed, unclaimedOf, stranded: Math.max(0, matched - accounted - ended) }

@@ -12,6 +12,8 @@ import { ensureSource, ensureTopology, type Topology } from './topology.ts'
 
 /** While something is missing, or not permitted, how often to look again. */
 const lookAgainMs = 1_000
+/** While a consumer is served that cannot be looked at, how often to look again. */
+const unseenAgainMs = 10_000
 /** Looks at signs of trouble are at least so far apart; each is a dozen requests or more. */
 const lookGapMs = 250
 /** After a reconnect, how often to try to see the job stream. */
@@ -50,7 +52,7 @@ export interface TopologyHooks {
  * happens to them.
  *
  * 1. It looks at the start, after each reconnect, and at every sign of trouble; while something is missing, once
- *    a second.
+ *    a second, and while something is there and cannot be looked at, every 10 s.
  * 2. After a reconnect the connection counts as verified only once the streams with jobs were seen.
  * 3. A server that does not answer, nor when it is asked once more, is left for another one; so is one on which look
  *    after look fails.
@@ -79,6 +81,7 @@ export class TopologyKeeper {
   /** Of the connection on which the look that is under way began. */
   #epoch = 0
   #looking = false
+  #hasUnseen = false
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
@@ -124,6 +127,7 @@ export class TopologyKeeper {
       throw explainBrokerError(error)
     }
     if (this.missing.length > 0) this.lookSlowly()
+    else if (this.#hasUnseen) this.#lookIn(unseenAgainMs)
   }
 
   /** Nothing is to be said to the broker until `verified`. */
@@ -189,6 +193,7 @@ export class TopologyKeeper {
     if (!this.isVerified && this.#connection.connected) this.#lookIn(verifyAgainMs)
     else if (this.#failedInARow > 0) this.#lookIn(Math.min(lookAgainMs, lookGapMs * this.#failedInARow))
     else if (this.missing.length > 0 || this.#unbound.size > 0) this.lookSlowly()
+    else if (this.#hasUnseen) this.#lookIn(unseenAgainMs)
     this.#setTimer()
   }
 
@@ -242,6 +247,7 @@ export class TopologyKeeper {
     if (hasChanged || missing.join() !== this.missing.join() || warnings.length > 0) this.#hooks.report(found)
     const hasHealed = missing.length < this.missing.length
     this.missing = missing
+    this.#hasUnseen = found.unseen.length > 0
     for (const label of this.#unbound.keys()) {
       if (!found.missing.some(({ what }) => what === label)) this.#bound(label)
     }

@@ -11,9 +11,8 @@ import type { Absences } from './absences.ts'
 import { type DelayedTopology, ensureDelayed } from './delayed-topology.ts'
 import {
   ensureBucket,
-  ensureDurable,
+  ensureDurables,
   ensureStream,
-  findDurable,
   type Look,
   type TopologyReport,
   type TopologySettings,
@@ -128,7 +127,7 @@ export async function ensureSource(
 }
 
 function lookFor({ nc, jsm, settings, absences }: Topology): Look {
-  return { nc, jsm, settings, absences, report: { missing: [], changed: [], warnings: [] } }
+  return { nc, jsm, settings, absences, report: { missing: [], changed: [], warnings: [], unseen: [] } }
 }
 
 /** Does not say that something is missing. */
@@ -167,22 +166,11 @@ async function ensureConsumers(
   priority: Priority,
 ): Promise<void> {
   const stream = names.streamOf(priority)
-  // All at once: to see that nobody serves one may take a second.
-  const found = handlers.map((handler) =>
-    hasStream ? findDurable(look, stream, consumerName(handler)) : undefined,
-  )
-  await Promise.allSettled(found)
-  for (const [index, handler] of handlers.entries()) {
-    const name = consumerName(handler)
-    const what = `consumer ${stream}/${name}`
-    const asked = found[index]
-    if (asked === undefined) {
-      look.report.missing.push({ what })
-      continue
-    }
-    const isNew = await unlessUnserved(look, what, async () =>
-      ensureDurable(look, await asked, stream, name, names.jobSubject(handler, priority)),
-    )
-    if (isNew) consumerMade(handler, priority)
-  }
+  const durables = handlers.map((handler) => ({
+    name: consumerName(handler),
+    subject: names.jobSubject(handler, priority),
+    made: () => consumerMade(handler, priority),
+  }))
+  if (hasStream) await ensureDurables(look, stream, durables)
+  else look.report.missing.push(...durables.map(({ name }) => ({ what: `consumer ${stream}/${name}` })))
 }

@@ -29,21 +29,27 @@ export async function hasLeader(nc: NatsConnection, stream: string, consumer: st
 }
 
 /**
- * Whether the leader of the cluster does not know a consumer by name, although a server answers for it: that one alone
- * has it still, seen on 2.9.10 when servers were started anew while it was made. False when nobody can say.
+ * The names of a stream's consumers, as the leader of the cluster knows them; undefined when nobody can say. A server
+ * that calls a consumer unserved may be the only one that has it still, seen on 2.9.10 when servers were started anew
+ * while it was made.
  */
-export async function isForgotten(nc: NatsConnection, stream: string, consumer: string): Promise<boolean> {
+export async function consumerNames(
+  nc: NatsConnection,
+  stream: string,
+): Promise<ReadonlySet<string> | undefined> {
   const subject = `$JS.API.CONSUMER.NAMES.${stream}`
+  const names = new Set<string>()
   try {
     for (let offset = 0; ; ) {
       const answer = await nc.request(subject, JSON.stringify({ offset }), { timeout: namesMs })
       const { consumers, total, error } = answer.json<NamesAnswer>()
-      if (error !== undefined || consumers?.includes(consumer)) return false
+      if (error !== undefined) return undefined
+      for (const name of consumers ?? []) names.add(name)
       offset += consumers?.length ?? 0
-      if (!consumers?.length || offset >= total) return true
+      if (!consumers?.length || offset >= total) return names
     }
   } catch {
-    return false
+    return undefined
   }
 }
 

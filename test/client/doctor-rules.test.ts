@@ -79,7 +79,7 @@ test('clocks that are apart are a warning', () => {
 
 test('each drifted field comes with its setting, or with what to do when it cannot be changed', () => {
   const remedy = (warning: string) =>
-    judgeTopology({ missing: [], changed: [], warnings: [warning] }, settings, [])[0]!.remedy!
+    judgeTopology({ missing: [], changed: [], warnings: [warning], unseen: [] }, settings, [])[0]!.remedy!
   assert.match(remedy('consumer JOBS/a_b: ack_wait is 1, expected 2'), /MILLRACE_ACK_WAIT_MS/)
   assert.match(remedy('consumer JOBS/a_b: max_waiting is 512, expected 4096'), /nats consumer rm JOBS a_b -f/)
   assert.match(
@@ -88,7 +88,7 @@ test('each drifted field comes with its setting, or with what to do when it cann
   )
   assert.match(remedy('bucket jobs_results: max_age is 1, expected 2'), /MILLRACE_RESULT_TTL_MS/)
   assert.doesNotMatch(remedy('consumer JOBS/a_b: max_deliver is 3, expected -1'), /everywhere/)
-  const fine = judgeTopology({ missing: [], changed: [], warnings: [] }, settings, ['a'])
+  const fine = judgeTopology({ missing: [], changed: [], warnings: [], unseen: [] }, settings, ['a'])
   assert.deepEqual(levels(fine), ['ok'])
 })
 
@@ -127,7 +127,11 @@ test('a consumer that no server answers for is not called missing', () => {
     { what: 'consumer JOBS/b' },
     { what: 'stream JOBS_DEAD', unserved: 'no leader' },
   ]
-  const [unserved, gone, stream] = judgeTopology({ missing, changed: [], warnings: [] }, settings, ['a', 'b'])
+  const [unserved, gone, stream] = judgeTopology(
+    { missing, changed: [], warnings: [], unseen: [] },
+    settings,
+    ['a', 'b'],
+  )
   assert.equal(unserved!.message, 'consumer JOBS/a: no leader')
   assert.match(unserved!.remedy!, /nats consumer rm JOBS a -f/)
   assert.equal(gone!.message, 'consumer JOBS/b is missing')

@@ -16,7 +16,7 @@ export interface StageBroker {
   readonly supervisorEnv: Record<string, string>
   /** When it cut somebody off who did not read; dates as milliseconds. */
   cuts(): number[]
-  /** When a cluster gave jobs, or who hands them out, another leader; dates as milliseconds. */
+  /** When a cluster gave jobs, or who hands them out, another leader, in order; dates as milliseconds. */
   elections(): number[]
   /** Puts right what only an operator does who does not want to wait for minutes; undefined where nobody has to. */
   readonly relieve: (() => Promise<undefined>) | undefined

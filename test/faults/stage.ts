@@ -42,10 +42,11 @@ const electMs = 20_000
 /** What becomes of jobs when the consumer that handed them out is removed. */
 const removing: readonly Power[] = ['repeat', 'charge often', 'overlap', 'forget']
 
-/** So long a leader that has lost the others goes on, see `lostQuorumInterval` of nats-server. */
-const unheardMs = 10_000
-/** What the next leader does not know: deliveries and acks that the one before it had not passed on. */
-const takingOver: readonly Power[] = ['repeat', 'charge often', 'overlap', 'forget']
+/** So long a consumer may be without a leader before it has another one: deliveries get lost. */
+const unledMs = 9_000
+/** So long the one before may go on; the next one does not know what had not been passed on. */
+const takingOverMs = 2_000
+const takingOver: readonly Power[] = ['repeat', 'charge', 'overlap', 'forget']
 
 /** What a link that is cut may do to jobs whose deliveries were on their way. */
 const charging: readonly Power[] = ['charge']
@@ -54,6 +55,17 @@ const charging: readonly Power[] = ['charge']
 function powersOf({ from, to }: { from: number; to: number }): readonly Power[] {
   if (to - from < ackWaitMs / 2) return charging
   return to - from < ackWaitMs ? ['repeat', 'overlap', 'charge'] : ['repeat', 'overlap', 'charge often']
+}
+
+/** Instants that are in order, less than a takeover apart, as one. */
+function spansOf(instants: readonly number[]): { from: number; to: number }[] {
+  const spans: { from: number; to: number }[] = []
+  for (const at of instants) {
+    const last = spans.at(-1)
+    if (last && at - last.to < takingOverMs) last.to = at
+    else spans.push({ from: at, to: at })
+  }
+  return spans
 }
 
 /** Small enough for a round of seconds. */
@@ -316,20 +328,27 @@ export class Stage {
     const sinceEpochMs = Date.now() - machineMs()
     const stillnesses = this.#stillness.found.map((span) => ({ pids: undefined, ...span }))
     const heldUp = this.fleet.heldUp.map(({ pid, ...span }) => ({ pids: [pid], ...span }))
-    const elections = this.broker
-      .elections()
-      .map((date) => ({ from: date - sinceEpochMs - unheardMs, to: date - sinceEpochMs }))
-      .filter(({ to }) => !this.#strikes.some((it) => it.powers.length > 0 && it.from <= to && to <= it.to))
+    const elections = spansOf(this.broker.elections().map((date) => date - sinceEpochMs))
     const cuts = this.broker.cuts().map((date) => ({ from: date - sinceEpochMs, to: date - sinceEpochMs }))
     const busy = [
       ...stillnesses.map((span) => ({ fault: 'the network stood still', powers: powersOf(span), ...span })),
       ...heldUp.map((span) => ({ fault: 'a supervisor got no processor', powers: powersOf(span), ...span })),
-      ...elections.map((span) => ({
-        fault: 'the cluster elected another leader',
-        powers: takingOver,
-        pids: undefined,
-        ...span,
-      })),
+      ...elections.flatMap(({ from, to }) => [
+        {
+          fault: 'jobs without a leader in the cluster',
+          powers: charging,
+          pids: undefined,
+          from: from - unledMs,
+          to: from,
+        },
+        {
+          fault: 'the cluster elected another leader',
+          powers: takingOver,
+          pids: undefined,
+          from,
+          to: to + takingOverMs,
+        },
+      ]),
       ...cuts.map((span) => ({
         fault: 'the server cut one off who did not read',
         powers: charging,

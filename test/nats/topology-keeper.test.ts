@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
-import { errors } from '@nats-io/transport-node'
+import { errors, headers } from '@nats-io/transport-node'
 import { namesFor } from '#src/core/names.js'
 import type { BrokerConnection } from '#src/nats/connection.js'
 import { Incarnations } from '#src/nats/incarnations.js'
@@ -9,11 +9,18 @@ import { type TopologyHooks, TopologyKeeper } from '#src/nats/topology-keeper.js
 import { eventually } from '../support/eventually.ts'
 
 const streamMissing = new JetStreamApiError({ code: 404, err_code: 10059, description: 'stream not found' })
+const leaderless = new JetStreamApiError({
+  code: 503,
+  err_code: 10008,
+  description: 'JetStream system temporarily unavailable',
+})
 const version = { major: 2, minor: 9, patch: 10 }
 
 interface Parts {
   readonly jsm: JetStreamManager
   readonly connection?: object
+  /** What it is asked besides; without an answer nobody leads what is called unserved. */
+  readonly request?: (subject: string) => Promise<object>
   readonly settings?: { manage: boolean }
   readonly handlers?: readonly string[]
   /** Handlers with jobs of high priority. */
@@ -25,16 +32,15 @@ interface Parts {
 function keeperOf({
   jsm,
   connection = { connected: true, epoch: 1, version, nc: { info: { server_id: 'first' } } },
+  request = async () => {
+    throw new errors.TimeoutError()
+  },
   settings = { manage: true },
   handlers = [],
   high = [],
   hooks,
 }: Parts) {
   const nothing = () => {}
-  /** Nobody leads what is called unserved. */
-  const request = async () => {
-    throw new errors.TimeoutError()
-  }
   return new TopologyKeeper(
     {
       nc: { request },
@@ -129,11 +135,6 @@ test('a look that began on an earlier connection says nothing of the server that
 })
 
 test('what has no leader holds up nothing else, and no job after a reconnect', async (t) => {
-  const leaderless = new JetStreamApiError({
-    code: 503,
-    err_code: 10008,
-    description: 'JetStream system temporarily unavailable',
-  })
   const unserved = ['JOBS_DEAD', 'KV_jobs_control', 'JOBS_LOW', 'JOBS_DELAYED']
   const asked: string[] = []
   const replaced: string[] = []
@@ -191,6 +192,40 @@ test('what has no leader holds up nothing else, and no job after a reconnect', a
   elected = true
   await eventually('it has healed', () => healed === 1)
   assert.deepEqual([keeper.missing, replaced], [[], []])
+})
+
+test('a consumer that only a server calls leaderless is there, and is looked at again', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const updated: string[] = []
+  let isBehind = true
+  const jsm = {
+    streams: {
+      info: async (name: string) => ({
+        created: '2026-01-01T00:00:00Z',
+        config: { subjects: [], retention: name === 'JOBS_DEAD' ? 'limits' : 'workqueue' },
+      }),
+      update: async () => ({ config: {} }),
+    },
+    consumers: {
+      info: async (_: string, name: string) => {
+        if (name === 'send' && isBehind) throw leaderless
+        return { config: { ack_policy: 'explicit' } }
+      },
+      update: async (_: string, name: string) => updated.push(name),
+    },
+  } as unknown as JetStreamManager
+  const request = async (subject: string) => {
+    assert.equal(subject, '$JS.API.CONSUMER.MSG.NEXT.JOBS.send')
+    return { headers: headers(400, 'Bad Request') }
+  }
+  const keeper = keeperOf({ jsm, request, handlers: ['send', 'other'], hooks: {} })
+  t.after(() => keeper.close())
+  await keeper.begin()
+  assert.deepEqual([keeper.missing, updated], [[], ['other', 'mover']])
+  isBehind = false
+  t.mock.timers.tick(10_000)
+  for (let turns = 0; turns < 1_000 && !updated.includes('send'); turns += 1) await new Promise(setImmediate)
+  assert.ok(updated.includes('send'))
 })
 
 test('a stream that is gone is replaced at once for the engine, made a second later, after a restart at once', async (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { errors, headers, type Msg, type NatsConnection } from '@nats-io/transport-node'
-import { hasLeader, isForgotten } from '#src/nats/unserved.js'
+import { consumerNames, hasLeader } from '#src/nats/unserved.js'
 
 /** A broker that is asked something; undefined is no answer. */
 const broker = (answer: (subject: string, payload: string) => Partial<Msg> | undefined): NatsConnection => {
@@ -30,28 +30,30 @@ test('who refuses a pull that gets no job leads the consumer', async () => {
 
 type Page = { total?: number; consumers?: string[] | null; error?: object } | undefined
 
-async function forgotten(page: (offset: number) => Page): Promise<boolean> {
+async function names(page: (offset: number) => Page): Promise<string[] | undefined> {
   const nc = broker((subject, payload) => {
     assert.equal(subject, '$JS.API.CONSUMER.NAMES.JOBS')
     const json = page((JSON.parse(payload) as { offset: number }).offset)
     return json && { json: <T>() => json as T }
   })
-  return isForgotten(nc, 'JOBS', 'send')
+  const found = await consumerNames(nc, 'JOBS')
+  return found && [...found]
 }
 
-test('a consumer is forgotten when no page of names has its own', async () => {
-  assert.equal(await forgotten(() => ({ total: 0, consumers: [] })), true)
-  assert.equal(await forgotten(() => ({ total: 0, consumers: null })), true)
-  const second = (name: string) => (offset: number) => ({
-    total: 2,
-    consumers: [offset === 0 ? 'other' : name],
-  })
-  assert.equal(await forgotten(second('sender')), true)
-  assert.equal(await forgotten(second('send')), false)
-  assert.equal(await forgotten((offset) => ({ total: 2, consumers: offset === 0 ? ['other'] : [] })), true)
+test('the names of all pages are known', async () => {
+  assert.deepEqual(await names(() => ({ total: 0, consumers: [] })), [])
+  assert.deepEqual(await names(() => ({ total: 0, consumers: null })), [])
+  const all = ['a', 'b', 'c']
+  assert.deepEqual(await names((offset) => ({ total: 3, consumers: all.slice(offset, offset + 2) })), all)
+  const removed = await names((offset) => ({ total: 3, consumers: offset === 0 ? ['a'] : [] }))
+  assert.deepEqual(removed, ['a'])
 })
 
-test('a consumer is not called forgotten when nobody can say', async () => {
-  assert.equal(await forgotten(() => undefined), false)
-  assert.equal(await forgotten(() => ({ error: { code: 503, err_code: 10008 } })), false)
+test('no names are known when nobody can say all of them', async () => {
+  assert.equal(await names(() => undefined), undefined)
+  assert.equal(
+    await names((offset) => (offset === 0 ? { total: 2, consumers: ['a'] } : undefined)),
+    undefined,
+  )
+  assert.equal(await names(() => ({ error: { code: 503, err_code: 10008 } })), undefined)
 })
