@@ -105,7 +105,8 @@ export class SingleBroker implements StageBroker {
 export class ClusterBroker implements StageBroker {
   readonly linkable = false
   readonly tester = {}
-  readonly supervisorEnv = { MILLRACE_REPLICAS: '3' }
+  /** On two processors a cluster that has just lost a server hands deliveries over seconds late. */
+  readonly supervisorEnv = { MILLRACE_REPLICAS: '3', MILLRACE_ACK_WAIT_MS: '5000' }
   /** Before 2.9.15 a consumer may stay without a leader, see `whyNotPaused`; removed, it is made anew. */
   readonly relieve = isOlder(serverVersion, '2.10.0') ? () => this.cluster.removeLeaderless() : undefined
   readonly cluster: Cluster

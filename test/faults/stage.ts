@@ -34,7 +34,7 @@ const startMsEach = 5_000
 /** What fills the stream of jobs up; nobody takes it. */
 export const jobFilling = 'jobs.filling'
 
-/** The ack wait of every supervisor on a stage. */
+/** The ack wait of every supervisor on a stage of one server. */
 export const ackWaitMs = 2_000
 
 /** Elections end within this, or may take minutes. */
@@ -328,7 +328,10 @@ export class Stage {
     const sinceEpochMs = Date.now() - machineMs()
     const stillnesses = this.#stillness.found.map((span) => ({ pids: undefined, ...span }))
     const heldUp = this.fleet.heldUp.map(({ pid, ...span }) => ({ pids: [pid], ...span }))
-    const elections = spansOf(this.broker.elections().map((date) => date - sinceEpochMs))
+    const isExplained = (at: number): boolean =>
+      this.#strikes.some(({ powers, from, to }) => powers.length > 0 && from <= at && at <= to)
+    const electedAt = this.broker.elections().map((date) => date - sinceEpochMs)
+    const elections = spansOf(electedAt.filter((at) => !isExplained(at)))
     const cuts = this.broker.cuts().map((date) => ({ from: date - sinceEpochMs, to: date - sinceEpochMs }))
     const busy = [
       ...stillnesses.map((span) => ({ fault: 'the network stood still', powers: powersOf(span), ...span })),
