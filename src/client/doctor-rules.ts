@@ -127,11 +127,11 @@ export function judgeClock({ serverAt }: StreamFacts, nowMs: number): Finding[] 
 }
 
 export function judgeTopology(
-  { missing, warnings }: TopologyReport,
+  { missing, warnings, unseen }: TopologyReport,
   settings: Settings,
   handlers: readonly string[],
 ): Finding[] {
-  if (missing.length + warnings.length === 0)
+  if (missing.length + warnings.length + unseen.length === 0)
     return [
       fine('topology', `streams, buckets and the consumers of ${handlers.length} handlers are as needed`),
     ]
@@ -149,6 +149,13 @@ export function judgeTopology(
       return wrong('topology', nameMissing(one), remedy)
     }),
     ...warnings.map((message) => wrong('topology', message, remedyForDrift(message, settings))),
+    ...unseen.map((what) =>
+      advice(
+        'topology',
+        `${what} has a leader, and the server asked calls it leaderless: it was not looked at`,
+        'ask again by another server of the cluster, in NATS_URL',
+      ),
+    ),
   ]
 }
 

@@ -10,10 +10,11 @@ import {
   type StreamConfig,
 } from '@nats-io/jetstream'
 import { Kvm } from '@nats-io/kv'
-import { type NatsConnection, nanos } from '@nats-io/transport-node'
+import { errors, type NatsConnection, nanos } from '@nats-io/transport-node'
 import type { Settings } from '../config/settings.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Absences } from './absences.ts'
+import { hasCause } from './broker-errors.ts'
 import { consumerNames, hasLeader, isUnserved } from './unserved.ts'
 
 const streamMissing = 10059
@@ -68,7 +69,7 @@ export interface Look {
 
 /**
  * Goes on without what no server answers for: that is reported, and no reason to give up what else is to be made sure
- * of. It is not made anew: it comes back with all it has when a leader is elected or its server is there.
+ * of. A stream or bucket is not made anew: it comes back with all it has when a leader is elected or its server is there.
  */
 export async function unlessUnserved<T>(
   { report }: Look,
@@ -157,12 +158,17 @@ export async function ensureDurables(
   const doubted: { durable: Durable; error: JetStreamApiError }[] = []
   // One after the other: servers before 2.10 need long for each when many jobs wait.
   for (const durable of durables) {
+    let found: ConsumerInfo | undefined
     try {
-      await ensureDurable(look, stream, durable)
+      found = await readConsumer(look.jsm, stream, durable.name)
     } catch (error) {
       if (!isUnserved(error)) throw error
       doubted.push({ durable, error })
+      continue
     }
+    await unlessUnserved(look, labelOf(stream, durable.name), () =>
+      ensureDurable(look, stream, durable, found),
+    )
   }
   // All at once: each that nobody leads takes its time.
   const areLed = await Promise.all(doubted.map(({ durable }) => hasLeader(nc, stream, durable.name)))
@@ -175,7 +181,13 @@ export async function ensureDurables(
       report.missing.push({ what, unserved: error.message })
       continue
     }
-    await unlessUnserved(look, what, () => makeDurable(look, stream, durable))
+    try {
+      await makeDurable(look, stream, durable)
+    } catch (failure) {
+      // Who is behind may be the one that should answer.
+      if (!isUnserved(failure) && !hasCause(failure, errors.TimeoutError)) throw failure
+      report.missing.push({ what, unserved: error.message })
+    }
   }
   for (const [index, { durable }] of doubted.entries())
     if (areLed[index]) report.unseen.push(labelOf(stream, durable.name))
@@ -205,10 +217,14 @@ async function makeDurable({ jsm, settings, report }: Look, stream: string, dura
   durable.made?.()
 }
 
-async function ensureDurable(look: Look, stream: string, durable: Durable): Promise<void> {
+async function ensureDurable(
+  look: Look,
+  stream: string,
+  durable: Durable,
+  found: ConsumerInfo | undefined,
+): Promise<void> {
   const { jsm, settings, report } = look
   const label = labelOf(stream, durable.name)
-  const found = await readConsumer(jsm, stream, durable.name)
   if (!found) {
     if (settings.manage) await makeDurable(look, stream, durable)
     else report.missing.push({ what: label })

@@ -7,7 +7,7 @@ import type { BrokerConnection } from './connection.ts'
 import type { DelayedTopology } from './delayed-topology.ts'
 import { nameMissing, type TopologyReport } from './ensure.ts'
 import type { Incarnations } from './incarnations.ts'
-import type { RarePriority } from './priority-sources.ts'
+import { type RarePriority, rarePriorities } from './priority-sources.ts'
 import { ensureSource, ensureTopology, type Topology } from './topology.ts'
 
 /** While something is missing, or not permitted, how often to look again. */
@@ -80,6 +80,8 @@ export class TopologyKeeper {
   #failedInARow = 0
   /** Of the connection on which the look that is under way began. */
   #epoch = 0
+  /** Streams with jobs that the look that is under way has yet to see before jobs may be taken. */
+  readonly #toSee = new Set<string>()
   #looking = false
   #hasUnseen = false
   #timer: NodeJS.Timeout | undefined
@@ -107,9 +109,8 @@ export class TopologyKeeper {
           return
         }
         if (incarnations.seen(stream, createdAt)) hooks.streamReplaced(stream, Date.parse(createdAt))
-        const { high, low } = needed.noticed
         // The rest of the look may wait for servers that nobody needs in order to work.
-        if (stream === needed.names.jobStream && high.size + low.size === 0) this.#verify()
+        if (this.#toSee.delete(stream) && this.#toSee.size === 0) this.#verify()
       },
     }
   }
@@ -157,6 +158,7 @@ export class TopologyKeeper {
     try {
       const report = await ensureSource(this.#topology(), handler, priority)
       if (report.missing.length > 0) return this.look()
+      if (report.unseen.length > 0) this.#lookIn(unseenAgainMs)
       if (report.changed.length + report.warnings.length > 0) this.#hooks.report(report)
       this.#bound(label)
     } catch (error) {
@@ -239,6 +241,12 @@ export class TopologyKeeper {
 
   async #ensure(how: { jsm?: JetStreamManager }): Promise<void> {
     this.#absences.servedBy(this.#connection.nc.info?.server_id)
+    const { names, noticed } = this.#needed
+    this.#toSee.clear()
+    this.#toSee.add(names.jobStream)
+    for (const priority of rarePriorities)
+      if (noticed[priority].size > 0) this.#toSee.add(names.streamOf(priority))
+    const unbound = [...this.#unbound.keys()]
     const found = await ensureTopology({ ...this.#topology(), ...how })
     this.#hooks.delayedFound(found.delayed)
     const { changed, warnings } = found
@@ -248,7 +256,7 @@ export class TopologyKeeper {
     const hasHealed = missing.length < this.missing.length
     this.missing = missing
     this.#hasUnseen = found.unseen.length > 0
-    for (const label of this.#unbound.keys()) {
+    for (const label of unbound) {
       if (!found.missing.some(({ what }) => what === label)) this.#bound(label)
     }
     if (hasChanged) this.#hooks.changed(found)

@@ -70,6 +70,16 @@ export async function ensureTopology(topology: Topology): Promise<TopologyFound>
   const look = lookFor(topology)
   const shared = { storage: settings.storage as StorageType, num_replicas: settings.replicas }
   const jobStream = await ensureJobStream(topology, look, 'normal')
+  // What has to be seen before jobs are taken is looked at first.
+  const rareStreams = new Map<RarePriority, object | undefined>()
+  for (const priority of rarePriorities) {
+    const isNeeded = topology.noticed[priority].size > 0
+    const told = isNeeded || settings.manage ? look : silent(look)
+    const found = await unlessUnserved(told, `stream ${names.streamOf(priority)}`, () =>
+      ensureJobStream(topology, told, priority),
+    )
+    rareStreams.set(priority, found)
+  }
   const dead = {
     name: names.deadStream,
     subjects: [names.deadSubjects],
@@ -102,12 +112,8 @@ export async function ensureTopology(topology: Topology): Promise<TopologyFound>
   }
   await ensureConsumers(topology, look, jobStream !== undefined, handlers, 'normal')
   for (const priority of rarePriorities) {
-    const isNeeded = topology.noticed[priority].size > 0
-    const told = isNeeded || settings.manage ? look : silent(look)
-    const found = await unlessUnserved(told, `stream ${names.streamOf(priority)}`, () =>
-      ensureJobStream(topology, told, priority),
-    )
-    await ensureConsumers(topology, look, found !== undefined, [...topology.noticed[priority]], priority)
+    const hasStream = rareStreams.get(priority) !== undefined
+    await ensureConsumers(topology, look, hasStream, [...topology.noticed[priority]], priority)
   }
   const delayed = await unlessUnserved(look, `stream ${names.delayedStream}`, () =>
     ensureDelayed(look, names, topology.version),

@@ -134,6 +134,12 @@ test('a consumer that no server answers for is not called missing', () => {
   )
   assert.equal(unserved!.message, 'consumer JOBS/a: no leader')
   assert.match(unserved!.remedy!, /nats consumer rm JOBS a -f/)
+  const unseen = judgeTopology(
+    { missing: [], changed: [], warnings: [], unseen: ['consumer JOBS/a'] },
+    settings,
+    ['a'],
+  )
+  assert.deepEqual(levels(unseen), ['warning'])
   assert.equal(gone!.message, 'consumer JOBS/b is missing')
   assert.equal(stream!.message, 'stream JOBS_DEAD: no leader')
   assert.doesNotMatch(stream!.remedy!, / rm /, 'what is in it would be lost')

@@ -52,7 +52,7 @@ const takingOver: readonly Power[] = ['repeat', 'charge', 'overlap', 'forget']
 const charging: readonly Power[] = ['charge']
 
 /** What a standstill may do: leases are between a third of an ack wait and half of it old when they are renewed. */
-function powersOf({ from, to }: { from: number; to: number }): readonly Power[] {
+function powersOf({ from, to }: { from: number; to: number }, ackWaitMs: number): readonly Power[] {
   if (to - from < ackWaitMs / 2) return charging
   return to - from < ackWaitMs ? ['repeat', 'overlap', 'charge'] : ['repeat', 'overlap', 'charge often']
 }
@@ -184,6 +184,11 @@ export class Stage {
     this.#taken.add(berth)
     this.#striking.getStore()?.add(berth)
     return berth
+  }
+
+  /** The ack wait of its supervisors. */
+  get ackWaitMs(): number {
+    return Number(this.broker.supervisorEnv['MILLRACE_ACK_WAIT_MS'] ?? ackWaitMs)
   }
 
   /** How many faults have struck. */
@@ -334,8 +339,16 @@ export class Stage {
     const elections = spansOf(electedAt.filter((at) => !isExplained(at)))
     const cuts = this.broker.cuts().map((date) => ({ from: date - sinceEpochMs, to: date - sinceEpochMs }))
     const busy = [
-      ...stillnesses.map((span) => ({ fault: 'the network stood still', powers: powersOf(span), ...span })),
-      ...heldUp.map((span) => ({ fault: 'a supervisor got no processor', powers: powersOf(span), ...span })),
+      ...stillnesses.map((span) => ({
+        fault: 'the network stood still',
+        powers: powersOf(span, this.ackWaitMs),
+        ...span,
+      })),
+      ...heldUp.map((span) => ({
+        fault: 'a supervisor got no processor',
+        powers: powersOf(span, this.ackWaitMs),
+        ...span,
+      })),
       ...elections.flatMap(({ from, to }) => [
         {
           fault: 'jobs without a leader in the cluster',

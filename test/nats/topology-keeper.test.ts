@@ -228,6 +228,48 @@ test('a consumer that only a server calls leaderless is there, and is looked at 
   assert.ok(updated.includes('send'))
 })
 
+test('a forgotten consumer is made anew, and one whose making is not answered ends no start', async (t) => {
+  const made: string[] = []
+  const jsm = {
+    streams: {
+      info: async (name: string) => ({
+        created: '2026-01-01T00:00:00Z',
+        config: { subjects: [], retention: name === 'JOBS_DEAD' ? 'limits' : 'workqueue' },
+      }),
+      update: async () => ({ config: {} }),
+    },
+    consumers: {
+      info: async (stream: string) => {
+        if (stream === 'JOBS') throw leaderless
+        return { config: { ack_policy: 'explicit' } }
+      },
+      add: async (_: string, { durable_name }: { durable_name: string }) => {
+        if (durable_name === 'silent') throw new errors.TimeoutError()
+        made.push(durable_name)
+      },
+      update: async () => ({}),
+    },
+  } as unknown as JetStreamManager
+  const request = async (subject: string) => {
+    if (subject !== '$JS.API.CONSUMER.NAMES.JOBS') throw new errors.TimeoutError()
+    return { json: () => ({ total: 1, consumers: ['known'] }) }
+  }
+  const handlers = ['silent', 'known', 'forgotten']
+  const keeper = keeperOf({
+    jsm,
+    request,
+    handlers,
+    hooks: { consumerMade: (handler) => made.push(handler) },
+  })
+  t.after(() => keeper.close())
+  await keeper.begin()
+  assert.deepEqual(made, ['forgotten', 'forgotten'])
+  assert.deepEqual(
+    keeper.missing,
+    ['silent', 'known'].map((name) => `consumer JOBS/${name}: JetStream system temporarily unavailable`),
+  )
+})
+
 test('a stream that is gone is replaced at once for the engine, made a second later, after a restart at once', async (t) => {
   let isThere = true
   let serial = 0

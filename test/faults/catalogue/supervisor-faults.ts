@@ -1,7 +1,6 @@
 import { eventually } from '../../support/eventually.ts'
 import type { Power } from '../evidence.ts'
 import type { Fault } from '../fault.ts'
-import { ackWaitMs } from '../stage.ts'
 import { lasting } from './lasting.ts'
 
 const killed: Fault = {
@@ -61,7 +60,7 @@ const asleep: Fault = {
     const berth = stage.someBerth()
     const pids = stage.fleet.pidsOf(berth)
     berth.supervisor.signal('SIGSTOP')
-    await lasting(ackWaitMs * 1.4)
+    await lasting(stage.ackWaitMs * 1.4)
     berth.supervisor.signal('SIGCONT')
     return pids
   },
